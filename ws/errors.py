@@ -1,0 +1,46 @@
+"""The exceptions of this package, under one root.
+
+``str()`` of each is the text that Node's ``ws`` gives for the same event, so that ported code can compare it.
+What goes wrong below the WebSocket protocol (TCP, TLS, name look-ups) keeps its Python class:
+:class:`OSError`, :class:`ssl.SSLError`, :class:`TimeoutError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+
+class WebSocketError(Exception):
+    """The root of all errors of this package."""
+
+
+class HandshakeError(WebSocketError):
+    """The opening handshake failed (RFC 6455 section 4).
+
+    On a client, ``status`` is the HTTP status of a response other than 101, else ``None``.
+    On a server it is the status to refuse the request with, and ``headers`` are header lines for that response.
+    """
+
+    def __init__(self, message: str, status: Optional[int] = None, headers: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = tuple(headers)
+
+
+class ProtocolError(WebSocketError):
+    """The peer broke the framing rules (RFC 6455 section 5) or a limit of ours.
+
+    ``code`` is the close code the connection is failed with (RFC 6455 section 7.4.1).
+    """
+
+    def __init__(self, message: str, code: int = 1002) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotOpenError(WebSocketError):
+    """The operation needs ``readyState`` OPEN."""
+
+    def __init__(self, message: str = 'not opened') -> None:
+        super().__init__(message)
