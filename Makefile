@@ -1,0 +1,93 @@
+# Needs Python 3.9 or later, make and git; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
+#
+#   make demo       a server and a client hold a conversation
+#   make test       the whole test suite; only some of it:  make test T='test/net -k tls'
+#   make lint       ruff and mypy
+#   make coverage   branch coverage of ws/protocol by its own tests: 100 %
+#   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
+#   make installs   pip install on every Python found, and an import
+#   make bench      echo and broadcast beside other libraries; options:  make bench B='--quick --peers ws,websockets'
+#   make clean
+
+PYTHON ?= python3
+PYTHONS ?= 3.9 3.10 3.11 3.12 3.13
+VENV ?= .venv
+T ?=
+B ?=
+
+SHELL := /bin/bash
+BIN := $(VENV)/bin
+PACKAGING := setup.cfg pyproject.toml
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+NODE_PEERS := test/interop/node
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint coverage pythons installs bench clean node-peers
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/installed-test node-peers
+	$(BIN)/python -m pytest $(T)
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+coverage: $(VENV)/installed-test
+	$(BIN)/coverage run -m pytest test/protocol
+	$(BIN)/coverage report --fail-under=100
+
+# Runs $(1) for each of PYTHONS, with $$python its path and $$version its number; fails if one fails, says which are missing.
+define on-each-python
+@status=0; \
+for version in $(PYTHONS); do \
+    if python=$$(.ci/find-python $$version); then \
+        echo "== Python $$version: $$python"; \
+        $(1) || { echo "FAILED on Python $$version"; status=1; }; \
+    else \
+        echo "SKIPPED: Python $$version, which was not found"; \
+    fi; \
+done; \
+exit $$status
+endef
+
+pythons:
+	$(call on-each-python,$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version T='-m "not slow and not interop" $(T)')
+
+installs:
+	$(call on-each-python,.ci/check-install "$$python")
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The virtual environment is made anew when the packaging or the interpreter's version changes.
+$(VENV)/python-$(VERSION): $(PACKAGING)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/installed: $(VENV)/python-$(VERSION)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-%: $(VENV)/python-$(VERSION)
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@
+
+node-peers:
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	    echo 'SKIPPED: the tests with Node peers, as node or npm was not found'; \
+	elif [ ! -e $(NODE_PEERS)/package.json ]; then \
+	    echo 'SKIPPED: the tests with Node peers, as $(NODE_PEERS)/package.json is missing'; \
+	else \
+	    $(MAKE) --no-print-directory $(NODE_PEERS)/node_modules/installed; \
+	fi
+
+$(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json
+	cd $(NODE_PEERS) && npm $$([ -e package-lock.json ] && echo ci || echo install --no-package-lock) --ignore-scripts --no-audit --no-fund
+	touch $@
