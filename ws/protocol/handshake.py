@@ -1,0 +1,228 @@
+"""The opening handshake of protocol versions 8 and 13, both sides (RFC 6455 section 4)."""
+
+from __future__ import annotations
+
+import os
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha1
+from typing import Optional, Union
+
+from ..errors import HandshakeError
+from .http import Request, Response, build_head, is_token
+from .url import Address
+
+#: RFC 6455 section 1.3
+GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+#: The protocol versions both sides speak: RFC 6455, and the drafts that ws 0.4.31 calls version 8.
+VERSIONS = (8, 13)
+
+# RFC 6455 section 4.1: 16 bytes in base64.
+_is_key = re.compile('[A-Za-z0-9+/]{22}==').fullmatch
+# Clients of version 8 are old, and not all of them keep to 16 bytes: that of ws 0.4.31 sends 15.
+_is_key_of_version_8 = re.compile(
+    '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)'
+).fullmatch
+_match_scheme_and_authority = re.compile('[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*').match
+
+
+def accept_key(key: str) -> str:
+    """The ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
+    return b64encode(sha1((key + GUID).encode('latin-1')).digest()).decode('ascii')
+
+
+def split_path(url: str) -> str:
+    """The path of a request target, without query and fragment; also of an absolute URL (RFC 9112 section 3.2.2)."""
+    absolute = _match_scheme_and_authority(url)
+    path = url[absolute.end() :] if absolute else url
+    path = path.partition('#')[0].partition('?')[0]
+    return path or '/'
+
+
+class ClientHandshake:
+    """The client's side: builds the request, checks the response.
+
+    ``headers`` are added to the request and replace what it has built in, in any case;
+    a sequence as value gives one line for each item. ``host`` replaces the ``Host`` header, if ``headers`` does not.
+    ``origin`` replaces ``Origin``, or goes into ``Sec-WebSocket-Origin`` with version 8, whatever ``headers`` say.
+
+    Raises ValueError for another version than 8 and 13, for ``protocols`` that are no tokens or not different,
+    and for what can't stand in a header; TypeError for a header that is no str.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: Address,
+        version: int = 13,
+        protocols: Sequence[str] = (),
+        origin: Optional[str] = None,
+        host: Optional[str] = None,
+        headers: Optional[Mapping[str, Union[str, Sequence[str]]]] = None,
+    ) -> None:
+        if version not in VERSIONS:
+            raise ValueError('unsupported protocol version')
+        _check_protocols(protocols)
+        self.protocols = tuple(protocols)
+        #: ``Sec-WebSocket-Key``, new for each handshake (RFC 6455 section 4.1).
+        self.key = b64encode(os.urandom(16)).decode('ascii')
+
+        fields = _Fields()
+        fields.set('Connection', 'Upgrade')
+        fields.set('Upgrade', 'websocket')
+        fields.set('Host', address.host_header if host is None else host)
+        # Not an origin as RFC 6454 has it; servers that check it against ws 0.4.31's clients expect this text.
+        fields.set('Origin', address.host_header)
+        fields.set('Sec-WebSocket-Version', str(version))
+        fields.set('Sec-WebSocket-Key', self.key)
+        if address.authorization is not None:
+            fields.set('Authorization', address.authorization)
+        if protocols:
+            fields.set('Sec-WebSocket-Protocol', ', '.join(protocols))
+        for name, value in (headers or {}).items():
+            fields.set(name, value)
+        if origin is not None:
+            fields.set('Origin' if version == 13 else 'Sec-WebSocket-Origin', origin)
+        #: The head to send.
+        self.request = build_head(f'GET {address.target} HTTP/1.1', fields.lines())
+
+    def check(self, response: Response) -> Optional[str]:
+        """Return the sub-protocol the server selected, if any (RFC 6455 section 4.1, the client's checks 1 to 6).
+
+        Raises HandshakeError, with ``status`` if the server did not switch protocols.
+        """
+        if response.statusCode != 101:
+            raise HandshakeError(f'unexpected server response ({response.statusCode})', response.statusCode)
+        headers = response.headers
+        if headers.get('upgrade', '').lower() != 'websocket':
+            raise HandshakeError('invalid Upgrade header')
+        if not _has_upgrade_token(headers.get('connection', '')):
+            raise HandshakeError('invalid Connection header')
+        if headers.get('sec-websocket-accept') != accept_key(self.key):
+            raise HandshakeError('invalid server key')
+        if 'sec-websocket-extensions' in headers:
+            raise HandshakeError('server sent an extension even though none requested')
+        # An empty header counts as none: that is how ws 0.4.31 servers write it.
+        return self._check_protocol(headers.get('sec-websocket-protocol') or None)
+
+    def _check_protocol(self, protocol: Optional[str]) -> Optional[str]:
+        if protocol is not None and not self.protocols:
+            raise HandshakeError('server sent a subprotocol even though none requested')
+        if protocol is None and self.protocols:
+            # RFC 6455 would go on; so far no version of Node's ws does.
+            raise HandshakeError('server sent no subprotocol even though requested')
+        if protocol is not None and protocol not in self.protocols:
+            raise HandshakeError('server responded with an invalid protocol')
+        return protocol
+
+
+class ServerHandshake:
+    """The server's side of a request that was found right."""
+
+    def __init__(self, version: int, key: str, origin: Optional[str], protocols: list[str]) -> None:
+        #: 8 or 13
+        self.version = version
+        self.key = key
+        #: Where the page comes from whose script connects, if the client is a browser (RFC 6455 section 10.2).
+        self.origin = origin
+        #: The sub-protocols the client offers, in its order.
+        self.protocols = protocols
+
+    def response_lines(self, protocol: Optional[str]) -> list[str]:
+        """The lines of the response's head, its status line first, for ``build_head``.
+
+        Raises ValueError if ``protocol`` is no token; whether it was offered is the caller's business.
+        """
+        lines = [
+            'HTTP/1.1 101 Switching Protocols',
+            'Upgrade: websocket',
+            'Connection: Upgrade',
+            f'Sec-WebSocket-Accept: {accept_key(self.key)}',
+        ]
+        if protocol:
+            _check_protocols([protocol])
+            lines.append(f'Sec-WebSocket-Protocol: {protocol}')
+        return lines
+
+
+def check_upgrade(request: Request) -> None:
+    """Check what every WebSocket request has, of whatever version (RFC 6455 section 4.2.1, points 1 to 4).
+
+    Raises HandshakeError with the status to refuse it with.
+    """
+    headers = request.headers
+    if 'upgrade' not in headers:
+        # RFC 9110 section 15.5.22: a response 426 says what to upgrade to.
+        raise HandshakeError('Upgrade Required', 426, ['Upgrade: websocket'])
+    if request.method != 'GET':
+        raise HandshakeError('Invalid HTTP method', 405, ['Allow: GET'])
+    if request.httpVersion == '1.0':
+        raise HandshakeError('Invalid HTTP version', 400)
+    if 'host' not in headers:
+        raise HandshakeError('Missing Host header', 400)
+    if headers['upgrade'].lower() != 'websocket':
+        raise HandshakeError('Invalid Upgrade header', 400)
+    if not _has_upgrade_token(headers.get('connection', '')):
+        raise HandshakeError('Invalid Connection header', 400)
+
+
+def check_request(request: Request) -> ServerHandshake:
+    """Check a request for a connection of version 8 or 13 (RFC 6455 section 4.2.1).
+
+    Raises HandshakeError with the status to refuse it with.
+    """
+    check_upgrade(request)
+    headers = request.headers
+    version = headers.get('sec-websocket-version')
+    key = headers.get('sec-websocket-key', '')
+    if not (_is_key_of_version_8 if version == '8' else _is_key)(key):
+        raise HandshakeError('Missing or invalid Sec-WebSocket-Key header', 400)
+    if version not in ('8', '13'):
+        # RFC 6455 section 4.4: with the versions we do speak.
+        raise HandshakeError('Missing or invalid Sec-WebSocket-Version header', 400, ['Sec-WebSocket-Version: 13, 8'])
+    origin = headers.get('origin' if version == '13' else 'sec-websocket-origin')
+    return ServerHandshake(int(version), key, origin, _parse_protocols(headers.get('sec-websocket-protocol')))
+
+
+def _parse_protocols(value: Optional[str]) -> list[str]:
+    if value is None:
+        return []
+    protocols = [item.strip(' \t') for item in value.split(',')]
+    try:
+        _check_protocols(protocols)
+    except ValueError:
+        raise HandshakeError('Invalid Sec-WebSocket-Protocol header', 400) from None
+    return protocols
+
+
+def _check_protocols(protocols: Sequence[str]) -> None:
+    """Tokens, and no two the same (RFC 6455 section 4.1, point 10)."""
+    seen = set()
+    for protocol in protocols:
+        if protocol in seen or not is_token(protocol):
+            raise ValueError(f'An invalid or duplicated subprotocol was specified: {protocol!r}')
+        seen.add(protocol)
+
+
+def _has_upgrade_token(connection: str) -> bool:
+    return any(token.strip(' \t').lower() == 'upgrade' for token in connection.split(','))
+
+
+class _Fields:
+    """Header lines to be, in the order they were first set, one name in whatever case only once."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[str]] = {}
+
+    def set(self, name: str, value: Union[str, Sequence[str]]) -> None:
+        if not is_token(name):
+            raise ValueError(f'invalid header name {name!r}')
+        values = [value] if isinstance(value, str) else value
+        for item in values:
+            if not isinstance(item, str):
+                raise TypeError(f'header {name}: value must be a str, not {type(item).__name__}')
+        self._lines[name.lower()] = [f'{name}: {item}' for item in values]
+
+    def lines(self) -> list[str]:
+        return [line for lines in self._lines.values() for line in lines]

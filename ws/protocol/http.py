@@ -1,0 +1,320 @@
+"""The little of HTTP/1.1 that the opening handshake needs: reading and writing heads (RFC 9112).
+
+Reading is strict: lines end with CRLF and with nothing else, and what RFC 9112 lets a recipient repair is refused,
+because two parties that repair differently can be played off against each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Optional, TypeVar, Union, overload
+
+from ..errors import HandshakeError
+
+#: The longest head taken, in bytes, its closing empty line included.
+MAX_HEAD = 16 * 1024
+#: The most header lines taken in one head.
+MAX_HEADERS = 128
+#: The longest request target taken, in bytes.
+MAX_TARGET = 8 * 1024
+
+_T = TypeVar('_T')
+
+# RFC 9110 section 5.6.2
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_is_token = re.compile(_TOKEN.decode()).fullmatch
+_match_field = re.compile(b'(%b):(.*)' % _TOKEN).fullmatch
+_match_request_line = re.compile(rb'(%b) ([!-~]+) HTTP/([0-9])\.([0-9])' % _TOKEN).fullmatch
+_match_status_line = re.compile(rb'HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?').fullmatch
+_is_content_length = re.compile('[0-9]{1,15}').fullmatch
+
+# A control character, an LF without its CR, a CR without its LF. Once a head has none of these,
+# splitting it on CRLF gives the only lines it can be said to have.
+_find_forbidden = re.compile(rb'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])').search
+# What can't be written into a line: control characters, and what latin-1 has no byte for.
+_find_unwritable = re.compile('[^\t\x20-\x7e\x80-\xff]').search
+
+# Spelled once, so that the requests of thousands of open connections share them.
+_WELL_KNOWN = (
+    'Host', 'Connection', 'Upgrade', 'Origin', 'User-Agent', 'Cookie', 'Authorization', 'Pragma', 'Cache-Control',
+    'Accept', 'Accept-Encoding', 'Accept-Language', 'Content-Length', 'Content-Type', 'Date', 'Server', 'Location',
+    'Sec-WebSocket-Accept', 'Sec-WebSocket-Extensions', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key1',
+    'Sec-WebSocket-Key2', 'Sec-WebSocket-Origin', 'Sec-WebSocket-Protocol', 'Sec-WebSocket-Version',
+    'Sec-Fetch-Dest', 'Sec-Fetch-Mode', 'Sec-Fetch-Site', 'DNT', 'Forwarded', 'X-Forwarded-For',
+    'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Real-IP',
+)  # fmt: skip
+_LOWER = {name: name.lower() for name in _WELL_KNOWN}
+#: Bytes of a name -> the name as spelled, the name in lower case.
+_NAMES = {spelling.encode(): (spelling, lower) for name, lower in _LOWER.items() for spelling in (name, lower)}
+
+# Of these Node keeps the first when a sender repeats them; nothing depends on them here.
+_KEEP_FIRST = frozenset(('content-type', 'user-agent', 'referer', 'server', 'location', 'retry-after'))
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` is a token (RFC 9110 section 5.6.2), as header names and sub-protocols must be."""
+    return _is_token(text) is not None
+
+
+class Headers(dict[str, str]):
+    """Header names in lower case -> values, as ``headers`` of a message in Node.
+
+    Look-ups take any case. The values of a repeated header are joined with ``', '``, of ``cookie`` with ``'; '``.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> str:
+        lower = name.lower()
+        if lower == name:
+            raise KeyError(name)
+        return self[lower]
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and super().__contains__(name.lower()))
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> Optional[str]: ...
+    @overload
+    def get(self, name: str, default: str, /) -> str: ...
+    @overload
+    def get(self, name: str, default: _T, /) -> Union[str, _T]: ...
+    def get(self, name: str, default: object = None, /) -> object:
+        return super().get(name.lower(), default)
+
+
+class Request:
+    """A request head, with the attributes of Node's ``http.IncomingMessage``. Takes attributes of the user's own.
+
+    ``url`` is the request target as sent. ``connection`` is set by the server that took the request.
+    """
+
+    __slots__ = ('__dict__', '__weakref__', 'connection', 'headers', 'httpVersion', 'method', 'rawHeaders', 'url')
+
+    def __init__(self, method: str, url: str, httpVersion: str, headers: Headers, rawHeaders: list[str]) -> None:
+        self.method = method
+        self.url = url
+        self.httpVersion = httpVersion
+        self.headers = headers
+        #: Names and values in turn, as sent.
+        self.rawHeaders = rawHeaders
+        self.connection: Any = None
+
+    @property
+    def socket(self) -> Any:
+        return self.connection
+
+    @property
+    def client(self) -> Any:
+        return self.connection
+
+
+class Response:
+    """A response head, with the attributes of Node's ``http.IncomingMessage``."""
+
+    def __init__(
+        self, statusCode: int, statusMessage: str, httpVersion: str, headers: Headers, rawHeaders: list[str]
+    ) -> None:
+        self.statusCode = statusCode
+        self.statusMessage = statusMessage
+        self.httpVersion = httpVersion
+        self.headers = headers
+        #: Names and values in turn, as sent.
+        self.rawHeaders = rawHeaders
+
+
+class _HeadParser:
+    """What request and response heads have in common: where they end, and their header lines."""
+
+    #: Headers that a head may hold only once, in lower case.
+    _single: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        #: The bytes that followed the head.
+        self.rest = b''
+        self._buffer = bytearray()
+        self._scanned = 0
+
+    def _error(self, message: str, status: int = 400) -> HandshakeError:
+        raise NotImplementedError
+
+    def _take(self, data: bytes) -> Optional[list[bytes]]:
+        """The lines of the head, ``None`` while it is incomplete. Takes linear time, however the bytes are cut."""
+        buffer = self._buffer
+        room = MAX_HEAD - len(buffer)
+        buffer += data[:room]
+        start = max(0, self._scanned - 3)  # CRLF CRLF may lie across two chunks
+        end = buffer.find(b'\r\n\r\n', start)
+        stop = len(buffer) if end < 0 else end + 4
+        self._refuse_forbidden(start, stop)
+        if end >= 0:
+            self.rest = bytes(buffer[stop:]) + data[room:]
+            self._buffer = bytearray()
+            self._scanned = 0
+            return bytes(buffer[:end]).split(b'\r\n')
+        if stop == MAX_HEAD:
+            raise self._too_long()
+        self._scanned = stop
+        return None
+
+    def _refuse_forbidden(self, start: int, stop: int) -> None:
+        found = _find_forbidden(self._buffer, start, stop)
+        if found is not None:
+            raise self._error(f'invalid byte 0x{found[0][0]:02x} at offset {found.start()}')
+
+    def _too_long(self) -> HandshakeError:
+        return self._error(f'head is longer than {MAX_HEAD} bytes', 431)
+
+    def _fields(self, lines: list[bytes]) -> tuple[Headers, list[str]]:
+        """Parse header lines (RFC 9112 section 5). Folded lines and blanks before the colon fail to match a field."""
+        if len(lines) > MAX_HEADERS:
+            raise self._error(f'more than {MAX_HEADERS} headers', 431)
+        headers = Headers()
+        raw: list[str] = []
+        for number, line in enumerate(lines, 1):
+            match = _match_field(line)
+            if match is None:
+                raise self._error(f'invalid header line {number}')
+            spelling = match[1]
+            # bytes.lower() knows ASCII only; str.lower() turns a Kelvin sign into a 'k'.
+            name, key = _NAMES.get(spelling) or (spelling.decode('ascii'), spelling.lower().decode('ascii'))
+            value = match[2].strip(b' \t').decode('latin-1')
+            raw += (name, value)
+            self._add(headers, key, value)
+        length = headers.get('content-length')
+        if length is not None and not _is_content_length(length):
+            raise self._error('invalid Content-Length header')
+        return headers, raw
+
+    def _add(self, headers: Headers, key: str, value: str) -> None:
+        if key not in headers:
+            headers[key] = value
+        elif key in self._single:
+            raise self._error(f'duplicate {key} header')
+        elif key not in _KEEP_FIRST:
+            headers[key] += ('; ' if key == 'cookie' else ', ') + value
+
+
+class RequestParser(_HeadParser):
+    """Parses one request head. What is wrong with it raises HandshakeError with the status to answer."""
+
+    # RFC 9112 sections 3.2 and 6.3, RFC 6455 section 11.3. Of two origins or credentials none can be trusted.
+    _single = frozenset((
+        'host', 'content-length', 'authorization', 'proxy-authorization', 'origin', 'sec-websocket-origin',
+        'sec-websocket-key', 'sec-websocket-key1', 'sec-websocket-key2', 'sec-websocket-version',
+    ))  # fmt: skip
+
+    def feed(self, data: bytes) -> Optional[Request]:
+        """Add bytes; return the request once its head is complete, ``None`` before.
+
+        Then ``rest`` holds the bytes that followed, and the parser is spent.
+        Raises HandshakeError with status 400, 414, 431 or 505.
+        """
+        lines = self._take(data)
+        if lines is None:
+            return None
+        if lines[0] == b'' and len(lines) > 1:
+            del lines[0]  # RFC 9112 section 2.2: an empty line before the request line
+        method, url, version = self._request_line(lines[0])
+        headers, raw = self._fields(lines[1:])
+        return Request(method, url, version, headers, raw)
+
+    def _request_line(self, line: bytes) -> tuple[str, str, str]:
+        match = _match_request_line(line)
+        if match is None:
+            raise self._error('invalid request line')
+        method, target, major, minor = (part.decode('ascii') for part in match.groups())
+        if major != '1':
+            raise self._error(f'HTTP version {major}.{minor} is not supported', 505)
+        if len(target) > MAX_TARGET:
+            raise self._error(f'request target is longer than {MAX_TARGET} bytes', 414)
+        return method, target, f'1.{minor}'
+
+    def _too_long(self) -> HandshakeError:
+        # From 2, past an empty line before the request line.
+        if self._buffer.find(b'\r\n', 2) < 0:
+            return self._error(f'request target is longer than {MAX_TARGET} bytes', 414)
+        return super()._too_long()
+
+    def _error(self, message: str, status: int = 400) -> HandshakeError:
+        return HandshakeError(message, status)
+
+
+class ResponseParser(_HeadParser):
+    """Parses one response head. What is wrong with it raises HandshakeError, without a status: the peer named none."""
+
+    # RFC 6455 section 11.3.3. Sec-WebSocket-Version may be repeated in responses (section 4.4).
+    _single = frozenset(('content-length', 'sec-websocket-accept'))
+
+    def feed(self, data: bytes) -> Optional[Response]:
+        """Add bytes; return the response once its head is complete, ``None`` before.
+
+        Then ``rest`` holds the bytes that followed, and the parser is spent.
+        Interim responses (100 Continue, 103 Early Hints) are passed over (RFC 9110 section 15.2).
+        """
+        while True:
+            self._refuse_other_protocols(data)
+            lines = self._take(data)
+            if lines is None:
+                return None
+            response = self._response(lines)
+            if response.statusCode >= 200 or response.statusCode == HTTPStatus.SWITCHING_PROTOCOLS:
+                return response
+            data, self.rest = self.rest, b''
+
+    def _refuse_other_protocols(self, data: bytes) -> None:
+        """Refuse a peer that speaks something else from its first bytes on, as it might never send an empty line."""
+        seen = bytes(self._buffer[:40] + data[:40])[:40]
+        if not seen.startswith(b'HTTP/1.'[: len(seen)]):
+            raise self._error(f'not HTTP/1.1 but {seen!r}')
+
+    def _response(self, lines: list[bytes]) -> Response:
+        match = _match_status_line(lines[0])
+        if match is None:
+            raise self._error(f'invalid status line {lines[0][:40]!r}')
+        version, status, reason = (part.decode('latin-1') for part in match.groups(b''))
+        headers, raw = self._fields(lines[1:])
+        return Response(int(status), reason, version, headers, raw)
+
+    def _error(self, message: str, status: int = 400) -> HandshakeError:
+        return HandshakeError(f'invalid server response: {message}')
+
+
+def build_head(start_line: str, lines: Iterable[str]) -> bytes:
+    """Build a head from its start line and header lines, all without line ends.
+
+    Raises ValueError naming the line that holds a control character, or a character that latin-1 can't hold:
+    with a CR or LF, somebody's data would become a header of its own (RFC 9110 section 5.5).
+    """
+    head = [start_line, *lines]
+    for line in head:
+        if _find_unwritable(line):
+            raise ValueError(f'invalid character in header line {line!r}')
+    return ('\r\n'.join(head) + '\r\n\r\n').encode('latin-1')
+
+
+def build_refusal(status: int, message: str = '', headers: Sequence[str] = (), name: Optional[str] = None) -> bytes:
+    """Build the whole response to a request that is refused; the connection ends after it.
+
+    ``name`` replaces the reason phrase of ``status``; the body is ``message``, or the reason phrase.
+    ``headers`` are header lines; they replace built-in ones of the same name.
+    Raises ValueError for a status that is none or doesn't end a request (1xx), and for what can't stand in a head.
+    """
+    if not 200 <= status <= 599:
+        raise ValueError(f'not the status of a refusal: {status}')
+    reason = _reason(status) if name is None else name
+    body = (message or reason).encode()
+    given = {line.partition(':')[0].lower() for line in headers}
+    built_in = ['Connection: close', 'Content-Type: text/plain; charset=utf-8', f'Content-Length: {len(body)}']
+    lines = [line for line in built_in if line.partition(':')[0].lower() not in given]
+    return build_head(f'HTTP/1.1 {status} {reason}', lines + list(headers)) + body
+
+
+def _reason(status: int) -> str:
+    """The standard reason phrase, empty where there is none (RFC 9112 section 4 allows that)."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ''

@@ -1,0 +1,151 @@
+"""WebSocket addresses (RFC 6455 section 3), and those of UNIX sockets."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from ipaddress import IPv6Address
+from typing import NamedTuple, Optional
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+_DEFAULT_PORTS = {'ws': 80, 'http': 80, 'wss': 443, 'https': 443}
+_UNIX = 'ws+unix'
+_MAX_HOST = 254  # RFC 1035 section 2.3.4, and a dot at the end
+
+_find_forbidden = re.compile('[\x00-\x20\x7f\ud800-\udfff]').search
+_is_scheme = re.compile('[A-Za-z][A-Za-z0-9+.-]*').fullmatch
+_match_hierarchy = re.compile(r'//([^/?]*)(.*)').fullmatch
+_match_authority = re.compile(r'(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::(.*))?').fullmatch
+_match_unix = re.compile(r'(?://)?(/[^/:?][^:?]*):?(.*)').fullmatch
+_is_host = re.compile('[a-z0-9._-]+').fullmatch
+_is_port = re.compile('[0-9]{1,5}').fullmatch
+
+# What RFC 3986 lets stand in a path or query, besides letters, digits and '_.-~'.
+_TARGET_SAFE = "!$%&'()*+,/:;=?@[]"
+
+
+class Address(NamedTuple):
+    """Where to connect, and what to ask for there."""
+
+    #: TLS?
+    secure: bool
+    #: Name or IP address, an IPv6 address without brackets; '' for a UNIX socket.
+    host: str
+    #: 0 for a UNIX socket.
+    port: int
+    #: Path and query, the request target of the handshake.
+    target: str
+    #: Host and port as the ``Host`` header names them, without the default port.
+    host_header: str
+    #: The ``Authorization`` header for the user name and password in the address.
+    authorization: Optional[str] = None
+    #: File name of a UNIX socket.
+    socket_path: Optional[str] = None
+
+
+def parse_url(address: str) -> Address:
+    """Parse a ``ws:``, ``wss:``, ``http:``, ``https:`` or ``ws+unix:`` URL.
+
+    A fragment is dropped. Hosts become lower case, other than ASCII ones IDNA; other characters than RFC 3986 allows
+    in path and query are percent-encoded as UTF-8.
+
+    A UNIX socket is ``ws+unix:/file/name:/path?query`` as in ws 8, or ``ws+unix:///file/name`` as in ws 0.4.31, where
+    the request target then is ``/`` (0.4.31 asked for the file name); the two can be mixed. The file name is absolute
+    and ends at the first ``:`` or ``?``; percent-encoded, it may hold these, too.
+
+    Raises TypeError for what is no str, ValueError 'invalid url' where scheme or host are missing,
+    and ValueError 'invalid url: …' that tells what else is wrong.
+    """
+    if not isinstance(address, str):
+        raise TypeError(f'address must be a str, not {type(address).__name__}')
+    forbidden = _find_forbidden(address)
+    if forbidden:
+        raise ValueError(f'invalid url: character {forbidden[0]!r} at position {forbidden.start()}')
+    scheme, colon, rest = address.partition('#')[0].partition(':')
+    scheme = scheme.lower()
+    if not colon or not _is_scheme(scheme):
+        raise ValueError('invalid url')
+    if scheme == _UNIX:
+        return _unix_address(rest)
+    if scheme not in _DEFAULT_PORTS:
+        raise ValueError(f'invalid url: scheme must be ws, wss, http, https or ws+unix, not {scheme}')
+    return _tcp_address(rest, scheme in ('wss', 'https'), _DEFAULT_PORTS[scheme])
+
+
+def _tcp_address(rest: str, secure: bool, default_port: int) -> Address:
+    hierarchy = _match_hierarchy(rest)
+    if not hierarchy:
+        raise ValueError('invalid url')
+    userinfo, _, authority = hierarchy[1].rpartition('@')
+    parts = _match_authority(authority)
+    if not parts:
+        raise ValueError(f'invalid url: host {authority!r}')
+    ipv6, name, port_text = parts.groups()
+    if ipv6 is None and not name:
+        raise ValueError('invalid url')
+    host = _host(name) if ipv6 is None else _ipv6(ipv6)
+    port = _port(port_text) if port_text else default_port
+    shown = host if ipv6 is None else f'[{host}]'
+    return Address(
+        secure=secure,
+        host=host,
+        port=port,
+        target=_target(hierarchy[2]),
+        host_header=shown if port == default_port else f'{shown}:{port}',
+        authorization=_authorization(userinfo) if userinfo else None,
+    )
+
+
+def _unix_address(rest: str) -> Address:
+    parts = _match_unix(rest)
+    if not parts:
+        raise ValueError('invalid url: a UNIX socket needs an absolute path, as in ws+unix:/file/name:/path')
+    # As file names come from the system: bytes that aren't UTF-8 survive (PEP 383).
+    socket_path = unquote(parts[1], errors='surrogateescape')
+    if '\0' in socket_path:
+        raise ValueError('invalid url: NUL in the path of the UNIX socket')
+    return Address(
+        secure=False,
+        host='',
+        port=0,
+        target=_target(parts[2]),
+        host_header='localhost',  # what Node sends there
+        socket_path=socket_path,
+    )
+
+
+def _host(name: str) -> str:
+    try:
+        # The codec takes quadratic time in some versions of Python.
+        host = name.encode('idna').decode('ascii').lower() if len(name) <= _MAX_HOST else ''
+    except UnicodeError:
+        host = ''
+    # Checked after the encoding, which turns some characters into ASCII ones that have a meaning in URLs.
+    if not _is_host(host):
+        raise ValueError(f'invalid url: host {name!r}')
+    return host
+
+
+def _ipv6(text: str) -> str:
+    try:
+        # A zone ('%eth0') means something on this machine only; there is no place for it in a Host header.
+        IPv6Address('' if '%' in text else text)
+    except ValueError:
+        raise ValueError(f'invalid url: IPv6 address {text!r}') from None
+    return text.lower()
+
+
+def _port(text: str) -> int:
+    if not _is_port(text) or not 1 <= int(text) <= 65535:
+        raise ValueError(f'invalid url: port {text!r}')
+    return int(text)
+
+
+def _target(text: str) -> str:
+    return quote(text if text.startswith('/') else '/' + text, safe=_TARGET_SAFE)
+
+
+def _authorization(userinfo: str) -> str:
+    """RFC 7617: there is a colon after the user name even when no password follows."""
+    credentials = unquote_to_bytes(userinfo if ':' in userinfo else userinfo + ':')
+    return 'Basic ' + b64encode(credentials).decode('ascii')
