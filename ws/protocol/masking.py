@@ -1,0 +1,63 @@
+"""Masking of what clients send (RFC 6455 section 5.3)."""
+
+from __future__ import annotations
+
+import os
+from typing import Union
+
+# Up to this many bytes one XOR of two big integers is fastest, beyond it four runs of bytes.translate. Measured with
+# CPython 3.9 to 3.13; the two are within 15 % of each other from 1 KiB to 4 KiB, so the exact place matters little.
+_INTEGER_LIMIT = 2048
+
+_base = int.from_bytes(bytes(range(256)), 'big')
+#: For each byte of a key, what every byte becomes when XORed with it.
+_TABLES = tuple((_base ^ int.from_bytes(bytes((byte,)) * 256, 'big')).to_bytes(256, 'big') for byte in range(256))
+
+#: Every fourth byte, for each of the four bytes of a key.
+_EVERY_FOURTH = tuple(slice(first, None, 4) for first in range(4))
+
+
+class _Repeaters(dict[int, int]):
+    """For a number of 32-bit words, the factor that repeats a 32-bit integer that often."""
+
+    def __missing__(self, words: int) -> int:
+        self[words] = factor = int.from_bytes(b'\0\0\0\1' * words, 'big')
+        return factor
+
+
+_REPEATERS = _Repeaters()
+
+
+def mask(data: Union[bytes, bytearray, memoryview], key: bytes) -> bytes:
+    """Return ``data`` (contiguous bytes) XORed with the 4 bytes of ``key`` over and over; done twice it is ``data``."""
+    size = len(data)
+    if size <= _INTEGER_LIMIT:
+        repeated = int.from_bytes(key, 'big') * _REPEATERS[(size + 3) >> 2]
+        if size & 3:
+            repeated >>= (-size & 3) * 8
+        return (int.from_bytes(data, 'big') ^ repeated).to_bytes(size, 'big')
+    source = bytes(data)
+    masked = bytearray(size)
+    for every_fourth, byte in zip(_EVERY_FOURTH, key):
+        masked[every_fourth] = source[every_fourth].translate(_TABLES[byte])
+    return bytes(masked)
+
+
+_keys: list[bytes] = []
+
+
+def new_mask_key() -> bytes:
+    """Return 4 bytes that nobody can foretell, new ones for every frame (section 10.3). Any thread may call it."""
+    try:
+        return _keys.pop()  # one step, so no two threads get the same key
+    except IndexError:
+        # One system call for 2,048 keys. Two threads that come here at once merely add more of them.
+        random = os.urandom(8192)
+        keys = [random[start : start + 4] for start in range(0, len(random), 4)]
+        key = keys.pop()
+        _keys.extend(keys)
+        return key
+
+
+# A child process must not use the keys its parent will use. (Where there is no fork, there is no register_at_fork.)
+getattr(os, 'register_at_fork', lambda **_: None)(after_in_child=_keys.clear)

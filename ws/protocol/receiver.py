@@ -1,0 +1,471 @@
+"""Incoming frames (RFC 6455 section 5): bytes in, one callback for each message, ping, pong and close out."""
+
+from __future__ import annotations
+
+import io
+import sys
+from codecs import utf_8_decode
+from functools import partial
+from typing import Callable, Optional, Union
+
+from ws.errors import ProtocolError
+from ws.protocol.error_codes import is_valid_error_code
+from ws.protocol.masking import mask
+
+# First byte of a frame (section 5.2): FIN, RSV1-3, opcode.
+_FIN = 0x80
+_RSV = 0x70
+_OPCODE = 0x0F
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_CONTROL_NAMES = {_CLOSE: 'close', _PING: 'ping', _PONG: 'pong'}
+_WHOLE_TEXT = _FIN | _TEXT
+_WHOLE_BINARY = _FIN | _BINARY
+
+# Second byte: MASK, then the length or where to find it.
+_MASK = 0x80
+_LENGTH = 0x7F
+_SHORT_LIMIT = 125
+
+#: What a close frame without a code counts as (section 7.1.5).
+_NO_STATUS = 1005
+
+_from_bytes = int.from_bytes
+
+# Receiver._state: 0, or one or more of these.
+_RUNNING = 1  # add or resume is at work further up the stack
+_PAUSED = 2
+_ENDED = 4
+
+
+class MessageFlags:
+    """What goes with a message, ping, pong or close.
+
+    ``binary`` is True for anything but text and close frames, ``masked`` tells the MASK bit of the last frame,
+    ``buffer`` is the payload as bytes. Any other name reads as ``None``, as it would be ``undefined`` in JavaScript.
+    The object itself is true exactly if ``binary`` is: listeners written for ws 8, which pass a boolean here, work too.
+    """
+
+    # One is made for each message; without an __init__ that takes half the time.
+    __slots__ = ('_payload', 'masked')
+    _payload: Union[str, bytes]
+    masked: bool
+
+    @property
+    def binary(self) -> bool:
+        return isinstance(self._payload, bytes)
+
+    @property
+    def buffer(self) -> Optional[bytes]:
+        payload = self._payload
+        # The text came from strict UTF-8, which has one encoding only, so this is what was received.
+        return payload.encode() if isinstance(payload, str) else payload
+
+    def __bool__(self) -> bool:
+        return isinstance(self._payload, bytes)
+
+    def __getattr__(self, name: str) -> None:
+        # Python asks for names like __deepcopy__ to learn what an object can do, and must hear no.
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
+
+
+def _flags(masked: bool, payload: Union[str, bytes]) -> MessageFlags:
+    flags = MessageFlags()
+    flags.masked = masked
+    flags._payload = payload
+    return flags
+
+
+class _Message:
+    """A message of which not everything has come, and the frame of it that is under way."""
+
+    __slots__ = ('fin', 'fragments', 'key', 'remaining', 'size')
+
+    def __init__(self) -> None:
+        self.size = 0  # bytes announced by the frames so far
+        self.fragments = 0
+        self.fin = False
+        self.key: Optional[bytes] = None
+        self.remaining = 0  # bytes of the frame that are still to come
+
+    def begin_frame(self, fin: bool, key: Optional[bytes], length: int) -> None:
+        self.fin = fin
+        self.key = key
+        self.remaining = length
+        self.size += length
+        self.fragments += 1
+
+    def take(self, data: bytes) -> None:
+        """Add what has come of the frame."""
+        size = len(data)
+        self.remaining -= size
+        if self.key is not None:
+            data = mask(data, self.key)
+            turn = size & 3
+            if turn:
+                self.key = self.key[turn:] + self.key[:turn]
+        self.append(data)
+
+    def append(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def value(self) -> Union[str, bytes]:
+        raise NotImplementedError
+
+
+class _BinaryMessage(_Message):
+    __slots__ = ('_bytes',)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = bytearray()  # a list would keep an object for each of a million tiny fragments
+
+    def append(self, data: bytes) -> None:
+        self._bytes += data
+
+    def value(self) -> bytes:
+        return bytes(self._bytes)
+
+
+class _TextMessage(_Message):
+    """Decodes as the bytes come: the first that can't be UTF-8 ends the connection at once (section 8.1)."""
+
+    __slots__ = ('_tail', '_text')
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = io.StringIO(newline='')
+        self._tail = b''  # up to 3 bytes of a character
+
+    def append(self, data: bytes) -> None:
+        data = self._tail + data
+        try:
+            text, used = utf_8_decode(data, 'strict', False)
+        except UnicodeDecodeError:
+            raise _invalid_utf8() from None
+        self._text.write(text)
+        self._tail = data[used:]
+        # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
+        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
+            raise _invalid_utf8()
+
+    def value(self) -> str:
+        if self._tail:
+            raise _invalid_utf8()
+        return self._text.getvalue()
+
+
+def _invalid_utf8() -> ProtocolError:
+    return ProtocolError('invalid utf8 sequence', 1007)
+
+
+def _ignore(*_: object) -> None:
+    """What stands for a callback nobody has set."""
+
+
+class Receiver:
+    """Takes bytes in any portions and calls back for what they hold, in wire order.
+
+    ``masked`` is what the MASK bit of the frames must be (section 5.1): True on a server, False on a client,
+    None to take both. ``max_payload`` (bytes in a message) and ``max_fragments`` (frames in a message, empty ones
+    included) are limits; 0 is none.
+
+    Set the callbacks as attributes. After ``onclose`` or ``onerror`` nothing else is called. An exception of a callback
+    comes out of ``add`` or ``resume``; the next call of either goes on behind the frame it was about.
+    """
+
+    __slots__ = (
+        '_data',
+        '_later',
+        '_masked',
+        '_max_fragments',
+        '_max_payload',
+        '_message',
+        '_pos',
+        '_state',
+        'onbinary',
+        'onclose',
+        'onerror',
+        'onping',
+        'onpong',
+        'ontext',
+    )
+
+    def __init__(
+        self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
+    ) -> None:
+        self._masked = masked
+        self._max_payload = max_payload or sys.maxsize
+        self._max_fragments = max_fragments or sys.maxsize
+        self._state = 0
+        self._data = b''  # what is being worked on: from _pos on it is still to be done
+        self._pos = 0
+        self._later: Optional[bytearray] = None  # what was added during a pause or inside a callback
+        self._message: Optional[_Message] = None
+        self._forget_callbacks()
+
+    def _forget_callbacks(self) -> None:
+        self.ontext: Callable[[str, MessageFlags], object] = _ignore
+        self.onbinary: Callable[[bytes, MessageFlags], object] = _ignore
+        self.onping: Callable[[bytes, MessageFlags], object] = _ignore
+        self.onpong: Callable[[bytes, MessageFlags], object] = _ignore
+        #: ``(code, reason, flags)``; code 1005 if the frame had none.
+        self.onclose: Callable[[int, str, MessageFlags], object] = _ignore
+        #: ``(error, code)``: the close code to fail the connection with is ``error.code`` too.
+        self.onerror: Callable[[ProtocolError, int], object] = _ignore
+
+    def add(self, data: bytes) -> None:
+        """Take what came in."""
+        if self._state:
+            if not self._state & _ENDED:
+                self._add_later(data)
+            return
+        if self._data:
+            data = self._data[self._pos :] + data
+            self._pos = 0
+        self._data = data
+        self._run()
+
+    def _add_later(self, data: bytes) -> None:
+        if self._later is None:
+            self._later = bytearray()
+        self._later += data
+
+    def pause(self) -> None:
+        """Call back for nothing more until ``resume``; also inside a callback. What is added meanwhile is kept."""
+        self._state |= _PAUSED
+
+    def resume(self) -> None:
+        """Go on after ``pause``. Inside a callback: as soon as that has returned."""
+        self._state &= ~_PAUSED
+        if not self._state:
+            self._run()
+
+    def cleanup(self) -> None:
+        """Drop everything, the callbacks too; ignore what is added from now on."""
+        self._end()
+        self._forget_callbacks()
+
+    def _end(self) -> None:
+        self._state |= _ENDED
+        self._data = b''
+        self._pos = 0
+        self._later = None
+        self._message = None
+
+    def _run(self) -> None:
+        """Work through what is there until it is used up, too little for a step, or a callback pauses or ends it."""
+        self._state = _RUNNING
+        try:
+            while self._state == _RUNNING:
+                if self._message is None:
+                    self._burst()
+                if self._pos < len(self._data) and self._state == _RUNNING and self._step():
+                    continue
+                if self._later is None:
+                    break
+                self._compact()
+        finally:
+            self._state &= ~_RUNNING
+            self._compact()
+
+    def _compact(self) -> None:
+        """Take in what was added later. Let go of what is done, once it is the greater part: copying stays linear."""
+        if self._later is not None:
+            self._data = self._data[self._pos :] + self._later
+            self._pos = 0
+            self._later = None
+        elif self._pos * 2 >= len(self._data):
+            self._data = self._data[self._pos :]
+            self._pos = 0
+
+    def _burst(self) -> None:
+        """Call back for the whole, unfragmented messages that come next, and stop at anything else.
+
+        The fast lane. What it lets through would pass every check of ``_step``, which says what is wrong with the rest.
+        """
+        data = self._data
+        pos = self._pos
+        end = len(data)
+        unwanted = None if self._masked is None else not self._masked
+        try:
+            while pos + 2 <= end:
+                first = data[pos]
+                length = data[pos + 1]
+                masked = length >= _MASK
+                if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or masked is unwanted:
+                    break
+                length &= _LENGTH
+                body = pos + 6 if masked else pos + 2
+                if length > _SHORT_LIMIT:
+                    if length == 127 or pos + 4 > end:
+                        break
+                    length = data[pos + 2] << 8 | data[pos + 3]
+                    body += 2
+                stop = body + length
+                if stop > end or length > self._max_payload:
+                    break
+                payload = data[body:stop]
+                if masked:
+                    key = data[body - 4 : body]
+                    if length > _SHORT_LIMIT:
+                        payload = mask(payload, key)
+                    else:
+                        # As mask does; the call would cost a tenth of all that is done for a short message.
+                        repeated = (key * ((length + 3) >> 2))[:length]
+                        payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
+                flags = MessageFlags()
+                flags.masked = masked
+                if first == _WHOLE_TEXT:
+                    try:
+                        text = payload.decode()
+                    except UnicodeDecodeError:
+                        break
+                    flags._payload = text
+                    pos = stop
+                    self.ontext(text, flags)
+                else:
+                    flags._payload = payload
+                    pos = stop
+                    self.onbinary(payload, flags)
+                if self._state != _RUNNING:
+                    break
+        finally:
+            self._pos = pos
+
+    def _step(self) -> bool:
+        """Take one frame, or what is there of it. False if there is too little to do anything."""
+        before = self._pos
+        try:
+            callback = self._advance()
+        except ProtocolError as error:
+            self._end()
+            self.onerror(error, error.code)
+            return False
+        progress = self._pos > before
+        if callback is not None:
+            callback()
+        return progress
+
+    def _advance(self) -> Optional[Callable[[], object]]:
+        """Like ``_step``, but return the callback to be made, if any, and raise ProtocolError."""
+        message = self._message
+        if message is None or not message.remaining:
+            header = self._header()
+            if header is None:
+                return None
+            first, length, key, body = header
+            if first & _OPCODE >= _CLOSE:
+                return self._control_frame(first & _OPCODE, length, key, body)
+            if message is None:
+                message = self._message = _TextMessage() if first & _OPCODE == _TEXT else _BinaryMessage()
+            message.begin_frame(first >= _FIN, key, length)
+            self._pos = body
+        return self._data_frame(message)
+
+    def _header(self) -> Optional[tuple[int, int, Optional[bytes], int]]:
+        """Check the header at ``_pos``, each byte of it as soon as it is there.
+
+        Return its first byte, the length of the payload, the mask key and where the payload begins; None if some of it
+        is yet to come.
+        """
+        data, pos = self._data, self._pos
+        first = data[pos]
+        self._check_first_byte(first)
+        if pos + 2 > len(data):
+            return None
+        second = data[pos + 1]
+        self._check_second_byte(first, second)
+        length = second & _LENGTH
+        body = pos + 2
+        if length > _SHORT_LIMIT:
+            width = 2 if length == 126 else 8
+            # If some of the length is yet to come, this is the least it can be.
+            length = int.from_bytes(data[body : body + width].ljust(width, b'\0'), 'big')
+            body += width
+        if first & _OPCODE < _CLOSE:
+            self._check_size(length)
+        if body > len(data):
+            return None
+        if first & _OPCODE < _CLOSE and self._message is not None and self._message.fragments == self._max_fragments:
+            raise ProtocolError('Too many message fragments', 1008)
+        key = None
+        if second & _MASK:
+            key = data[body : body + 4]
+            body += 4
+            if body > len(data):
+                return None
+        return first, length, key, body
+
+    def _check_first_byte(self, first: int) -> None:
+        opcode = first & _OPCODE
+        if first & _RSV:
+            raise ProtocolError('reserved fields must be empty')
+        if opcode == _CONTINUATION:
+            if self._message is None:
+                raise ProtocolError('continuation frame cannot follow current opcode')
+        elif opcode in (_TEXT, _BINARY):
+            if self._message is not None:
+                raise ProtocolError('data frames after the initial data frame must have opcode 0')
+        elif opcode not in _CONTROL_NAMES:
+            raise ProtocolError(f'no handler for opcode {opcode}')
+        elif not first & _FIN:
+            raise ProtocolError(f'fragmented {_CONTROL_NAMES[opcode]} is not supported')
+
+    def _check_second_byte(self, first: int, second: int) -> None:
+        opcode = first & _OPCODE
+        length = second & _LENGTH
+        if opcode >= _CLOSE and length > _SHORT_LIMIT:
+            raise ProtocolError('control frames cannot have more than 125 bytes of data')
+        if self._masked is not None and self._masked is not (second >= _MASK):
+            raise ProtocolError('MASK must be set' if self._masked else 'MASK must be clear')
+        if opcode == _CLOSE and length == 1:
+            raise ProtocolError('close packets with data must be at least two bytes long')
+
+    def _check_size(self, length: int) -> None:
+        if length > 0xFFFFFFFF:
+            raise ProtocolError('packets with length spanning more than 32 bit is currently not supported', 1008)
+        sofar = 0 if self._message is None else self._message.size
+        if sofar + length > self._max_payload:
+            raise ProtocolError('Max payload size exceeded', 1009)
+
+    def _data_frame(self, message: _Message) -> Optional[Callable[[], object]]:
+        data = self._data[self._pos : self._pos + message.remaining]
+        self._pos += len(data)
+        message.take(data)
+        if message.remaining or not message.fin:
+            return None
+        self._message = None
+        value = message.value()
+        flags = _flags(message.key is not None, value)
+        return partial(self.ontext, value, flags) if isinstance(value, str) else partial(self.onbinary, value, flags)
+
+    def _control_frame(
+        self, opcode: int, length: int, key: Optional[bytes], body: int
+    ) -> Optional[Callable[[], object]]:
+        """One that is not complete is left where it is: it has 125 bytes at most (section 5.5)."""
+        payload = self._data[body : body + length]
+        if len(payload) < length:
+            return None
+        self._pos = body + length
+        if key is not None:
+            payload = mask(payload, key)
+        if opcode == _CLOSE:
+            return self._close_frame(payload, key is not None)
+        return partial(self.onping if opcode == _PING else self.onpong, payload, _flags(key is not None, payload))
+
+    def _close_frame(self, payload: bytes, masked: bool) -> Callable[[], object]:
+        code = int.from_bytes(payload[:2], 'big') if payload else _NO_STATUS
+        if payload and not is_valid_error_code(code):
+            raise ProtocolError('invalid error code')
+        try:
+            reason = payload[2:].decode()
+        except UnicodeDecodeError:
+            raise _invalid_utf8() from None
+        flags = MessageFlags()
+        flags.masked = masked
+        self._end()
+        return partial(self.onclose, code, reason, flags)

@@ -1,0 +1,230 @@
+"""Outgoing messages and the frames they become (RFC 6455 section 5)."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+import struct
+from decimal import Decimal
+from typing import Callable, Optional, Protocol
+
+from ws.protocol import masking
+from ws.protocol.error_codes import is_valid_error_code
+
+_FIN = 0x80
+_MASK = 0x80
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+#: Bytes; below that, copying a payload behind its header costs less than a second write.
+_LARGE = 16384
+#: Bytes in a control frame's payload (section 5.5), and in a reason, which stands there behind a code of 2 bytes.
+_CONTROL_LIMIT = 125
+_REASON_LIMIT = _CONTROL_LIMIT - 2
+
+_pack_short = struct.Struct('!BB').pack
+_pack_16_bit = struct.Struct('!BBH').pack
+_pack_64_bit = struct.Struct('!BBQ').pack
+
+Callback = Callable[[Optional[Exception]], object]
+
+
+class Writable(Protocol):
+    """What a Sender writes to. ``callback`` is called once: with None when the data is handed on, or an error."""
+
+    def write(self, data: bytes, callback: Optional[Callback] = None) -> object: ...
+
+
+def payload_of(data: object) -> tuple[bytes, bool]:
+    """Return the payload that stands for ``data`` in a message, and whether it is binary.
+
+    Text comes from str, and from numbers in decimal as JavaScript writes them; None is the empty text. Anything with
+    the buffer protocol (bytes, bytearray, memoryview, array.array, numpy and ctypes arrays) is binary: its bytes as they
+    are at this moment.
+
+    Raises ValueError for a str that has no UTF-8 form (lone surrogates), TypeError for everything else.
+    """
+    if isinstance(data, str):
+        return data.encode(), False
+    if type(data) is bytes:
+        return data, True
+    if data is None:
+        return b'', False
+    if isinstance(data, numbers.Number) and not isinstance(data, bool):
+        return _number_text(data).encode(), False
+    return _bytes_of(data), True
+
+
+def _refusal(data: object) -> TypeError:
+    return TypeError(f'{type(data).__name__} cannot be sent: str, bytes-like object, number or None expected')
+
+
+def _bytes_of(data: object) -> bytes:
+    try:
+        view = memoryview(data)  # type: ignore[arg-type]  # whether it has the buffer protocol is the question
+    except TypeError:
+        raise _refusal(data) from None
+    # The letters of struct's formats, without the names of fields. No peer must learn addresses; numpy.bool_ is a bool.
+    letters = re.sub(':[^:]*:', '', view.format)
+    if re.search('[OP&]', letters) or (letters == '?' and view.ndim == 0):
+        raise _refusal(data)
+    return view.tobytes()
+
+
+def _number_text(number: numbers.Number) -> str:
+    if isinstance(number, numbers.Integral):
+        return str(int(number))
+    if isinstance(number, (numbers.Real, Decimal)):
+        return _float_text(float(number))
+    raise _refusal(number)
+
+
+def _float_text(value: float) -> str:
+    """As JavaScript writes it (ECMA-262, Number::toString)."""
+    if math.isnan(value):
+        return 'NaN'
+    if not value:
+        return '0'
+    sign = '-' if value < 0 else ''
+    if math.isinf(value):
+        return sign + 'Infinity'
+    # Python's repr finds the same digits, the fewest that mean this number; only their layout differs.
+    significand, _, exponent = repr(abs(value)).partition('e')
+    whole, _, fraction = significand.partition('.')
+    digits = (whole + fraction).lstrip('0')
+    point = len(digits) - len(fraction) + int(exponent or 0)  # it stands behind so many digits
+    digits = digits.rstrip('0')
+    if -6 < point <= 0:
+        text = '0.' + '0' * -point + digits
+    elif not 0 < point <= 21:
+        text = '.'.join(filter(None, (digits[0], digits[1:]))) + f'e{point - 1:+d}'
+    elif point >= len(digits):
+        text = digits.ljust(point, '0')
+    else:
+        text = digits[:point] + '.' + digits[point:]
+    return sign + text
+
+
+def build_header(opcode: int, length: int, fin: bool, masked: bool) -> bytes:
+    """Return the header of a frame with ``length`` bytes of payload, without the mask key (section 5.2)."""
+    first = opcode | _FIN if fin else opcode
+    mask_bit = _MASK if masked else 0
+    if length < 126:
+        return _pack_short(first, mask_bit | length)
+    if length < 65536:
+        return _pack_16_bit(first, mask_bit | 126, length)
+    return _pack_64_bit(first, mask_bit | 127, length)
+
+
+def build_frame(opcode: int, payload: bytes, fin: bool = True, mask: bool = False) -> bytes:
+    """Return a whole frame; masked with a key of its own if ``mask``."""
+    length = len(payload)
+    if mask:
+        key = masking.new_mask_key()
+        return b''.join((build_header(opcode, length, fin, True), key, masking.mask(payload, key)))
+    if length < 126:
+        # As build_header does; the call would cost half as much again.
+        return _pack_short(opcode | _FIN if fin else opcode, length) + payload
+    return build_header(opcode, length, fin, False) + payload
+
+
+#: The last small message somebody sent unmasked: the object, the ``binary`` that went with it, its frame. The object is
+#: held, so no other can come to have its identity; the tuple is read and replaced in one step, so any thread may.
+_last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
+
+
+def frame_of(data: object, binary: Optional[bool] = None) -> bytes:
+    """Return ``data`` (see ``payload_of``) as one unmasked frame; as text or binary if ``binary`` says so.
+
+    A broadcast asks for the same frame once for each client: the same small str or bytes object as the last time, with
+    the same ``binary``, gets the same frame.
+    """
+    global _last_frame
+    last_data, last_binary, frame = _last_frame
+    if data is last_data and binary is last_binary:
+        return frame
+    payload, is_binary = payload_of(data)
+    frame = build_frame(_BINARY if (is_binary if binary is None else binary) else _TEXT, payload)
+    # Only what can't change its value may be told by its identity.
+    if (type(data) is str or type(data) is bytes) and len(frame) <= _LARGE:
+        _last_frame = (data, binary, frame)
+    return frame
+
+
+class Sender:
+    """Writes messages, whole or in fragments, and control frames to ``socket``. Not for two threads at once.
+
+    ``mask`` is what section 5.1 demands: True on a client, False on a server. A callback goes with the last write of
+    a frame.
+    """
+
+    __slots__ = ('_fragmented', '_socket')
+
+    def __init__(self, socket: Writable) -> None:
+        self._socket = socket
+        self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
+
+    def send(
+        self,
+        data: object,
+        binary: Optional[bool] = None,
+        fin: bool = True,
+        mask: bool = False,
+        callback: Optional[Callback] = None,
+    ) -> None:
+        """Send a message, or with ``fin`` False all but the last fragment of one. Errors: see ``payload_of``."""
+        if not mask and fin and not self._fragmented and isinstance(data, (str, bytes)) and len(data) < _LARGE:
+            self._socket.write(frame_of(data, binary), callback)
+            return
+        payload, is_binary = payload_of(data)
+        opcode = _BINARY if (is_binary if binary is None else binary) else _TEXT
+        if self._fragmented:
+            opcode = _CONTINUATION
+        self._fragmented = not fin
+        self.frame_and_send(opcode, payload, fin, mask, callback)
+
+    def ping(self, data: object = None, mask: bool = False, callback: Optional[Callback] = None) -> None:
+        """Send a ping (section 5.5.2). Raises ValueError for more than 125 bytes."""
+        self._send_control(_PING, data, mask, callback)
+
+    def pong(self, data: object = None, mask: bool = False, callback: Optional[Callback] = None) -> None:
+        """Send a pong (section 5.5.3). Raises ValueError for more than 125 bytes."""
+        self._send_control(_PONG, data, mask, callback)
+
+    def close(
+        self,
+        code: Optional[int] = None,
+        reason: object = None,
+        mask: bool = False,
+        callback: Optional[Callback] = None,
+    ) -> None:
+        """Send a close frame (section 5.5.1); no ``code`` is 1000, as in Node's ws 0.4.31.
+
+        Raises ValueError for a code that may not be sent, and a reason that is more than 123 bytes or not UTF-8.
+        """
+        if code is None:
+            code = 1000
+        if not is_valid_error_code(code):
+            raise ValueError('first argument must be a valid error code number')
+        payload, binary = payload_of(reason)
+        if len(payload) > _REASON_LIMIT:
+            raise ValueError(f'The message must not be greater than {_REASON_LIMIT} bytes')
+        if binary:
+            payload.decode()  # UnicodeDecodeError is a ValueError
+        self._send_control(_CLOSE, code.to_bytes(2, 'big') + payload, mask, callback)
+
+    def _send_control(self, opcode: int, data: object, mask: bool, callback: Optional[Callback]) -> None:
+        payload, _ = payload_of(data)
+        if len(payload) > _CONTROL_LIMIT:
+            raise ValueError(f'The data size must not be greater than {_CONTROL_LIMIT} bytes')
+        self.frame_and_send(opcode, payload, True, mask, callback)
+
+    def frame_and_send(
+        self, opcode: int, payload: bytes, fin: bool = True, mask: bool = False, callback: Optional[Callback] = None
+    ) -> None:
+        """Write one frame; a large payload that isn't masked is not copied but written on its own."""
+        if mask or len(payload) < _LARGE:
+            self._socket.write(build_frame(opcode, payload, fin, mask), callback)
+        else:
+            self._socket.write(build_header(opcode, len(payload), fin, False))
+            self._socket.write(payload, callback)
