@@ -1,0 +1,60 @@
+"""What every test gets: no thread, no descriptor and no unreported exception is left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+#: How long, in seconds, a test's leftovers may take to go.
+PATIENCE = 5.0
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith('ws')}
+
+
+def _descriptors() -> set[str]:
+    """What is open, each with what it points to, so that a number used anew is not taken for the old one."""
+    found = set()
+    for number in os.listdir('/proc/self/fd'):
+        try:
+            found.add(f'{number} -> {os.readlink(f"/proc/self/fd/{number}")}')
+        except OSError:  # listdir's own
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """The loop thread ends with the last socket, and takes its descriptors along."""
+    has_proc = os.path.isdir('/proc/self/fd')
+    before = _descriptors() if has_proc else set()
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        threads = _threads()
+        descriptors = _descriptors() - before if has_proc else set()
+        if not threads and not descriptors:
+            return
+        if time.monotonic() > deadline:
+            break
+        gc.collect()
+        for thread in threads:
+            thread.join(0.05)
+        if not threads:
+            time.sleep(0.01)
+    pytest.fail(f'left behind: {threads or ""} {descriptors or ""}')
+
+
+@pytest.fixture(autouse=True)
+def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """The exceptions that reached threading.excepthook. A test that expects some takes them out of the list."""
+    exceptions: list[BaseException] = []
+    monkeypatch.setattr(threading, 'excepthook', lambda arguments: exceptions.append(arguments.exc_value))
+    yield exceptions
+    assert not exceptions, f'reported, and not expected: {exceptions!r}'

@@ -1,0 +1,161 @@
+"""Helpers that tests share."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ws import WebSocket, WebSocketServer
+
+#: How long, in seconds, a test waits for something that must happen.
+TIMEOUT = 20.0
+
+
+class Waiter:
+    """Collects what callbacks are given, for a test to wait for, each thing once and in order."""
+
+    def __init__(self) -> None:
+        self._things: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def __call__(self, *args: Any) -> None:
+        self._things.put(args)
+
+    def get(self) -> Any:
+        """The arguments of the next call."""
+        try:
+            return self._things.get(timeout=TIMEOUT)
+        except queue.Empty:
+            raise AssertionError(f'nothing came within {TIMEOUT} s') from None
+
+    def nothing(self, seconds: float = 0.2) -> bool:
+        """Whether there is no call within that time: only for what must not happen."""
+        try:
+            self._things.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
+
+
+class Log(Waiter):
+    """Collects the named events of one emitter as ``(event, *args)``."""
+
+    def __init__(self, emitter: Any, *events: str) -> None:
+        super().__init__()
+        for event in events or ('open', 'message', 'ping', 'pong', 'error', 'close', 'listening', 'connection'):
+            emitter.on(event, self._collect(event))
+
+    def _collect(self, event: str) -> Callable[..., None]:
+        return lambda *args: self(event, *args)
+
+    def until(self, event: str) -> list[Any]:
+        """Everything up to the next `event`, this included."""
+        seen = []
+        while True:
+            seen.append(self.get())
+            if seen[-1][0] == event:
+                return seen
+
+
+def wait_for(emitter: Any, event: str) -> Any:
+    """The arguments of the next `event`. For events that can't have happened yet, or are kept."""
+    waiter = Waiter()
+    emitter.once(event, lambda *args: waiter(*args))
+    return waiter.get()
+
+
+def on_loop(emitter: Any, function: Callable[[], Any]) -> Any:
+    """What `function` returns, or raises, when it is called on the loop thread."""
+    done: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((function(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    emitter._loop.call(run)
+    result, error = done.get(timeout=TIMEOUT)
+    if error is not None:
+        raise error
+    return result
+
+
+@contextlib.contextmanager
+def server(**options: Any) -> Iterator[WebSocketServer]:
+    """A server on a free port of 127.0.0.1, closed at the end."""
+    wss = WebSocketServer({'port': 0, 'host': '127.0.0.1', 'closeTimeout': 2000, **options})
+    try:
+        yield wss
+    finally:
+        closed = threading.Event()
+        wss.close(lambda *_: closed.set())
+        assert closed.wait(TIMEOUT), 'the server did not close'
+
+
+@contextlib.contextmanager
+def echo_server(**options: Any) -> Iterator[WebSocketServer]:
+    """A server that sends every message back as it came."""
+    with server(**options) as wss:
+        wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+        yield wss
+
+
+def url_of(wss: WebSocketServer, path: str = '/', scheme: str = 'ws') -> str:
+    address = wss.address()
+    assert address is not None
+    return f'{scheme}://{address.address}:{address.port}{path}'
+
+
+def client(wss: WebSocketServer, path: str = '/', **options: Any) -> WebSocket:
+    return WebSocket(url_of(wss, path), {'closeTimeout': 2000, **options})
+
+
+@contextlib.contextmanager
+def raw_connection(wss: WebSocketServer) -> Iterator[socket.socket]:
+    """A plain TCP connection to the server."""
+    address = wss.address()
+    assert address is not None
+    with socket.create_connection((address.address, address.port), timeout=TIMEOUT) as sock:
+        yield sock
+
+
+HANDSHAKE = (
+    b'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+    b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+)
+
+
+def read_head(sock: socket.socket) -> bytes:
+    """A response head, byte by byte so that nothing after it is taken."""
+    head = b''
+    while not head.endswith(b'\r\n\r\n'):
+        byte = sock.recv(1)
+        assert byte, f'the connection ended after {head!r}'
+        head += byte
+    return head
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Everything up to the end of the connection."""
+    data = b''
+    while True:
+        try:
+            chunk = sock.recv(65536)
+        except ConnectionResetError:
+            return data
+        if not chunk:
+            return data
+        data += chunk
+
+
+@contextlib.contextmanager
+def raw_client(wss: WebSocketServer, path: bytes = b'/') -> Iterator[socket.socket]:
+    """A TCP connection after a complete opening handshake."""
+    with raw_connection(wss) as sock:
+        sock.sendall(HANDSHAKE % path)
+        assert read_head(sock).startswith(b'HTTP/1.1 101 ')
+        yield sock

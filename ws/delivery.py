@@ -1,0 +1,240 @@
+"""The one place where the library's own events reach listeners: on the loop thread, one at a time, none lost.
+
+Three promises of ``doc/threads.md`` are kept here: a listener that raises harms nobody else, an ``error`` nobody listens
+to is reported, and no event is lost to a listener that another thread attaches a moment too late.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Optional
+
+from .events import EventEmitter, fitted
+from .net.lifetime import get_loop
+from .net.loop import Loop, Timer, report_exception
+
+#: How long, in milliseconds from its making, the events of an object made off the loop thread wait for listeners.
+KEEP_FOR = 1000
+#: How long, in milliseconds, an event that has a listener waits behind one that has none yet.
+WAIT_BEHIND = 10
+#: How many bytes may wait before reading is paused.
+KEEP_BYTES = 65536
+#: What a kept event counts at least: empty messages take memory, too.
+_OVERHEAD = 64
+
+
+class _Kept(NamedTuple):
+    event: str
+    args: tuple[Any, ...]
+    overdue: float  # from then on it waits for its own listener only
+
+
+class Emitter(EventEmitter):
+    """What WebSocket and WebSocketServer have in common: events from the loop, and a life that the loop looks after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop: Loop = get_loop()
+        # In a listener, whoever makes an object attaches its listeners before the loop runs again; elsewhere the
+        # loop may be faster.
+        self._kept: Optional[KeptEvents] = None if self._loop.in_thread() else KeptEvents(self)
+
+    def ref(self) -> None:
+        """Keep the process alive while this is open, which is so from the start."""
+        self._loop.ref(self)
+
+    def unref(self) -> None:
+        """Let the process exit although this is still open."""
+        self._loop.unref(self)
+
+    # -- for subclasses; all on the loop thread ----------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """See :class:`ws.net.loop.Handle`."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """See :class:`ws.net.loop.Handle`."""
+        self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
+        self._kept = None
+
+    def _listener_failed(self, args: tuple[Any, ...]) -> None:
+        """A listener raised when it was given `args`; that has been reported."""
+
+    def _hold_reading(self, hold: bool) -> None:
+        """Too much is kept for listeners that aren't there yet (or no longer so)."""
+
+    def _deliver(self, event: str, *args: Any) -> None:
+        """Emit one of the library's own events, or keep it for a listener that is still to come."""
+        kept = self._kept
+        if kept is None or not kept.keep(event, args):
+            self._dispatch(event, args)
+
+    def _dispatch(self, event: str, args: tuple[Any, ...]) -> None:
+        listeners = self._listeners.get(event)
+        if not listeners:
+            if event == 'error':
+                report(args[0])
+            return
+        for listener in listeners:
+            if listener.once and not self._detach(event, listener):
+                continue
+            try:
+                listener.call(self, args, {})
+            except BaseException:
+                report_exception()
+                self._listener_failed(args)
+
+    def _callback(self, callback: Callable[..., Any]) -> Callable[..., None]:
+        """`callback` as the loop may call it: with any number of arguments, and it never raises."""
+        if not callable(callback):
+            raise TypeError(f'a callback must be callable, not {type(callback).__name__}')
+        return functools.partial(self._run_callback, fitted(callback))
+
+    def _run_callback(self, callback: Callable[..., Any], *args: Any) -> None:
+        try:
+            callback(*args)
+        except BaseException:
+            report_exception()
+            self._listener_failed(args)
+
+    def _attached(self, event: str) -> None:
+        kept = self._kept
+        if kept is not None and kept.waiting:
+            self._loop.call(kept.hand_over)
+
+    def _end_of_events(self) -> None:
+        """The last event has been delivered, or is kept: the loop need not look after this object any longer."""
+        if self._kept is not None and self._kept.waiting:
+            self._kept.release_when_empty()
+        else:
+            self._kept = None
+            self._loop.release(self)
+
+
+class KeptEvents:
+    """The events of one object that found no listener, for a second, in order.
+
+    :meth:`keep` and what calls it run on the loop thread; ``waiting`` is read anywhere. The emitter's lock makes
+    "no listener, so keep it" and "attach, so look whether something is kept" exclude each other.
+    """
+
+    def __init__(self, owner: Emitter) -> None:
+        self._owner = owner
+        self._until = time.monotonic() + KEEP_FOR / 1000
+        self.waiting: list[_Kept] = []
+        self._size = 0
+        self._timer: Optional[Timer] = None
+        self._release = False
+
+    def keep(self, event: str, args: tuple[Any, ...]) -> bool:
+        """Whether the event was kept; if not, it is to be emitted now."""
+        owner = self._owner
+        now = time.monotonic()
+        if now >= self._until and not self.waiting:
+            owner._kept = None
+            return False
+        with owner._lock:
+            if not self.waiting and owner.listenerCount(event):
+                return False
+            self.waiting.append(_Kept(event, args, now + WAIT_BEHIND / 1000))
+        self._size += _size_of(args)
+        if self._size >= KEEP_BYTES:
+            owner._hold_reading(True)
+        self._set_timer(now)
+        return True
+
+    def hand_over(self) -> None:
+        """Emit what has a listener now and need not wait any longer."""
+        if self._owner._kept is not self:
+            return
+        while True:
+            now = time.monotonic()
+            index = self._next(now)
+            if index < 0:
+                break
+            with self._owner._lock:
+                kept = self.waiting.pop(index)
+            self._size -= _size_of(kept.args)
+            if kept.event == 'close':  # nothing may follow it
+                self.drop()
+            self._owner._dispatch(kept.event, kept.args)
+        if self.waiting:
+            self._set_timer(now)
+        else:
+            self._emptied()
+
+    def _next(self, now: float) -> int:
+        """Which one to emit next, or -1. Past the end of the second, whatever has a listener; the rest goes."""
+        if now >= self._until:
+            self._drop_unheard()
+            return 0 if self.waiting else -1
+        for index, kept in enumerate(self.waiting):
+            if self._owner.listenerCount(kept.event) and (index == 0 or now >= kept.overdue):
+                return index
+        return -1
+
+    def _drop_unheard(self) -> None:
+        owner = self._owner
+        with owner._lock:
+            unheard = [kept for kept in self.waiting if not owner.listenerCount(kept.event)]
+            self.waiting = [kept for kept in self.waiting if owner.listenerCount(kept.event)]
+        _report_errors(unheard)
+
+    def drop(self) -> None:
+        """Keep nothing any longer; errors are reported as those that nobody listens to."""
+        with self._owner._lock:
+            dropped, self.waiting = self.waiting, []
+        self._size = 0
+        _report_errors(dropped)
+
+    def release_when_empty(self) -> None:
+        """The owner has ended; only an error that is to be reported keeps the process waiting."""
+        self._release = True
+        if not any(kept.event == 'error' for kept in self.waiting):
+            self._owner._loop.unref(self._owner)
+
+    def _emptied(self) -> None:
+        self._size = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._release or time.monotonic() >= self._until:
+            self._owner._kept = None
+        self._owner._hold_reading(False)
+        if self._release:
+            self._owner._loop.release(self._owner)
+
+    def _set_timer(self, now: float) -> None:
+        """Look again when something kept may pass what it waits behind, or when the second is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        overdue = [kept.overdue for kept in self.waiting[1:] if kept.overdue > now]
+        due = min([self._until, *overdue])
+        self._timer = self._owner._loop.call_later(max(0.0, due - now) * 1000, self.hand_over)
+
+
+def _size_of(args: tuple[Any, ...]) -> int:
+    data = args[0] if args else None
+    return _OVERHEAD + (len(data) if isinstance(data, (str, bytes)) else 0)
+
+
+def _report_errors(kept: list[_Kept]) -> None:
+    for event, args, _ in kept:
+        if event == 'error':
+            report(args[0])
+
+
+def report(error: BaseException) -> None:
+    """An error that nobody listens to: to :func:`threading.excepthook`, as what a thread died of."""
+    try:
+        raise error
+    except BaseException:
+        report_exception()
+    finally:
+        del error  # the traceback refers to this frame, and this frame must not refer back
+
+

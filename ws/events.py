@@ -1,0 +1,248 @@
+"""The event emitter: pyee's, with Node's spellings and JavaScript's calling habits."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any, Optional, TypeVar, overload
+
+from pyee import EventEmitter as PyeeEventEmitter
+
+F = TypeVar('F', bound=Callable[..., Any])
+E = TypeVar('E', bound='EventEmitter')
+
+_ANY_NUMBER = 1 << 30
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Arity:
+    """How many positional arguments a function takes, and whether its first one is named `this`."""
+
+    __slots__ = ('most', 'needed', 'this')
+
+    def __init__(self, names: tuple[str, ...], optional: int, any_number: bool) -> None:
+        self.this = names[:1] == ('this',)
+        count = len(names) - self.this
+        self.needed = max(0, count - optional)
+        self.most = _ANY_NUMBER if any_number else count
+
+    def fit(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """`args` without those the function can't take; what it needs beyond them is None, as in JavaScript."""
+        if len(args) > self.most:
+            return args[: self.most]
+        return args + (None,) * (self.needed - len(args))
+
+
+def arity_of(function: Callable[..., Any]) -> Arity:
+    """What `function` takes. Anything callable will do; what can't be inspected is given everything."""
+    bound = isinstance(function, MethodType)
+    plain = function.__func__ if isinstance(function, MethodType) else function
+    if type(plain) is FunctionType and not hasattr(plain, '__wrapped__'):  # the usual case, without inspect's cost
+        code = plain.__code__
+        names = code.co_varnames[bound : code.co_argcount]
+        return Arity(names, len(plain.__defaults__ or ()), bool(code.co_flags & inspect.CO_VARARGS))
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return Arity((), 0, True)
+    positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
+    return Arity(
+        tuple(parameter.name for parameter in positional),
+        sum(parameter.default is not inspect.Parameter.empty for parameter in positional),
+        any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters),
+    )
+
+
+def fitted(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """`callback`, callable with any number of positional arguments (see :class:`Arity`)."""
+    arity = arity_of(callback)
+    if arity.needed == 0 and arity.most == _ANY_NUMBER:
+        return callback
+    return lambda *args: callback(*arity.fit(args))
+
+
+class Listener:
+    """A function attached to an event. What it can take is worked out here, once."""
+
+    __slots__ = ('function', 'most', 'needed', 'once', 'this', '_arity')  # noqa: RUF023  # public names first
+
+    def __init__(self, function: Callable[..., Any], once: bool) -> None:
+        if not callable(function):
+            raise TypeError(f'a listener must be callable, not {type(function).__name__}')
+        self.function = function
+        self.once = once
+        self._arity = arity = arity_of(function)
+        self.needed, self.most, self.this = arity.needed, arity.most, arity.this
+
+    def call(self, emitter: object, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if not self.needed <= len(args) <= self.most:
+            args = self._arity.fit(args)
+        if self.this:
+            self.function(emitter, *args, **keywords)
+        else:
+            self.function(*args, **keywords)
+
+
+class EventEmitter(PyeeEventEmitter):
+    """pyee's EventEmitter, as a Node programmer knows it.
+
+    - Node's names: ``on``, ``once``, ``off``, ``addListener``, ``removeListener``, ``removeAllListeners``,
+      ``prependListener``, ``prependOnceListener``, ``listeners``, ``listenerCount``, ``eventNames``. Given a listener
+      they return the emitter, so that calls can be chained; ``on(event)`` and ``once(event)`` without one are
+      decorators. pyee's own names (``add_listener``, ``listens_to``, …) work, too, and return what pyee returns.
+    - A listener gets as many positional arguments as it can take; one whose first parameter is named ``this`` gets
+      the emitter there.
+    - The same function may be attached several times, and removing one that isn't attached does nothing.
+    - Any method may be called from any thread. :meth:`emit` calls the listeners where it is called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Reentrant: a signal handler, or a destructor run by the collector, may come here in the middle of it.
+        self._lock: Any = threading.RLock()
+        # Replaced, never changed in place: who emits iterates over a snapshot, without taking the lock.
+        self._listeners: dict[str, tuple[Listener, ...]] = {}
+
+    # -- attaching ---------------------------------------------------------------------------------------------------
+
+    @overload  # type: ignore[override]  # given a listener, Node returns the emitter where pyee returns the listener
+    def on(self, event: str) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self: E, event: str, f: Callable[..., Any]) -> E: ...
+
+    def on(self, event: str, f: Optional[Callable[..., Any]] = None) -> Any:
+        """Call `f` on each `event`; without `f`, a decorator that does so."""
+        if f is None:
+            return self.listens_to(event)
+        self._add_event_handler(event, f, f)
+        return self
+
+    @overload  # type: ignore[override]  # as above
+    def once(self, event: str) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self: E, event: str, f: Callable[..., Any]) -> E: ...
+
+    def once(self, event: str, f: Optional[Callable[..., Any]] = None) -> Any:
+        """Call `f` on the next `event` only; without `f`, a decorator that does so."""
+        if f is None:
+
+            def decorate(function: F) -> F:
+                self._attach(event, function, once=True)
+                return function
+
+            return decorate
+        self._attach(event, f, once=True)
+        return self
+
+    def addListener(self: E, event: str, listener: Callable[..., Any]) -> E:
+        """The same as :meth:`on`."""
+        self._attach(event, listener)
+        return self
+
+    def prependListener(self: E, event: str, listener: Callable[..., Any]) -> E:
+        """As :meth:`on`, but `listener` is called before those that are attached already."""
+        self._attach(event, listener, first=True)
+        return self
+
+    def prependOnceListener(self: E, event: str, listener: Callable[..., Any]) -> E:
+        """As :meth:`once`, but `listener` is called before those that are attached already."""
+        self._attach(event, listener, once=True, first=True)
+        return self
+
+    def _add_event_handler(self, event: str, k: Callable[..., Any], v: Callable[..., Any]) -> None:
+        self._attach(event, k)  # where pyee's own ways of attaching arrive
+
+    def _attach(self, event: str, function: Callable[..., Any], once: bool = False, first: bool = False) -> None:
+        listener = Listener(function, once)
+        for name in ('newListener', 'new_listener'):  # Node's name and pyee's; both come before the attaching
+            if name in self._listeners:
+                self.emit(name, event, function)
+        with self._lock:
+            attached = self._listeners.get(event, ())
+            self._listeners[event] = (listener, *attached) if first else (*attached, listener)
+        self._attached(event)
+
+    def _attached(self, event: str) -> None:
+        """A listener for `event` has just been attached."""
+
+    # -- removing ----------------------------------------------------------------------------------------------------
+
+    def removeListener(self: E, event: str, listener: Callable[..., Any]) -> E:
+        """Detach `listener`, the last one if it is attached several times; nothing happens if it is not."""
+        with self._lock:
+            for candidate in reversed(self._listeners.get(event, ())):
+                if candidate.function == listener:  # not "is": each access to a method makes a new object
+                    self._detach(event, candidate)
+                    break
+        return self
+
+    def off(self: E, event: str, listener: Callable[..., Any]) -> E:
+        """The same as :meth:`removeListener`."""
+        return self.removeListener(event, listener)
+
+    def remove_listener(self, event: str, f: Callable[..., Any]) -> None:
+        """pyee's name for :meth:`removeListener`."""
+        self.removeListener(event, f)
+
+    def removeAllListeners(self: E, event: Optional[str] = None) -> E:
+        """Detach all listeners of `event`, or of all events."""
+        with self._lock:
+            if event is None:
+                self._listeners.clear()
+            else:
+                self._listeners.pop(event, None)
+        return self
+
+    def remove_all_listeners(self, event: Optional[str] = None) -> None:
+        """pyee's name for :meth:`removeAllListeners`."""
+        self.removeAllListeners(event)
+
+    def _detach(self, event: str, listener: Listener) -> bool:
+        """Whether `listener` was attached; called by two threads, one of them is told so."""
+        with self._lock:
+            attached = self._listeners.get(event, ())
+            remaining = tuple(other for other in attached if other is not listener)
+            if remaining:
+                self._listeners[event] = remaining
+            else:
+                self._listeners.pop(event, None)
+            return len(remaining) < len(attached)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def listeners(self, event: str) -> list[Callable[..., Any]]:
+        """The functions attached to `event`, in the order they are called."""
+        return [listener.function for listener in self._listeners.get(event, ())]
+
+    def listenerCount(self, event: str) -> int:
+        """How many listeners `event` has."""
+        return len(self._listeners.get(event, ()))
+
+    def eventNames(self) -> list[str]:
+        """The events that have listeners."""
+        return list(self._listeners)
+
+    def event_names(self) -> set[str]:
+        """pyee's name for :meth:`eventNames`."""
+        return set(self.eventNames())
+
+    # -- emitting ----------------------------------------------------------------------------------------------------
+
+    def emit(self, event: str, *args: Any, **kwargs: Any) -> bool:
+        """Call the listeners of `event`, here and now; returns whether there were any.
+
+        An ``error`` event without a listener raises its argument, as in pyee and Node. What a listener raises comes
+        out of this call, and the listeners after it are not called.
+        """
+        listeners = self._listeners.get(event)
+        if not listeners:
+            self._emit_handle_potential_error(event, args[0] if args else None)
+            return False
+        for listener in listeners:
+            if not listener.once or self._detach(event, listener):
+                listener.call(self, args, kwargs)
+        return True

@@ -1,0 +1,403 @@
+"""The one I/O thread: it polls the sockets, runs timers, and takes calls from other threads.
+
+The thread exists only while there is something to do: it starts with the first *handle* (a listening server, a socket
+that is connecting, open or closing) and ends with the last one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import heapq
+import itertools
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Optional, Protocol, Union
+
+from .poller import READ, Poller, SelectorPoller
+
+#: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
+_INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
+
+
+class Handle(Protocol):
+    """What keeps the loop thread, and the process, alive."""
+
+    def shutdown(self) -> None:
+        """End soon and gracefully: the process is about to exit. Called on the loop thread."""
+
+    def abandon(self) -> None:
+        """Close descriptors and nothing else: this is the child after a fork, they are copies of the parent's."""
+
+
+class Pollable(Protocol):
+    """What may be registered with the loop."""
+
+    def on_event(self, mask: int) -> None:
+        """The descriptor is ready: `mask` combines READ, WRITE and the platform's error bits."""
+
+    def failed(self, error: Exception) -> None:
+        """``on_event`` raised `error`: a defect. Unregister, or it would be raised again and again."""
+
+    def abandon(self) -> None:
+        """As :meth:`Handle.abandon`."""
+
+
+class Flushable(Protocol):
+    def flush(self) -> None:
+        """Write out what was queued during this turn."""
+
+
+class Timer:
+    """A call to be made later on the loop thread. ``callback`` is None once it ran or was cancelled."""
+
+    __slots__ = ('args', 'callback')
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback: Optional[Callable[..., object]] = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        # The heap may hold this object until it would have been due: let go of what it refers to.
+        self.callback = None
+        self.args = ()
+
+
+class Loop:
+    """Sockets, timers and calls, one at a time, on one daemon thread.
+
+    :meth:`call`, :meth:`hold`, :meth:`ref`, :meth:`unref`, :meth:`in_thread`, :meth:`wait` and :meth:`shutdown` may be
+    called from any thread; everything else belongs to the loop thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: Notified when the last referenced handle goes, and when the thread ends.
+        self._changed = threading.Condition(self._lock)
+        self._handles: dict[Handle, bool] = {}  # handle -> does it keep the process alive?
+        self._referenced = 0
+        self._thread: Optional[threading.Thread] = None
+        self._ident: Optional[int] = None
+        self._stopping = False
+
+        self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
+        self._wake_reader: Optional[socket.socket] = None
+        self._wake_writer: Optional[socket.socket] = None
+
+        self._poller: Optional[Union[Poller, SelectorPoller]] = None
+        self._pollables: dict[int, Pollable] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._timer_numbers = itertools.count()
+        self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        #: Streams with something queued; each is flushed once at the end of the turn.
+        self.dirty: list[Flushable] = []
+
+    # -- from any thread ---------------------------------------------------------------------------------------------
+
+    def in_thread(self) -> bool:
+        """Whether the caller runs on the loop thread."""
+        return threading.get_ident() == self._ident
+
+    def call(self, callback: Callable[..., object], *args: Any) -> None:
+        """Have the loop thread call ``callback(*args)`` soon. Calls made by one thread keep their order."""
+        self._inbox.append((callback, args))
+        # One byte wakes the thread for a whole batch. The flag is cleared before the batch is taken, so whoever
+        # finds it set has appended early enough to be part of a batch that is still to be taken.
+        if not self._woken:
+            self._woken = True
+            self._wake()
+        if self._thread is None:
+            self._start()
+
+    def hold(self, handle: Handle) -> None:
+        """`handle` is alive: keep the thread, and the process, until :meth:`release`."""
+        with self._lock:
+            if handle not in self._handles:
+                self._handles[handle] = True
+                self._referenced += 1
+        if self._thread is None:
+            self._start()
+
+    def release(self, handle: Handle) -> None:
+        """`handle` has ended."""
+        with self._lock:
+            if self._handles.pop(handle, False):
+                self._referenced -= 1
+                self._changed.notify_all()
+
+    def ref(self, handle: Handle) -> None:
+        """Let `handle` keep the process alive (the default)."""
+        self._set_referenced(handle, True)
+
+    def unref(self, handle: Handle) -> None:
+        """Let the process exit although `handle` is alive."""
+        self._set_referenced(handle, False)
+
+    def _set_referenced(self, handle: Handle, referenced: bool) -> None:
+        with self._lock:
+            if self._handles.get(handle, referenced) is not referenced:
+                self._handles[handle] = referenced
+                self._referenced += 1 if referenced else -1
+                self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return when no referenced handle is left. A signal handler may raise out of it.
+
+        Raises :class:`RuntimeError` on the loop thread, which would wait for itself.
+        """
+        if self.in_thread():
+            raise RuntimeError('waiting on the loop thread would never end')
+        with self._changed:
+            while self._referenced and self._thread is not None:
+                self._changed.wait(_INTERRUPT_POLL)
+
+    def shutdown(self, seconds: float) -> None:
+        """End every handle gracefully, and the thread after at most `seconds`."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            if self._thread is None:
+                return
+        self.call(self._shutdown_handles)
+        with self._changed:
+            while self._thread is not None and time.monotonic() < deadline:
+                self._changed.wait(deadline - time.monotonic())
+        self._stopping = True  # those that did not end in time are cut off, between two calls rather than within one
+        with self._changed:
+            if self._thread is not None:
+                self._wake()
+                self._changed.wait(0.1)
+
+    def _shutdown_handles(self) -> None:
+        for handle in list(self._handles):
+            handle.shutdown()
+
+    # -- for the loop thread -----------------------------------------------------------------------------------------
+
+    def register(self, fd: int, pollable: Pollable, mask: int) -> None:
+        """Have ``pollable.on_event`` called when `fd` is ready for what `mask` says."""
+        assert self._poller is not None
+        self._poller.register(fd, mask)
+        self._pollables[fd] = pollable
+
+    def modify(self, fd: int, mask: int) -> None:
+        assert self._poller is not None
+        self._poller.modify(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        assert self._poller is not None
+        del self._pollables[fd]
+        self._poller.unregister(fd)
+
+    def call_later(self, milliseconds: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call ``callback(*args)`` after `milliseconds`; the timer returned can be cancelled."""
+        timer = Timer(callback, args)
+        due = time.monotonic() + milliseconds / 1000
+        heapq.heappush(self._timers, (due, next(self._timer_numbers), timer))
+        return timer
+
+    def defer(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
+        self._deferred.append((callback, args))
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None or not (self._handles or self._inbox):
+                return
+            self._poller = Poller()
+            self._wake_reader, self._wake_writer = socket.socketpair()
+            self._wake_reader.setblocking(False)
+            self._wake_writer.setblocking(False)
+            self._poller.register(self._wake_reader.fileno(), READ)
+            self._woken = False
+            self._stopping = False
+            # A daemon: what keeps the process alive is ws.net.lifetime, which Ctrl-C can interrupt.
+            thread = threading.Thread(target=self._run, name='ws', daemon=True)
+            self._thread = thread
+            try:
+                thread.start()
+            except BaseException:
+                self._thread = None
+                self._close_descriptors()
+                raise
+
+    def _run(self) -> None:
+        self._ident = threading.get_ident()
+        while not self._may_end():
+            self._turn()
+
+    def _turn(self) -> None:
+        """Poll once and work through everything that is ready."""
+        poller, pollables = self._poller, self._pollables
+        if poller is None:  # the child of a fork made by a listener: this loop's descriptors are gone
+            return
+        for fd, mask in poller.poll(self._seconds_to_wait()):
+            pollable = pollables.get(fd)
+            if pollable is not None:
+                try:
+                    pollable.on_event(mask)
+                except Exception as error:
+                    report_exception()
+                    pollable.failed(error)
+            elif fd == self._wake_fd:
+                self._drain_wake()
+            # Anything else was unregistered by an earlier event of this turn.
+        if self._inbox:
+            self._run_inbox()
+        if self._timers:
+            self._run_timers()
+        if self._deferred:
+            deferred, self._deferred = self._deferred, []
+            for callback, args in deferred:
+                self._guarded(callback, args)
+        if self.dirty:
+            dirty, self.dirty = self.dirty, []
+            for stream in dirty:
+                try:
+                    stream.flush()
+                except Exception:
+                    report_exception()
+
+    @property
+    def _wake_fd(self) -> int:
+        return self._wake_reader.fileno() if self._wake_reader is not None else -1
+
+    def _seconds_to_wait(self) -> float:
+        if self._inbox or self._deferred or self.dirty or self._stopping:
+            return 0
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        if not timers:
+            return -1
+        return max(0.0, timers[0][0] - time.monotonic())
+
+    def _run_inbox(self) -> None:
+        inbox = self._inbox
+        for _ in range(len(inbox)):  # what arrives meanwhile waits for the next turn: sockets must not starve
+            callback, args = inbox.popleft()
+            try:
+                callback(*args)
+            except Exception:
+                report_exception()
+
+    def _run_timers(self) -> None:
+        now = time.monotonic()
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)[2]
+            if timer.callback is not None:
+                callback, args = timer.callback, timer.args
+                timer.cancel()
+                self._guarded(callback, args)
+        if len(timers) > 64 and len(timers) > 2 * len(self._pollables) + 64:
+            self._drop_cancelled_timers()
+
+    def _drop_cancelled_timers(self) -> None:
+        """Each accepted connection cancels a timer that would lie in the heap for seconds."""
+        self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+        heapq.heapify(self._timers)
+
+    @staticmethod
+    def _guarded(callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        try:
+            callback(*args)
+        except Exception:
+            report_exception()
+
+    # -- waking ------------------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        writer = self._wake_writer
+        if writer is not None:
+            # Full: it will wake anyway. Closed: the thread has just ended, and call() starts a new one.
+            with contextlib.suppress(OSError):
+                writer.send(b'\0')
+
+    def _drain_wake(self) -> None:
+        assert self._wake_reader is not None
+        with contextlib.suppress(BlockingIOError):
+            self._wake_reader.recv(4096)
+        self._woken = False
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def _may_end(self) -> bool:
+        """End the thread if nothing is left to do, atomically with what other threads may be handing in."""
+        if self._stopping:
+            with self._lock:
+                self._end()
+            return True
+        if self._handles or self._inbox or self._pollables or self.dirty or self._deferred:
+            return False
+        with self._lock:
+            if self._handles:
+                return False
+            # call() appends first and looks for the thread afterwards; here it is the other way round.
+            thread, self._thread = self._thread, None
+            if self._inbox:
+                self._thread = thread
+                return False
+            self._end()
+            return True
+
+    def _end(self) -> None:
+        self._thread = None
+        self._ident = None  # the system may give this number to another thread
+        self._timers.clear()
+        self._woken = True
+        self._close_descriptors()
+        self._changed.notify_all()
+
+    def _close_descriptors(self) -> None:
+        if self._poller is not None:
+            self._poller.close()
+            self._poller = None
+        for end in (self._wake_reader, self._wake_writer):
+            if end is not None:
+                end.close()
+        self._wake_reader = self._wake_writer = None
+
+    def abandon(self) -> None:
+        """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""
+        handles, pollables = list(self._handles), list(self._pollables.values())
+        self._lock = threading.Lock()  # the old one may be held by a thread that does not exist here
+        self._changed = threading.Condition(self._lock)
+        self._handles.clear()
+        self._pollables.clear()
+        self._inbox.clear()
+        self._referenced = 0
+        self._stopping = True
+        # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.
+        self._close_descriptors()
+        self._thread = None
+        self._ident = None
+        for handle in handles:
+            handle.abandon()
+        for pollable in pollables:
+            pollable.abandon()
+
+
+def report_exception() -> None:
+    """Hand the exception being handled to :func:`threading.excepthook`, as if a thread had died of it."""
+    kind, value, traceback = sys.exc_info()
+    if isinstance(value, SystemExit):
+        # excepthook passes over SystemExit in silence, which is right only where it does end the thread.
+        value = RuntimeError('sys.exit() in a listener does not end the process: close the sockets and servers instead')
+        kind, value.__cause__ = RuntimeError, None
+    assert kind is not None
+    arguments = threading.ExceptHookArgs((kind, value, traceback, threading.current_thread()))
+    try:
+        threading.excepthook(arguments)
+    except Exception:  # a broken hook must not end the loop
+        sys.__excepthook__(*sys.exc_info())
+
+
+#: Errors of accept() and connect() that mean "no more descriptors or memory just now".
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -1,0 +1,52 @@
+"""Which descriptors are ready: epoll on Linux, :mod:`selectors` elsewhere, behind the same five methods."""
+
+from __future__ import annotations
+
+import select
+import selectors
+import sys
+
+#: Interest in, and readiness for, reading. The values are epoll's own, so that they pass through unchanged.
+READ = 0x001
+#: Interest in, and readiness for, writing.
+WRITE = 0x004
+
+
+class SelectorPoller:
+    """``select.epoll`` as far as the loop uses it, on top of :class:`selectors.DefaultSelector`."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def register(self, fd: int, mask: int) -> None:
+        self._selector.register(fd, _to_selectors(mask))
+
+    def modify(self, fd: int, mask: int) -> None:
+        self._selector.modify(fd, _to_selectors(mask))
+
+    def unregister(self, fd: int) -> None:
+        self._selector.unregister(fd)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """Wait at most `timeout` seconds (negative: for ever); return ``(fd, mask)`` for each ready descriptor."""
+        if not self._selector.get_map() and timeout < 0:  # select() on Windows refuses three empty lists
+            raise ValueError('nothing to wait for')
+        ready = self._selector.select(None if timeout < 0 else timeout)
+        return [(key.fd, _from_selectors(mask)) for key, mask in ready]
+
+    def close(self) -> None:
+        self._selector.close()
+
+
+def _to_selectors(mask: int) -> int:
+    return (selectors.EVENT_READ if mask & READ else 0) | (selectors.EVENT_WRITE if mask & WRITE else 0)
+
+
+def _from_selectors(mask: int) -> int:
+    return (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0)
+
+
+if sys.platform == 'linux':
+    Poller = select.epoll
+else:
+    Poller = SelectorPoller

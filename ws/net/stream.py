@@ -1,0 +1,346 @@
+"""A non-blocking stream over a connected TCP or UNIX socket.
+
+Everything here runs on the loop thread, except the attributes that describe the peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Any, Optional, Union
+
+from .loop import Loop
+from .poller import READ, WRITE
+
+#: Never ask the kernel for more at once: a larger buffer costs several times as much as the call itself.
+READ_SIZE = 65536
+#: What is queued beyond this is written at once, not at the end of the turn; and :meth:`Stream.write` returns False.
+HIGH_WATER_MARK = 65536
+#: How many buffers one call hands to the kernel (IOV_MAX is 1024 on Linux; more than this gains nothing).
+_BUFFERS_PER_CALL = 64
+
+Data = Union[bytes, 'memoryview[int]']
+WriteCallback = Callable[[Optional[Exception]], object]
+
+
+def _ignore(*arguments: object) -> None:
+    pass
+
+
+class Stream:
+    """Reads are handed to ``on_data``; writes are queued and flushed once per turn of the loop.
+
+    ``on_end()`` follows when the peer has finished sending, ``on_close(error)`` exactly once when the socket is
+    closed, ``on_drain()`` when a write queue that had passed the high-water mark is empty again.
+    """
+
+    __slots__ = (
+        '_callbacks', '_ended', '_ending', '_fd', '_handed_over', '_loop', '_mask', '_queue', '_reading', '_scheduled',
+        '_sock', '_waits_for_drain', 'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end',
+        'queued', 'stalled',
+    )  # fmt: skip
+
+    #: Whether the bytes on the wire are encrypted.
+    encrypted = False
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._fd = sock.fileno()
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # We already write once per turn; Nagle's algorithm would only add a delay. Fails on a peer already gone.
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        self.on_data: Callable[[bytes], object] = _ignore
+        self.on_end: Callable[[], object] = _ignore
+        self.on_close: Callable[[Optional[Exception]], object] = _ignore
+        self.on_drain: Callable[[], object] = _ignore
+
+        #: Bytes read so far.
+        self.bytes_read = 0
+        #: Bytes written to this stream that the kernel has not taken yet.
+        self.queued = 0
+        #: Whether the kernel takes no more just now: the peer reads too slowly.
+        self.stalled = False
+        #: Whether the peer has finished sending.
+        self.eof = False
+        self._reading = False
+        self._queue: list[Data] = []
+        self._callbacks: list[tuple[int, WriteCallback]] = []  # (bytes handed over by then, callback)
+        self._handed_over = 0
+        self._scheduled = False  # in loop.dirty
+        self._waits_for_drain = False
+        self._ending = False  # finish sending once the queue is empty
+        self._ended = False  # finished sending
+        self._mask = 0  # what the poller watches for
+
+    # -- the peer, named as Node's net.Socket names it ----------------------------------------------------------------
+
+    @property
+    def remoteAddress(self) -> Optional[str]:
+        """The peer's IP address, or its UNIX path; None once the connection is gone."""
+        return _host_of(self._name(self._sock.getpeername))
+
+    @property
+    def remotePort(self) -> Optional[int]:
+        return _port_of(self._name(self._sock.getpeername))
+
+    @property
+    def localAddress(self) -> Optional[str]:
+        return _host_of(self._name(self._sock.getsockname))
+
+    @property
+    def localPort(self) -> Optional[int]:
+        return _port_of(self._name(self._sock.getsockname))
+
+    @staticmethod
+    def _name(ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except OSError:
+            return None
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return self._fd < 0
+
+    def resume(self) -> None:
+        """Start, or go on, reading."""
+        if not self._reading and not self.eof and not self.closed:
+            self._reading = True
+            self._watch()
+
+    def pause(self) -> None:
+        """Read no more: the peer is slowed down once the kernel's buffers are full."""
+        if self._reading:
+            self._reading = False
+            self._watch()
+
+    def on_event(self, mask: int) -> None:
+        if mask != READ:
+            if self.stalled:  # writable, or broken: trying it tells
+                self.stalled = False
+                self.flush()
+            if not self._reading:
+                return
+        if self._reading:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.destroy(error)
+            return
+        if data:
+            self.bytes_read += len(data)
+            self.on_data(data)
+        else:
+            self._read_eof()
+
+    def _read_eof(self) -> None:
+        self.eof = True
+        self._reading = False
+        self._watch()
+        self.on_end()
+        self._close_if_done()
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def write(self, data: Data, callback: Optional[WriteCallback] = None) -> bool:
+        """Queue `data`; ``callback(error)`` runs, exactly once, when the kernel has taken it or never will.
+
+        Returns whether the queue is below the high-water mark; if not, ``on_drain`` will tell when it is empty.
+        """
+        if self.closed or self._ending:
+            if callback is not None:
+                self._loop.defer(callback, BrokenPipeError('the connection is closed'))
+            return False
+        self._queue.append(data)
+        self.queued = queued = self.queued + len(data)
+        if callback is not None:
+            self._callbacks.append((self._handed_over + queued, callback))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.dirty.append(self)
+        if queued <= HIGH_WATER_MARK:
+            return True
+        if not self.stalled:
+            self.flush()
+        self._waits_for_drain = self.queued > HIGH_WATER_MARK
+        return not self._waits_for_drain
+
+    def end(self) -> None:
+        """Finish sending: what is queued first. The socket closes when the peer has finished, too."""
+        if not self._ending and not self.closed:
+            self._ending = True
+            if not self._scheduled:
+                self._scheduled = True
+                self._loop.dirty.append(self)
+
+    def flush(self) -> None:
+        """Hand the queue to the kernel, as far as it takes it."""
+        self._scheduled = False
+        if self.stalled or self.closed:
+            return
+        while self._queue:
+            try:
+                taken = self._send()
+            except OSError as error:
+                self._break(error)
+                return
+            if not taken:
+                self.stalled = True
+                self._watch()
+                return
+            self._advance(taken)
+        self._on_flushed()
+
+    def _send(self) -> int:
+        """One call to the kernel; 0 if it takes nothing now."""
+        queue = self._queue
+        try:
+            if len(queue) == 1:
+                return self._sock.send(queue[0])
+            if self.queued <= HIGH_WATER_MARK:
+                queue[:] = [b''.join(queue)]
+                return self._sock.send(queue[0])
+            if hasattr(self._sock, 'sendmsg'):
+                return self._sock.sendmsg(queue[:_BUFFERS_PER_CALL])
+            return self._sock.send(queue[0])  # Windows
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def _advance(self, taken: int) -> None:
+        """Drop what the kernel has taken from the queue."""
+        self.queued -= taken
+        self._handed_over += taken
+        queue = self._queue
+        if not self.queued:
+            queue.clear()
+        else:
+            whole = 0
+            while taken >= len(queue[whole]):
+                taken -= len(queue[whole])
+                whole += 1
+            del queue[:whole]
+            if taken:
+                queue[0] = memoryview(queue[0])[taken:]
+        if self._callbacks:
+            self._run_callbacks()
+
+    def _run_callbacks(self) -> None:
+        done = 0
+        callbacks = self._callbacks
+        while done < len(callbacks) and callbacks[done][0] <= self._handed_over:
+            done += 1
+        ready = callbacks[:done]
+        del callbacks[:done]
+        for _, callback in ready:
+            # Never from within write(): a callback that sends again must not find itself inside its own send.
+            self._loop.defer(callback, None)
+
+    def _on_flushed(self) -> None:
+        if self._mask & WRITE:
+            self._watch()
+        if self._waits_for_drain:
+            self._waits_for_drain = False
+            self._loop.defer(self.on_drain)
+        if self._ending and not self._ended:
+            self._ended = True
+            self._finish_sending()
+            self._close_if_done()
+
+    def _finish_sending(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer is gone altogether
+            self.eof = True
+
+    def _break(self, error: OSError) -> None:
+        """Writing failed. What the peer sent before may still be waiting to be read: a close frame, for one."""
+        self._drop_queue(error)
+        self._ending = self._ended = True
+        if self._reading:
+            self._watch()
+        else:
+            self.destroy(error)
+
+    def _drop_queue(self, error: Optional[Exception]) -> None:
+        self._queue.clear()
+        self.queued = 0
+        callbacks, self._callbacks = self._callbacks, []
+        if callbacks and error is None:
+            error = BrokenPipeError('the connection was closed before the data was sent')
+        for _, callback in callbacks:
+            self._loop.defer(callback, error)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def _close_if_done(self) -> None:
+        if self.eof and self._ended:
+            self.destroy()
+
+    def destroy(self, error: Optional[Exception] = None) -> None:
+        """Close the socket at once; what is queued is lost. ``on_close(error)`` is called, the first time."""
+        if self.closed:
+            return
+        self._reading = False
+        self.stalled = False
+        self._watch()
+        self._fd = -1
+        self._close_socket()
+        self._drop_queue(error)
+        self._loop.defer(self.on_close, error)
+        # The owner refers to this stream, and these to the owner: let both go without waiting for the collector.
+        self.on_data = self.on_end = self.on_close = self.on_drain = _ignore
+
+    def failed(self, error: Exception) -> None:
+        self.destroy(error)
+
+    def _close_socket(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+    def abandon(self) -> None:
+        """This is the child after a fork: close its copy of the descriptor, tell nobody."""
+        self._fd = -1
+        self._close_socket()
+
+    # -- the poller --------------------------------------------------------------------------------------------------
+
+    def _wanted(self) -> int:
+        return (READ if self._reading else 0) | (WRITE if self.stalled else 0)
+
+    def _watch(self) -> None:
+        """Have the poller watch for what is wanted now, and for nothing at all where nothing is.
+
+        A descriptor that stays registered without interest would report an error of the peer's over and over.
+        """
+        wanted, watched = self._wanted(), self._mask
+        if wanted == watched or self.closed:
+            return
+        self._mask = wanted
+        if not watched:
+            self._loop.register(self._fd, self, wanted)
+        elif wanted:
+            self._loop.modify(self._fd, wanted)
+        else:
+            self._loop.unregister(self._fd)
+
+
+def _host_of(name: Any) -> Optional[str]:
+    if isinstance(name, tuple):
+        return str(name[0])
+    return name if isinstance(name, str) else None
+
+
+def _port_of(name: Any) -> Optional[int]:
+    return int(name[1]) if isinstance(name, tuple) else None

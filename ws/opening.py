@@ -1,0 +1,215 @@
+"""The opening handshake over real streams, both sides, each under one deadline for all of its steps."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Optional
+
+from .errors import HandshakeError
+from .net.connect import Connector
+from .net.loop import Loop, Timer
+from .net.stream import Stream
+from .net.tls import TLSStream
+from .protocol.handshake import ClientHandshake
+from .protocol.http import Request, RequestParser, Response, ResponseParser, build_refusal
+from .protocol.url import Address
+
+
+class ClientOpening:
+    """From an address to an open WebSocket stream. Exactly one of the two callbacks is called, unless cancelled.
+
+    ``on_open(stream, protocol, rest)``: `rest` is what came after the response's head.
+    ``on_failure(error)``: the stream, if there was one, is closed.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: Address,
+        handshake: ClientHandshake,
+        context: Optional[ssl.SSLContext],
+        on_open: Callable[[Stream, Optional[str], bytes], object],
+        on_failure: Callable[[Exception], object],
+    ) -> None:
+        self._loop = loop
+        self._address = address
+        self._handshake = handshake
+        self._context = context
+        self._on_open = on_open
+        self._on_failure = on_failure
+        self._parser = ResponseParser()
+        self._timer: Optional[Timer] = None
+        self._connector: Optional[Connector] = None
+        self._stream: Optional[Stream] = None
+
+    def start(self, timeout: float) -> None:
+        """Begin; after `timeout` milliseconds (0: none) it has failed."""
+        if timeout:
+            self._timer = self._loop.call_later(timeout, self._on_timeout)
+        self._connector = Connector(self._loop, self._on_connected)
+        if self._address.socket_path is not None:
+            self._connector.connect_unix(self._address.socket_path)
+        else:
+            self._connector.connect(self._address.host, self._address.port)
+
+    def cancel(self) -> None:
+        """Stop, and call nobody."""
+        self._clean_up()
+        if self._connector is not None:
+            self._connector.cancel()
+        if self._stream is not None:
+            self._stream.destroy()
+
+    def abandon(self) -> None:
+        """This is the child after a fork; the connector's sockets are the loop's to close."""
+        if self._stream is not None:
+            self._stream.abandon()
+
+    def _clean_up(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._stream is not None:
+            self._stream.on_close = _nobody
+
+    def _fail(self, error: Exception) -> None:
+        self.cancel()
+        self._on_failure(error)
+
+    def _on_timeout(self) -> None:
+        self._fail(HandshakeError('opening handshake has timed out'))
+
+    def _on_connected(self, error: Optional[OSError], sock: Optional[socket.socket]) -> None:
+        if sock is None:
+            self._fail(error or OSError('not connected'))
+        elif self._context is None:
+            self._stream = Stream(self._loop, sock)
+            self._stream.on_close = self._on_close
+            self._send_request()
+        else:
+            self._start_tls(self._context, sock)
+
+    def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
+        try:
+            wrapped = context.wrap_socket(sock, server_hostname=self._address.host, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:
+            sock.close()
+            self._fail(error)
+            return
+        self._stream = stream = TLSStream(self._loop, wrapped)
+        stream.on_close = self._on_close
+        stream.handshake(self._send_request)
+
+    def _send_request(self) -> None:
+        assert self._stream is not None
+        self._stream.on_data = self._on_data
+        self._stream.on_end = self._on_end
+        self._stream.write(self._handshake.request)
+        self._stream.resume()
+
+    def _on_data(self, data: bytes) -> None:
+        try:
+            response = self._parser.feed(data)
+            if response is not None:
+                self._finish(response)
+        except HandshakeError as error:
+            self._fail(error)
+
+    def _finish(self, response: Response) -> None:
+        assert self._stream is not None
+        protocol = self._handshake.check(response)
+        self._clean_up()
+        self._on_open(self._stream, protocol, self._parser.rest)
+
+    def _on_end(self) -> None:
+        self._fail(HandshakeError('the server closed the connection before it answered'))
+
+    def _on_close(self, error: Optional[Exception]) -> None:
+        self._fail(error or HandshakeError('the server closed the connection before it answered'))
+
+
+class ServerOpening:
+    """From an accepted socket to a request. ``on_request(opening, request)`` is called at most once.
+
+    Who is called takes the stream (:meth:`take`) or refuses (:meth:`refuse`). ``on_done(opening)`` follows in any case,
+    once the connection is somebody else's or closed.
+    """
+
+    __slots__ = ('_loop', '_on_done', '_on_request', '_parser', '_timer', 'stream')
+
+    def __init__(
+        self,
+        loop: Loop,
+        stream: Stream,
+        timeout: float,
+        on_request: Callable[[ServerOpening, Request], object],
+        on_done: Callable[[ServerOpening], object],
+    ) -> None:
+        self._loop = loop
+        self._on_request = on_request
+        self._on_done = on_done
+        self._parser = RequestParser()
+        self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
+        self.stream = stream
+        stream.on_close = self._on_close
+
+    def start(self) -> None:
+        if isinstance(self.stream, TLSStream):
+            self.stream.handshake(self._read)
+        else:
+            self._read()
+
+    def take(self) -> bytes:
+        """Give the stream away; returns what has been read beyond the request."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.stream.on_close = _nobody
+        self._on_done(self)
+        return self._parser.rest
+
+    def refuse(self, error: HandshakeError) -> None:
+        """Answer with an HTTP error and end the connection; the deadline stays in force until the peer has ended, too."""
+        self.stream.on_data = _nobody
+        self.stream.write(build_refusal(error.status or 400, str(error), error.headers))
+        self.stream.end()
+
+    def cancel(self) -> None:
+        """The server is closing."""
+        self._cut_off(HandshakeError('The server is closing', 503))
+
+    def _read(self) -> None:
+        self.stream.on_data = self._on_data
+        self.stream.on_end = self._on_end
+        self.stream.resume()
+
+    def _on_data(self, data: bytes) -> None:
+        try:
+            request = self._parser.feed(data)
+        except HandshakeError as error:
+            self.refuse(error)
+            return
+        if request is not None:
+            self._on_request(self, request)
+
+    def _on_timeout(self) -> None:
+        self._cut_off(HandshakeError('Request Timeout', 408))
+
+    def _cut_off(self, reason: HandshakeError) -> None:
+        """Answer as far as that takes no time, and close."""
+        if not (isinstance(self.stream, TLSStream) and self.stream.handshaking):
+            self.refuse(reason)  # nothing happens if a refusal is under way already
+            self.stream.flush()
+        self.stream.destroy()
+
+    def _on_end(self) -> None:
+        self.stream.end()
+
+    def _on_close(self, error: Optional[Exception]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_done(self)
+
+
+def _nobody(*arguments: object) -> None:
+    pass

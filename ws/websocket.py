@@ -1,0 +1,586 @@
+"""WebSocket: one connection, as a client or as a server's end of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional, Union
+
+from .delivery import Emitter
+from .errors import NotOpenError, ProtocolError, WebSocketError
+from .net.loop import Timer
+from .net.stream import Stream
+from .net.tls import client_context
+from .opening import ClientOpening
+from .options import Options, count, merge, milliseconds
+from .protocol.error_codes import is_valid_error_code
+from .protocol.handshake import VERSIONS, ClientHandshake
+from .protocol.http import Request
+from .protocol.receiver import MessageFlags, Receiver
+from .protocol.sender import Sender, payload_of
+from .protocol.url import Address, parse_url
+
+Callback = Callable[..., Any]
+
+CONNECTING, OPEN, CLOSING, CLOSED = range(4)
+
+#: Client options and their defaults; see the class.
+CLIENT_OPTIONS: dict[str, Any] = {
+    'protocolVersion': 13,
+    'protocol': None,
+    'origin': None,
+    'host': None,
+    'headers': None,
+    'handshakeTimeout': 30_000,
+    'closeTimeout': 30_000,
+    'maxPayload': 100 * 1024 * 1024,
+    'maxFragments': 131_072,
+    'ca': None,
+    'cert': None,
+    'key': None,
+    'passphrase': None,
+    'ciphers': None,
+    'rejectUnauthorized': True,
+}
+
+#: What a server hands to its ends of connections.
+SERVER_SIDE_OPTIONS: dict[str, Any] = {
+    'protocolVersion': 13,
+    'protocol': None,
+    'closeTimeout': 30_000,
+    'maxPayload': 100 * 1024 * 1024,
+    'maxFragments': 131_072,
+    'allowUnmasked': False,
+}
+
+_NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
+_GOING_AWAY = 1001
+_NO_STATUS = 1005
+_ABNORMAL_CLOSURE = 1006
+_LISTENER_FAILED = 1011
+
+_log = logging.getLogger('ws')
+
+
+class WebSocket(Emitter):
+    """A WebSocket connection (RFC 6455).
+
+    ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL.
+    `protocols` is one sub-protocol or a list of them. Options, as a dict or as keywords:
+
+    - ``protocolVersion`` (int, 13): 13, or 8 for the drafts before RFC 6455.
+    - ``protocol`` (str): sub-protocols, separated by commas; those of `protocols` come first.
+    - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
+    - ``headers`` (dict): further header lines of the request.
+    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
+    - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
+    - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
+    - ``ca`` (str, bytes or a list), ``cert``, ``key``, ``passphrase`` (str or bytes), ``ciphers`` (str): TLS, in PEM:
+      contents, not file names. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
+
+    Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
+    :class:`ssl.SSLError` for TLS material that can't be used. What fails later is an ``error`` event.
+
+    Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
+    ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``error(error)``, and after
+    that or without it, once and last, ``close(code, message)``.
+
+    Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
+    """
+
+    CONNECTING = CONNECTING
+    OPEN = OPEN
+    CLOSING = CLOSING
+    CLOSED = CLOSED
+
+    #: The request that opened this connection, on a server's end.
+    upgradeReq: Optional[Request] = None
+    #: The URL as given, on a client.
+    url: Optional[str] = None
+
+    def __init__(
+        self,
+        address: Union[str, Sequence[Any]],
+        protocols: Union[None, str, Sequence[str], Mapping[str, Any]] = None,
+        options: Optional[Mapping[str, Any]] = None,
+        **keywords: Any,
+    ) -> None:
+        if isinstance(protocols, Mapping):
+            protocols, options = None, protocols
+        super().__init__()
+        server_side = isinstance(address, (list, tuple))
+        self.options = merge('WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords)
+        self._close_timeout = milliseconds(self.options, 'closeTimeout')
+        self._is_server = server_side
+        #: CONNECTING, OPEN, CLOSING or CLOSED.
+        self.readyState = CONNECTING
+        #: The sub-protocol in use, or None.
+        self.protocol: Optional[str] = None
+        #: 13 or 8.
+        self.protocolVersion: Any = self.options.protocolVersion
+        #: What this connection can do: ``supports.binary``.
+        self.supports = Options(binary=True)
+        #: The network stream; Node's ``ws._socket``.
+        self._socket: Optional[Stream] = None
+        self._receiver = self._make_receiver()
+        self._opening: Optional[ClientOpening] = None
+        self._close_timer: Optional[Timer] = None
+        self._close_frame: Optional[tuple[int, str]] = None  # the peer's
+        self._head_bytes = 0
+        self._handed_in = 0  # bytes given to send() off the loop thread; guarded by the lock
+        self._taken_in = 0  # of these, those the loop thread has come to
+        self._paused = False
+        self._reading_held = False
+        self._pong_queued = False
+        self._late_pong: Optional[bytes] = None
+        #: Told when this connection has ended, before the listeners are.
+        self._on_closed: Optional[Callable[[WebSocket], object]] = None
+        if server_side:
+            self._adopt(*address)
+        else:
+            self._connect(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
+
+    def _make_receiver(self) -> Receiver:
+        masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
+        if self._is_server and self.options.allowUnmasked:
+            masked = None
+        receiver = Receiver(masked, count(self.options, 'maxPayload'), count(self.options, 'maxFragments'))
+        receiver.ontext = receiver.onbinary = self._on_message
+        receiver.onping = self._on_ping
+        receiver.onpong = self._on_pong
+        receiver.onclose = self._on_close_frame
+        receiver.onerror = self._on_protocol_error
+        return receiver
+
+    # -- opening: a server's end -------------------------------------------------------------------------------------
+
+    def _adopt(self, request: Request, stream: Stream, head: bytes = b'') -> None:
+        self.upgradeReq = request
+        self.protocol = self.options.protocol
+        self._loop.hold(self)
+        self._use(stream)
+        self.readyState = OPEN
+        # Not before those who are told of this connection have attached their listeners.
+        self._loop.defer(self._start_reading, head)
+
+    # -- opening: a client -------------------------------------------------------------------------------------------
+
+    def _connect(self, url: str, protocols: Union[None, str, Sequence[str]]) -> None:
+        options = self.options
+        address = parse_url(url)
+        timeout = milliseconds(options, 'handshakeTimeout')
+        handshake = ClientHandshake(
+            address=address,
+            version=_version(options.protocolVersion),
+            protocols=_protocol_list(protocols, options.protocol),
+            origin=options.origin,
+            host=options.host,
+            headers=options.headers,
+        )
+        context = self._tls_context(address)
+        self.url = url
+        self._opening = ClientOpening(
+            self._loop, address, handshake, context, self._on_handshake, self._on_handshake_failure
+        )
+        self._loop.hold(self)
+        self._loop.call(self._start_opening, timeout)
+
+    def _tls_context(self, address: Address) -> Any:
+        options = self.options
+        if not address.secure:
+            return None
+        return client_context(
+            options.ca, options.cert, options.key, options.passphrase, options.ciphers, options.rejectUnauthorized
+        )
+
+    def _start_opening(self, timeout: float) -> None:
+        if self._opening is not None:  # not closed already
+            self._opening.start(timeout)
+
+    def _on_handshake(self, stream: Stream, protocol: Optional[str], rest: bytes) -> None:
+        self._opening = None
+        self._head_bytes = stream.bytes_read - len(rest)
+        self._use(stream)
+        self.protocol = protocol
+        self.readyState = OPEN
+        _log.debug('%r: open', self)
+        self._deliver('open')
+        self._start_reading(rest)
+
+    def _on_handshake_failure(self, error: Exception) -> None:
+        self._opening = None
+        self.readyState = CLOSING
+        self._deliver('error', error)
+        self._finish()
+
+    # -- both --------------------------------------------------------------------------------------------------------
+
+    def _use(self, stream: Stream) -> None:
+        self._socket = stream
+        self._sender = Sender(stream)
+        stream.on_data = self._receiver.add
+        stream.on_end = self._on_end
+        stream.on_close = self._on_stream_closed
+
+    def _start_reading(self, head: bytes) -> None:
+        if self._socket is None or self._socket.closed:
+            return
+        if head:
+            self._receiver.add(head)
+        if not (self._paused or self._reading_held):
+            self._socket.resume()
+
+    def __repr__(self) -> str:
+        peer = self.url
+        if self.upgradeReq is not None and self._socket is not None:
+            peer = f'from {self._socket.remoteAddress}:{self._socket.remotePort}'
+        return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
+
+    # -- attributes --------------------------------------------------------------------------------------------------
+
+    @property
+    def bytesReceived(self) -> int:
+        """Bytes received since the opening handshake, frame headers included."""
+        return self._socket.bytes_read - self._head_bytes if self._socket is not None else 0
+
+    @property
+    def bufferedAmount(self) -> int:
+        """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included."""
+        queued = self._socket.queued if self._socket is not None else 0
+        return queued + self._handed_in - self._taken_in
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        data: Any = None,
+        options: Union[None, Mapping[str, Any], Callback] = None,
+        callback: Optional[Callback] = None,
+        *,
+        binary: Optional[bool] = None,
+        mask: Optional[bool] = None,
+    ) -> None:
+        """Send a message.
+
+        `data`: a str is sent as text; bytes, bytearray, memoryview, array.array, a numpy array and whatever else has
+        the buffer protocol as binary; a number as its decimal text; None as an empty text. Options, as a dict or as
+        keywords: ``binary`` (bool) overrides that, ``mask`` (bool) whether the frame is masked (clients do, RFC 6455
+        section 5.3). ``callback(error)`` runs once, with None when the data was handed to the kernel.
+
+        Raises TypeError for data of another type, and :class:`NotOpenError` if ``readyState`` is not OPEN and there is
+        no callback to tell.
+        """
+        if options is not None:
+            if callable(options):
+                callback = options
+            else:
+                binary = options.get('binary', binary)
+                mask = options.get('mask', mask)
+        if callback is not None:
+            callback = self._callback(callback)
+        if self.readyState != OPEN:
+            self._refuse(callback)
+            return
+        payload, is_binary = payload_of(data)
+        if binary is not None:
+            is_binary = bool(binary)
+        masked = not self._is_server if mask is None else bool(mask)
+        if self._loop.in_thread():
+            self._sender.send(payload, binary=is_binary, mask=masked, callback=callback)
+        else:
+            with self._lock:
+                self._handed_in += len(payload)
+            self._loop.call(self._send_handed_in, payload, is_binary, masked, callback)
+
+    def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
+        self._taken_in += len(payload)
+        if self.readyState == OPEN:
+            self._sender.send(payload, binary=binary, mask=masked, callback=callback)
+        elif callback is not None:
+            callback(NotOpenError())
+
+    def _refuse(self, callback: Optional[Callback]) -> None:
+        if callback is None:
+            raise NotOpenError()
+        self._loop.call(callback, NotOpenError())
+
+    def ping(
+        self, data: Any = None, options: Optional[Mapping[str, Any]] = None, dontFailWhenClosed: bool = False
+    ) -> None:
+        """Send a ping (RFC 6455 section 5.5.2), `data` as in :meth:`send`, at most 125 bytes of it.
+
+        Options: ``mask`` (bool). Raises :class:`NotOpenError` if ``readyState`` is not OPEN, unless
+        `dontFailWhenClosed` is true; TypeError and ValueError for `data`.
+        """
+        self._send_control('ping', data, options, dontFailWhenClosed)
+
+    def pong(
+        self, data: Any = None, options: Optional[Mapping[str, Any]] = None, dontFailWhenClosed: bool = False
+    ) -> None:
+        """Send a pong nobody asked for (RFC 6455 section 5.5.3); arguments as for :meth:`ping`.
+
+        Pings are answered without this.
+        """
+        self._send_control('pong', data, options, dontFailWhenClosed)
+
+    def _send_control(self, kind: str, data: Any, options: Optional[Mapping[str, Any]], silent: bool) -> None:
+        if self.readyState != OPEN:
+            if silent:
+                return
+            raise NotOpenError()
+        payload = _control_payload(data)
+        mask = (options or {}).get('mask')
+        masked = not self._is_server if mask is None else bool(mask)
+        if self._loop.in_thread():
+            self._send_control_now(kind, payload, masked)
+        else:
+            self._loop.call(self._send_control_now, kind, payload, masked)
+
+    def _send_control_now(self, kind: str, payload: bytes, masked: bool) -> None:
+        if self.readyState == OPEN:
+            getattr(self._sender, kind)(payload, masked)
+
+    # -- pausing -----------------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Stop reading: no events but ``close`` until :meth:`resume`. Raises :class:`NotOpenError`."""
+        self._set_paused(True)
+
+    def resume(self) -> None:
+        """Go on reading. Raises :class:`NotOpenError`."""
+        self._set_paused(False)
+
+    def _set_paused(self, paused: bool) -> None:
+        if self.readyState != OPEN:
+            raise NotOpenError()
+        if self._loop.in_thread():
+            self._pause_reading(paused)
+        else:
+            self._loop.call(self._pause_reading, paused)
+
+    def _pause_reading(self, paused: bool) -> None:
+        self._paused = paused
+        self._update_reading()
+
+    def _hold_reading(self, hold: bool) -> None:
+        if hold is not self._reading_held:
+            self._reading_held = hold
+            self._update_reading()
+
+    def _update_reading(self) -> None:
+        if self._socket is None:
+            return
+        if self._paused or self._reading_held:
+            self._receiver.pause()
+            self._socket.pause()
+        else:
+            self._receiver.resume()
+            self._socket.resume()
+
+    # -- receiving ---------------------------------------------------------------------------------------------------
+
+    def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
+        if self.readyState == OPEN:  # what comes in after close() is nobody's business any more
+            self._deliver('message', data, flags)
+
+    def _on_ping(self, data: bytes, flags: MessageFlags) -> None:
+        if self.readyState == OPEN:
+            self._answer_ping(data)
+            self._deliver('ping', data, flags)
+
+    def _on_pong(self, data: bytes, flags: MessageFlags) -> None:
+        if self.readyState == OPEN:
+            self._deliver('pong', data, flags)
+
+    def _answer_ping(self, data: bytes) -> None:
+        """RFC 6455 section 5.5.3, which allows to answer only the latest ping: else a peer that sends pings and reads
+        nothing would fill our memory with pongs."""
+        assert self._socket is not None
+        if self._pong_queued:
+            self._late_pong = data
+        elif self._socket.stalled:
+            self._pong_queued = True
+            self._sender.pong(data, not self._is_server, self._on_pong_sent)
+        else:
+            self._sender.pong(data, not self._is_server)
+
+    def _on_pong_sent(self, error: Optional[Exception]) -> None:
+        self._pong_queued = False
+        data, self._late_pong = self._late_pong, None
+        if data is not None and self.readyState == OPEN:
+            self._answer_ping(data)
+
+    def _on_protocol_error(self, error: ProtocolError, code: int) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7)."""
+        assert self._socket is not None
+        was_open = self.readyState == OPEN
+        self.readyState = CLOSING
+        if was_open:
+            self._sender.close(code, b'', not self._is_server)
+        self._socket.end()
+        self._expect_end()
+        if was_open:
+            self._deliver('error', error, code)
+
+    # -- closing -----------------------------------------------------------------------------------------------------
+
+    def close(self, code: Optional[int] = None, data: Union[None, str, bytes] = None) -> None:
+        """Start, or answer, the closing handshake (RFC 6455 section 7.1.2); ``close`` follows when it is complete, or
+        after ``closeTimeout``.
+
+        `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
+        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. While
+        connecting, the attempt is given up; nothing happens if the connection is closing or closed.
+        """
+        if self.readyState in (CLOSING, CLOSED):
+            return
+        try:
+            reason = close_reason(code, data)
+        except WebSocketError as error:
+            if not self.listenerCount('error'):
+                raise
+            self._run(self._deliver, 'error', error)
+            return
+        self._run(self._close, _NORMAL_CLOSURE if code is None else code, reason)
+
+    def terminate(self) -> None:
+        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006."""
+        if self.readyState != CLOSED:
+            self._run(self._terminate)
+
+    def _run(self, method: Callable[..., object], *args: Any) -> None:
+        if self._loop.in_thread():
+            method(*args)
+        else:
+            self._loop.call(method, *args)
+
+    def _close(self, code: int, reason: bytes) -> None:
+        if self.readyState == CONNECTING:
+            self._terminate()
+        elif self.readyState == OPEN:
+            self.readyState = CLOSING
+            _log.debug('%r: close %d', self, code)
+            self._sender.close(code, reason, not self._is_server)
+            self._listen_for_close_frame()
+            self._expect_end()
+
+    def _listen_for_close_frame(self) -> None:
+        """A connection that was paused must be read again, or the peer's answer would never be seen."""
+        self._paused = False
+        self._update_reading()
+
+    def _terminate(self) -> None:
+        if self.readyState == CLOSED:
+            return
+        self.readyState = CLOSING
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+            self._loop.defer(self._finish)
+        elif self._socket is not None:
+            self._receiver.cleanup()
+            self._socket.destroy()
+
+    def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
+        assert self._socket is not None
+        self._close_frame = (code, reason)
+        if self.readyState == OPEN:
+            self.readyState = CLOSING
+            # RFC 6455 section 5.5.1: the answer echoes the code.
+            answer = None if code == _NO_STATUS else code
+            self._sender.close(answer, reason.encode(), not self._is_server)
+        self._socket.end()
+        self._expect_end()
+
+    def _expect_end(self) -> None:
+        """The peer gets ``closeTimeout`` to do its part."""
+        if self._close_timer is None and self._close_timeout:
+            self._close_timer = self._loop.call_later(self._close_timeout, self._terminate)
+
+    def _on_end(self) -> None:
+        """The peer has finished sending, with or without a close frame."""
+        assert self._socket is not None
+        if self.readyState == OPEN:
+            self.readyState = CLOSING
+        self._socket.end()
+        self._expect_end()
+
+    def _on_stream_closed(self, error: Optional[Exception]) -> None:
+        if error is not None and self.readyState == OPEN and self.listenerCount('error'):
+            self.readyState = CLOSING
+            self._deliver('error', error)
+        self._finish()
+
+    def _finish(self) -> None:
+        """The one end of every connection."""
+        if self.readyState == CLOSED:
+            return
+        self.readyState = CLOSED
+        self._receiver.cleanup()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
+        _log.debug('%r: close %d %s', self, code, message)
+        if self._on_closed is not None:
+            self._on_closed(self)
+        self._deliver('close', code, message)
+        self._end_of_events()
+
+    # -- what the loop asks for --------------------------------------------------------------------------------------
+
+    def _listener_failed(self, args: tuple[Any, ...]) -> None:
+        if self.readyState == OPEN:
+            self._close(_LISTENER_FAILED, b'')
+
+    def shutdown(self) -> None:
+        """The process is about to exit."""
+        if self._kept is not None:
+            self._kept.drop()
+        if self.readyState == CLOSED:
+            self._loop.release(self)
+        else:
+            self._close(_GOING_AWAY, b'')
+
+    def abandon(self) -> None:
+        """This is the child after a fork: the connection is the parent's."""
+        super().abandon()
+        self.readyState = CLOSED
+        if self._opening is not None:
+            self._opening.abandon()
+        if self._socket is not None:
+            self._socket.abandon()
+
+
+def _version(value: object) -> int:
+    for version in VERSIONS:
+        if value == version or value == str(version):
+            return version
+    raise ValueError('unsupported protocol version')
+
+
+def _protocol_list(protocols: Union[None, str, Sequence[str]], more: Optional[str]) -> list[str]:
+    listed = [protocols] if isinstance(protocols, str) else list(protocols or ())
+    if more:
+        listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
+    return listed
+
+
+def _control_payload(data: Any) -> bytes:
+    payload = payload_of(data)[0]
+    if len(payload) > 125:  # RFC 6455 section 5.5
+        raise ValueError('The data size must not be greater than 125 bytes')
+    return payload
+
+
+def close_reason(code: Optional[int], data: Union[None, str, bytes]) -> bytes:
+    """The reason as bytes; raises WebSocketError for a code or reason that no close frame may carry."""
+    if code is not None and not is_valid_error_code(code):
+        raise WebSocketError('first argument must be a valid error code number')
+    if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
+        raise WebSocketError('second argument must be a string')
+    reason = payload_of(data)[0]
+    if len(reason) > 123:  # RFC 6455 section 5.5: 125 with the code
+        raise WebSocketError('The message must not be greater than 123 bytes')
+    return reason
+
+
