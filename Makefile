@@ -17,7 +17,7 @@ B ?=
 
 SHELL := /bin/bash
 BIN := $(VENV)/bin
-PACKAGING := setup.cfg pyproject.toml
+PACKAGING := setup.cfg
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 NODE_PEERS := test/interop/node
 
@@ -60,6 +60,9 @@ pythons:
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
 
+bench: bench/build/load bench/.venv/installed bench/node_modules/installed
+	bench/.venv/bin/python bench/run.py $(B)
+
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
@@ -90,4 +93,25 @@ node-peers:
 
 $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json
 	cd $(NODE_PEERS) && npm $$([ -e package-lock.json ] && echo ci || echo install --no-package-lock) --ignore-scripts --no-audit --no-fund
+	touch $@
+
+CFLAGS ?= -O2
+
+bench/build/load: bench/load.c
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -o $@ $<
+
+# A peer that cannot be installed is left out of the benchmark.
+bench/.venv/installed: setup.cfg bench/requirements.txt
+	rm -rf bench/.venv
+	$(PYTHON) -m venv bench/.venv
+	bench/.venv/bin/python -m pip install --quiet --editable .
+	while read -r peer; do \
+	    bench/.venv/bin/python -m pip install --quiet "$$peer" || echo "SKIPPED: $$peer, which cannot be installed"; \
+	done < bench/requirements.txt
+	touch $@
+
+bench/node_modules/installed: bench/package.json
+	mkdir -p $(@D)
+	cd bench && npm install --ignore-scripts --no-package-lock --no-audit --no-fund || echo 'SKIPPED: Node, as npm install failed'
 	touch $@
