@@ -75,11 +75,11 @@ $(VENV)/python-$(VERSION): $(PACKAGING)
 	touch $@
 
 $(VENV)/installed: $(VENV)/python-$(VERSION)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install -qq --editable .
 	touch $@
 
 $(VENV)/installed-%: $(VENV)/python-$(VERSION)
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(BIN)/python -m pip install -qq --editable '.[$*]'
 	touch $@
 
 node-peers:
@@ -105,9 +105,9 @@ bench/build/load: bench/load.c
 bench/.venv/installed: setup.cfg bench/requirements.txt
 	rm -rf bench/.venv
 	$(PYTHON) -m venv bench/.venv
-	bench/.venv/bin/python -m pip install --quiet --editable .
+	bench/.venv/bin/python -m pip install -qq --editable .
 	while read -r peer; do \
-	    bench/.venv/bin/python -m pip install --quiet "$$peer" || echo "SKIPPED: $$peer, which cannot be installed"; \
+	    bench/.venv/bin/python -m pip install -qq "$$peer" || echo "SKIPPED: $$peer, which cannot be installed"; \
 	done < bench/requirements.txt
 	touch $@
 
