@@ -44,7 +44,8 @@ class ClientHandshake:
     """The client's side: builds the request, checks the response.
 
     ``headers`` are added to the request and replace what it has built in, in any case;
-    a sequence as value gives one line for each item. ``host`` replaces the ``Host`` header, if ``headers`` does not.
+    a sequence as value gives one line for each item, an empty one takes the header away.
+    ``host`` replaces the ``Host`` header, if ``headers`` does not.
     ``origin`` replaces ``Origin``, or goes into ``Sec-WebSocket-Origin`` with version 8, whatever ``headers`` say.
 
     Raises ValueError for another version than 8 and 13, for ``protocols`` that are no tokens or not different,
@@ -218,7 +219,7 @@ class _Fields:
     def set(self, name: str, value: Union[str, Sequence[str]]) -> None:
         if not is_token(name):
             raise ValueError(f'invalid header name {name!r}')
-        values = [value] if isinstance(value, str) else value
+        values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
         for item in values:
             if not isinstance(item, str):
                 raise TypeError(f'header {name}: value must be a str, not {type(item).__name__}')

@@ -23,18 +23,17 @@ MAX_TARGET = 8 * 1024
 _T = TypeVar('_T')
 
 # RFC 9110 section 5.6.2
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_is_token = re.compile(_TOKEN.decode()).fullmatch
-_match_field = re.compile(b'(%b):(.*)' % _TOKEN).fullmatch
-_match_request_line = re.compile(rb'(%b) ([!-~]+) HTTP/([0-9])\.([0-9])' % _TOKEN).fullmatch
-_match_status_line = re.compile(rb'HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?').fullmatch
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_is_token = re.compile(_TOKEN).fullmatch
+_match_request_line = re.compile(rf'({_TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])').fullmatch
+_match_status_line = re.compile(r'HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?').fullmatch
 _is_content_length = re.compile('[0-9]{1,15}').fullmatch
 
-# A control character, an LF without its CR, a CR without its LF. Once a head has none of these,
-# splitting it on CRLF gives the only lines it can be said to have.
-_find_forbidden = re.compile(rb'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])').search
+# Lines without control characters, and the first half of a CRLF whose other half is still to come. Once a head is made
+# of nothing else, neither a lone CR nor a lone LF among it, there is only one way to split it into lines.
+_match_lines = re.compile(rb'[\t -~\x80-\xff]*(?:\r\n[\t -~\x80-\xff]*)*(?:\r\Z)?').match
 # What can't be written into a line: control characters, and what latin-1 has no byte for.
-_find_unwritable = re.compile('[^\t\x20-\x7e\x80-\xff]').search
+_find_unwritable = re.compile('[^\t -~\x80-\xff]').search
 
 # Spelled once, so that the requests of thousands of open connections share them.
 _WELL_KNOWN = (
@@ -45,9 +44,9 @@ _WELL_KNOWN = (
     'Sec-Fetch-Dest', 'Sec-Fetch-Mode', 'Sec-Fetch-Site', 'DNT', 'Forwarded', 'X-Forwarded-For',
     'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Real-IP',
 )  # fmt: skip
-_LOWER = {name: name.lower() for name in _WELL_KNOWN}
-#: Bytes of a name -> the name as spelled, the name in lower case.
-_NAMES = {spelling.encode(): (spelling, lower) for name, lower in _LOWER.items() for spelling in (name, lower)}
+#: A name -> the same, and in lower case.
+_NAMES = {name: (name, name.lower()) for name in _WELL_KNOWN}
+_NAMES.update([(lower, (lower, lower)) for _, lower in _NAMES.values()])
 
 # Of these Node keeps the first when a sender repeats them; nothing depends on them here.
 _KEEP_FIRST = frozenset(('content-type', 'user-agent', 'referer', 'server', 'location', 'retry-after'))
@@ -129,72 +128,71 @@ class _HeadParser:
     """What request and response heads have in common: where they end, and their header lines."""
 
     #: Headers that a head may hold only once, in lower case.
-    _single: frozenset[str] = frozenset()
+    _single: frozenset[str]
 
     def __init__(self) -> None:
         #: The bytes that followed the head.
         self.rest = b''
         self._buffer = bytearray()
-        self._scanned = 0
+        #: So many bytes of it are lines; the last of them is not the first half of a CRLF.
+        self._checked = 0
 
-    def _error(self, message: str, status: int = 400) -> HandshakeError:
-        raise NotImplementedError
-
-    def _take(self, data: bytes) -> Optional[list[bytes]]:
+    def _take(self, data: bytes) -> Optional[list[str]]:
         """The lines of the head, ``None`` while it is incomplete. Takes linear time, however the bytes are cut."""
         buffer = self._buffer
         room = MAX_HEAD - len(buffer)
         buffer += data[:room]
-        start = max(0, self._scanned - 3)  # CRLF CRLF may lie across two chunks
-        end = buffer.find(b'\r\n\r\n', start)
+        end = buffer.find(b'\r\n\r\n', max(0, self._checked - 2))  # it may lie across two chunks
         stop = len(buffer) if end < 0 else end + 4
-        self._refuse_forbidden(start, stop)
+        self._check_lines(stop)
         if end >= 0:
             self.rest = bytes(buffer[stop:]) + data[room:]
             self._buffer = bytearray()
-            self._scanned = 0
-            return bytes(buffer[:end]).split(b'\r\n')
+            self._checked = 0
+            return buffer[:end].decode('latin-1').split('\r\n')
         if stop == MAX_HEAD:
             raise self._too_long()
-        self._scanned = stop
         return None
 
-    def _refuse_forbidden(self, start: int, stop: int) -> None:
-        found = _find_forbidden(self._buffer, start, stop)
-        if found is not None:
-            raise self._error(f'invalid byte 0x{found[0][0]:02x} at offset {found.start()}')
+    def _check_lines(self, stop: int) -> None:
+        match = _match_lines(self._buffer, self._checked, stop)
+        assert match  # if only nothing
+        good = match.end()
+        if good < stop:
+            raise self._error(f'invalid byte 0x{self._buffer[good]:02x} at offset {good}')
+        self._checked = stop - self._buffer.endswith(b'\r', 0, stop)
+
+    def _error(self, message: str, status: int = 400) -> HandshakeError:
+        return HandshakeError(message, status)
 
     def _too_long(self) -> HandshakeError:
         return self._error(f'head is longer than {MAX_HEAD} bytes', 431)
 
-    def _fields(self, lines: list[bytes]) -> tuple[Headers, list[str]]:
-        """Parse header lines (RFC 9112 section 5). Folded lines and blanks before the colon fail to match a field."""
+    def _fields(self, lines: list[str]) -> tuple[Headers, list[str]]:
+        """Parse header lines (RFC 9112 section 5)."""
         if len(lines) > MAX_HEADERS:
             raise self._error(f'more than {MAX_HEADERS} headers', 431)
-        headers = Headers()
+        headers: dict[str, str] = {}
         raw: list[str] = []
-        for number, line in enumerate(lines, 1):
-            match = _match_field(line)
-            if match is None:
-                raise self._error(f'invalid header line {number}')
-            spelling = match[1]
-            # bytes.lower() knows ASCII only; str.lower() turns a Kelvin sign into a 'k'.
-            name, key = _NAMES.get(spelling) or (spelling.decode('ascii'), spelling.lower().decode('ascii'))
-            value = match[2].strip(b' \t').decode('latin-1')
+        for line in lines:
+            name, colon, value = line.partition(':')
+            # Of a folded line, and with blanks before the colon, it is no token (RFC 9112 sections 5.1 and 5.2).
+            if not colon or not is_token(name):
+                raise self._error(f'invalid header line {len(raw) // 2 + 1}')
+            name, key = _NAMES.get(name) or (name, name.lower())
+            value = value.strip(' \t')
             raw += (name, value)
-            self._add(headers, key, value)
-        length = headers.get('content-length')
-        if length is not None and not _is_content_length(length):
+            headers[key] = value if key not in headers else self._combine(key, headers[key], value)
+        if not _is_content_length(headers.get('content-length', '0')):
             raise self._error('invalid Content-Length header')
-        return headers, raw
+        return Headers(headers), raw
 
-    def _add(self, headers: Headers, key: str, value: str) -> None:
-        if key not in headers:
-            headers[key] = value
-        elif key in self._single:
+    def _combine(self, key: str, first: str, second: str) -> str:
+        if key in self._single:
             raise self._error(f'duplicate {key} header')
-        elif key not in _KEEP_FIRST:
-            headers[key] += ('; ' if key == 'cookie' else ', ') + value
+        if key in _KEEP_FIRST:
+            return first
+        return first + ('; ' if key == 'cookie' else ', ') + second
 
 
 class RequestParser(_HeadParser):
@@ -215,17 +213,17 @@ class RequestParser(_HeadParser):
         lines = self._take(data)
         if lines is None:
             return None
-        if lines[0] == b'' and len(lines) > 1:
+        if lines[0] == '' and len(lines) > 1:
             del lines[0]  # RFC 9112 section 2.2: an empty line before the request line
         method, url, version = self._request_line(lines[0])
         headers, raw = self._fields(lines[1:])
         return Request(method, url, version, headers, raw)
 
-    def _request_line(self, line: bytes) -> tuple[str, str, str]:
+    def _request_line(self, line: str) -> tuple[str, str, str]:
         match = _match_request_line(line)
         if match is None:
             raise self._error('invalid request line')
-        method, target, major, minor = (part.decode('ascii') for part in match.groups())
+        method, target, major, minor = match.groups()
         if major != '1':
             raise self._error(f'HTTP version {major}.{minor} is not supported', 505)
         if len(target) > MAX_TARGET:
@@ -237,9 +235,6 @@ class RequestParser(_HeadParser):
         if self._buffer.find(b'\r\n', 2) < 0:
             return self._error(f'request target is longer than {MAX_TARGET} bytes', 414)
         return super()._too_long()
-
-    def _error(self, message: str, status: int = 400) -> HandshakeError:
-        return HandshakeError(message, status)
 
 
 class ResponseParser(_HeadParser):
@@ -270,11 +265,11 @@ class ResponseParser(_HeadParser):
         if not seen.startswith(b'HTTP/1.'[: len(seen)]):
             raise self._error(f'not HTTP/1.1 but {seen!r}')
 
-    def _response(self, lines: list[bytes]) -> Response:
+    def _response(self, lines: list[str]) -> Response:
         match = _match_status_line(lines[0])
         if match is None:
             raise self._error(f'invalid status line {lines[0][:40]!r}')
-        version, status, reason = (part.decode('latin-1') for part in match.groups(b''))
+        version, status, reason = match.groups('')
         headers, raw = self._fields(lines[1:])
         return Response(int(status), reason, version, headers, raw)
 
