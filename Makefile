@@ -70,6 +70,7 @@ clean:
 
 # The virtual environment is made anew when the packaging or the interpreter's version changes.
 $(VENV)/python-$(VERSION): $(PACKAGING)
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo '$(PYTHON) cannot make virtual environments'; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	touch $@

@@ -138,14 +138,14 @@ def measure_messages(server: Server, scenario: Scenario, seconds: float) -> Run:
 
 
 def measure_idle(server: Server, scenario: Scenario) -> Run:
-    memory, threads = server.status('VmRSS'), server.status('Threads')
+    memory_before, threads_before = server.status('VmRSS'), server.status('Threads')
     with start_load(server, scenario) as load:
         contention = Contention(server, load)
         connected = load.answer(timeout=60)
         share = contention.share()
-        memory, threads = server.status('VmRSS') - memory, server.status('Threads') - threads
-    count = scenario.connections
-    return Run({'rate': count / connected['seconds'], 'memory': memory / count, 'threads': threads}, share)
+        memory, threads = server.status('VmRSS') - memory_before, server.status('Threads')
+    rate, each = scenario.connections / connected['seconds'], memory / scenario.connections
+    return Run({'handshakes': rate, 'memory': each, 'threads_before': threads_before, 'threads': threads}, share)
 
 
 def measure_once(peer: str, scenario: Scenario, seconds: float) -> Run:
@@ -201,53 +201,51 @@ def available(peers: list[str]) -> dict[str, str]:
     return versions
 
 
-def number(value: float) -> str:
-    if value >= 1000:
-        return f'{value:,.0f}'
-    return f'{value:.3g}'
-
-
-def spread(values: list[float]) -> str:
-    return f'{number(statistics.median(values))} ({number(min(values))}-{number(max(values))})'
-
-
-def values(runs: list[Run], figure: str) -> list[float]:
-    return [run.figures[figure] for run in runs]
-
-
-def ratio(runs: list[Run], ours: list[Run], figure: str) -> str:
-    if not ours or not statistics.median(values(ours, figure)):
-        return '-'
-    return f'{statistics.median(values(runs, figure)) / statistics.median(values(ours, figure)):.2f}'
-
-
 HEADINGS = {
     'rate': 'messages/s',
     'cpu': 'CPU s per 100,000',
+    'handshakes': 'handshakes/s',
     'memory': 'resident KiB each',
-    'threads': 'threads more',
+    'threads_before': 'threads before',
+    'threads': 'with them',
 }
+COMPARED = {'rate', 'cpu', 'handshakes', 'memory'}
 
 
-def print_table(scenario: Scenario, runs: dict[str, list[Run]]) -> None:
-    print(f'\n{scenario.title}')
+def number(value: float) -> str:
+    return f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
+
+
+def cells(runs: list[Run], ours: list[Run], figure: str) -> list[str]:
+    """Median and range of a figure, and where it is compared the median divided by ours."""
+    values = [run.figures[figure] for run in runs]
+    median = statistics.median(values)
+    shown = [f'{number(median)} ({number(min(values))}-{number(max(values))})']
+    if figure in COMPARED:
+        shown.append(f'{median / statistics.median(run.figures[figure] for run in ours):.2f}' if ours else '-')
+    return shown
+
+
+def table(runs: dict[str, list[Run]]) -> list[list[str]]:
+    """Heading and rows of one scenario; a peer whose runs all failed has none."""
+    ours = runs.get(OURS, [])
     measured = {peer: found for peer, found in runs.items() if found}
-    if not measured:
-        return
-    figures = list(next(iter(measured.values()))[0].figures)
-    headings = dict(HEADINGS, rate='handshakes/s') if scenario.idle else HEADINGS
-    rows = [['', *(heading for figure in figures for heading in (headings[figure], 'to ours'))]]
+    heading, rows = [''], []
     for peer, found in measured.items():
-        marks = '*' * sum(run.contended for run in found)
-        cells = [
-            cell for each in figures for cell in (spread(values(found, each)), ratio(found, runs.get(OURS, []), each))
-        ]
-        rows.append([peer + marks, *cells])
+        heading, row = [''], [peer + '*' * sum(run.contended for run in found)]
+        for figure in found[0].figures:
+            heading += [HEADINGS[figure], 'to ours'] if figure in COMPARED else [HEADINGS[figure]]
+            row += cells(found, ours, figure)
+        rows.append(row)
+    return [heading, *rows]
+
+
+def print_table(title: str, rows: list[list[str]]) -> None:
+    print(f'\n{title}')
     widths = [max(map(len, column)) for column in zip(*rows)]
-    for first, *others in rows:
-        print(
-            '  ' + '  '.join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:]))])
-        )
+    for name, *figures in rows:
+        columns = [name.ljust(widths[0]), *(figure.rjust(width) for figure, width in zip(figures, widths[1:]))]
+        print('  ' + '  '.join(columns))
 
 
 def as_json(versions: dict[str, str], results: Results) -> str:
@@ -318,7 +316,7 @@ def main() -> int:
 
     results, failures = run_all(scenarios, list(versions), arguments)
     for scenario in scenarios:
-        print_table(scenario, results[scenario.name])
+        print_table(scenario.title, table(results[scenario.name]))
     print('\nMedian (minimum-maximum); an asterisk for each contended run; "to ours": that figure divided by ours.')
     if arguments.json:
         arguments.json.write_text(as_json(versions, results))
