@@ -6,6 +6,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,6 +66,22 @@ def wait_for(emitter: Any, event: str) -> Any:
     waiter = Waiter()
     emitter.once(event, lambda *args: waiter(*args))
     return waiter.get()
+
+
+def end(ws: WebSocket, how: str = 'terminate', *args: Any) -> Any:
+    """Call ``ws.close`` or ``ws.terminate`` and wait; returns the arguments of ``close``."""
+    waiter = Waiter()
+    ws.on('close', waiter)
+    getattr(ws, how)(*args)
+    return waiter.get()
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what no event tells."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, 'it did not come to that'
+        time.sleep(0.002)
 
 
 def on_loop(emitter: Any, function: Callable[[], Any]) -> Any:

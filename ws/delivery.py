@@ -79,6 +79,7 @@ class Emitter(EventEmitter):
             if event == 'error':
                 report(args[0])
             return
+        failed = False
         for listener in listeners:
             if listener.once and not self._detach(event, listener):
                 continue
@@ -86,7 +87,9 @@ class Emitter(EventEmitter):
                 listener.call(self, args, {})
             except BaseException:
                 report_exception()
-                self._listener_failed(args)
+                failed = True
+        if failed:
+            self._listener_failed(args)
 
     def _callback(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """`callback` as the loop may call it: with any number of arguments, and it never raises."""
@@ -109,7 +112,7 @@ class Emitter(EventEmitter):
     def _end_of_events(self) -> None:
         """The last event has been delivered, or is kept: the loop need not look after this object any longer."""
         if self._kept is not None and self._kept.waiting:
-            self._kept.release_when_empty()
+            self._kept.owner_ended()
         else:
             self._kept = None
             self._loop.release(self)
@@ -128,7 +131,7 @@ class KeptEvents:
         self.waiting: list[_Kept] = []
         self._size = 0
         self._timer: Optional[Timer] = None
-        self._release = False
+        self._owner_ended = False
 
     def keep(self, event: str, args: tuple[Any, ...]) -> bool:
         """Whether the event was kept; if not, it is to be emitted now."""
@@ -166,6 +169,8 @@ class KeptEvents:
             self._set_timer(now)
         else:
             self._emptied()
+        if self._owner_ended:
+            self._hold_or_release()
 
     def _next(self, now: float) -> int:
         """Which one to emit next, or -1. Past the end of the second, whatever has a listener; the rest goes."""
@@ -191,22 +196,28 @@ class KeptEvents:
         self._size = 0
         _report_errors(dropped)
 
-    def release_when_empty(self) -> None:
-        """The owner has ended; only an error that is to be reported keeps the process waiting."""
-        self._release = True
-        if not any(kept.event == 'error' for kept in self.waiting):
-            self._owner._loop.unref(self._owner)
+    def owner_ended(self) -> None:
+        """No event will be added any more."""
+        self._owner_ended = True
+        self._hold_or_release()
+
+    def _hold_or_release(self) -> None:
+        """After the owner's end, the loop thread stays for what a timer will bring to somebody: not for events that
+        nobody listens to. A listener that comes for them starts it again."""
+        owner = self._owner
+        if any(kept.event == 'error' or owner.listenerCount(kept.event) for kept in self.waiting):
+            owner._loop.hold(owner)
+        else:
+            owner._loop.release(owner)
 
     def _emptied(self) -> None:
         self._size = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._release or time.monotonic() >= self._until:
+        if self._owner_ended or time.monotonic() >= self._until:
             self._owner._kept = None
         self._owner._hold_reading(False)
-        if self._release:
-            self._owner._loop.release(self._owner)
 
     def _set_timer(self, now: float) -> None:
         """Look again when something kept may pass what it waits behind, or when the second is over."""

@@ -157,6 +157,7 @@ class WebSocket(Emitter):
     def _adopt(self, request: Request, stream: Stream, head: bytes = b'') -> None:
         self.upgradeReq = request
         self.protocol = self.options.protocol
+        self._head_bytes = stream.bytes_read - len(head)
         self._loop.hold(self)
         self._use(stream)
         self.readyState = OPEN
@@ -281,21 +282,21 @@ class WebSocket(Emitter):
         if self.readyState != OPEN:
             self._refuse(callback)
             return
-        payload, is_binary = payload_of(data)
-        if binary is not None:
-            is_binary = bool(binary)
         masked = not self._is_server if mask is None else bool(mask)
         if self._loop.in_thread():
-            self._sender.send(payload, binary=is_binary, mask=masked, callback=callback)
+            self._sender.send(data, binary, True, masked, callback)
         else:
+            payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
             with self._lock:
                 self._handed_in += len(payload)
-            self._loop.call(self._send_handed_in, payload, is_binary, masked, callback)
+            self._loop.call(
+                self._send_handed_in, payload, is_binary if binary is None else binary, masked, callback
+            )
 
     def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
         self._taken_in += len(payload)
         if self.readyState == OPEN:
-            self._sender.send(payload, binary=binary, mask=masked, callback=callback)
+            self._sender.send(payload, binary, True, masked, callback)
         elif callback is not None:
             callback(NotOpenError())
 

@@ -226,8 +226,9 @@ class WebSocketServer(Emitter):
         if self.options.clientTracking:
             self.clients.append(ws)
         _log.debug('%r: connection %r', self, ws)
+        # Never kept for a listener: nobody is accepted before there is one, or could have been.
         self._dispatch('connection' + request.url, (ws, request))
-        self._deliver('connection', ws, request)
+        self._dispatch('connection', (ws, request))
 
     def _forget(self, ws: WebSocket) -> None:
         self._connections.discard(ws)

@@ -1,0 +1,496 @@
+"""How the process lives and ends (doc/threads.md), as real child processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import HANDSHAKE, Log, Waiter, read_all, read_head, server, url_of
+
+from ws import WebSocket
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 20
+
+SERVER = """
+    import sys
+    from ws import WebSocket, WebSocketServer
+
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+    print(wss.address().port, flush=True)
+"""
+
+
+class Script:
+    """A Python script in a process of its own, with what it printed."""
+
+    def __init__(self, code: str, *arguments: str, flags: tuple[str, ...] = ()) -> None:
+        environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': ''}
+        self.process = subprocess.Popen(
+            [sys.executable, *flags, '-c', textwrap.dedent(code), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, str, str]:
+        """Status, standard output and standard error, once it has ended by itself."""
+        output, errors = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, output, errors
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+class Scripts:
+    def __init__(self) -> None:
+        self.started: list[Script] = []
+
+    def __call__(self, code: str, *arguments: str, flags: tuple[str, ...] = ()) -> Script:
+        self.started.append(Script(code, *arguments, flags=flags))
+        return self.started[-1]
+
+
+@pytest.fixture
+def script() -> Iterator[Scripts]:
+    scripts = Scripts()
+    yield scripts
+    for started in scripts.started:
+        started.kill()
+
+
+def connect(port: str) -> Log:
+    log = Log(WebSocket(f'ws://127.0.0.1:{port}'))
+    log.until('open')
+    return log
+
+
+def test_a_server_goes_on_after_the_last_line_and_ctrl_c_ends_it(script: Scripts) -> None:
+    child = script(SERVER)
+    log = connect(child.line())
+    child.interrupt()
+    started = time.monotonic()
+    status, output, errors = child.end()
+    assert time.monotonic() - started < 1
+    assert (status, output, errors) == (-signal.SIGINT, '', '')
+    assert log.get() == ('close', 1001, '')
+
+
+def test_it_echoes_after_the_last_line(script: Scripts) -> None:
+    child = script(SERVER)
+    ws = WebSocket(f'ws://127.0.0.1:{child.line()}')
+    log = Log(ws, 'open', 'message', 'close')
+    log.until('open')
+    ws.send('still there?')
+    assert log.get()[1] == 'still there?'
+    child.interrupt()
+    assert log.get() == ('close', 1001, '')
+    assert child.end()[0] == -signal.SIGINT
+
+
+def test_in_a_shell_the_status_is_130(script: Scripts) -> None:
+    result = subprocess.run(
+        ['sh', '-c', '"$0" -c "$1"; echo $?', sys.executable, textwrap.dedent(SERVER) + _LATER],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+    assert result.stdout.split()[-1] == '130'
+    assert result.stderr == ''
+
+
+#: Interrupts the process from a listener: by then the main thread waits in the exit hook, or soon will.
+_LATER = """
+import os, signal, threading
+def later():
+    threading.main_thread().join(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=later, daemon=True).start()
+"""
+
+
+def test_ctrl_c_runs_the_exit_functions_and_flushes(script: Scripts) -> None:
+    child = script(SERVER + "    import atexit\n    atexit.register(lambda: print('exit function', end=''))\n")
+    connect(child.line())
+    child.interrupt()
+    assert child.end() == (-signal.SIGINT, 'exit function', '')
+
+
+def test_ctrl_c_with_a_client_that_never_answers_takes_half_a_second(script: Scripts) -> None:
+    child = script(SERVER)
+    with socket.create_connection(('127.0.0.1', int(child.line())), timeout=SECONDS) as sock:
+        sock.sendall(HANDSHAKE % b'/')
+        read_head(sock)
+        started = time.monotonic()
+        child.interrupt()
+        assert read_all(sock) == b'\x88\x02\x03\xe9'  # going away
+        assert child.end()[::2] == (-signal.SIGINT, '')
+        assert time.monotonic() - started < 1.5
+
+
+def test_ctrl_c_before_the_last_line_is_an_ordinary_keyboard_interrupt(script: Scripts) -> None:
+    child = script(SERVER + '    import time\n    time.sleep(60)\n')
+    log = connect(child.line())
+    child.interrupt()
+    status, _, errors = child.end()
+    assert status == -signal.SIGINT
+    assert errors.strip().endswith('KeyboardInterrupt')
+    assert 'Exception ignored' not in errors
+    assert log.get() == ('close', 1001, '')
+
+
+def test_an_uncaught_exception_ends_the_process(script: Scripts) -> None:
+    child = script(SERVER + "    sys.stdin.readline()\n    raise LookupError('broken')\n")
+    log = connect(child.line())
+    _, errors = child.process.communicate('\n', timeout=SECONDS)
+    assert child.process.returncode == 1
+    assert 'LookupError: broken' in errors
+    assert log.get() == ('close', 1001, '')
+
+
+def test_sys_exit_at_the_end_waits_like_the_last_line(script: Scripts) -> None:
+    """``sys.exit(main())`` is how many scripts end."""
+    child = script(SERVER + '    sys.exit(0)\n')
+    log = connect(child.line())
+    child.interrupt()
+    assert log.get() == ('close', 1001, '')
+    assert child.end()[0] == -signal.SIGINT
+
+
+def test_a_signal_handler_may_call_sys_exit(script: Scripts) -> None:
+    code = 'import signal\n    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n'
+    child = script(SERVER.replace('import sys\n', 'import sys\n    ' + code))
+    log = connect(child.line())
+    child.process.terminate()
+    assert child.end() == (7, '', '')
+    assert log.get() == ('close', 1001, '')
+
+
+def test_a_client_script_ends_when_its_socket_closes(script: Scripts) -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        child = script(
+            """
+            import sys
+            from ws import WebSocket
+
+            ws = WebSocket(sys.argv[1])
+            ws.on('open', lambda: print('open', flush=True))
+            ws.on('message', lambda message: print(message, flush=True))
+            ws.on('close', lambda code, reason: print('close', code, reason, flush=True))
+            """,
+            url_of(wss),
+        )
+        peer = connected.get()[0]
+        assert child.line() == 'open'
+        peer.send('hello')
+        assert child.line() == 'hello'
+        assert child.process.poll() is None
+        peer.close(1000, 'done')
+        assert child.end() == (0, 'close 1000 done\n', '')
+
+
+def test_a_client_that_fails_to_connect_ends_with_the_reason(script: Scripts) -> None:
+    with server() as wss:
+        address = url_of(wss)
+    status, output, errors = script(
+        'import sys; from ws import WebSocket; WebSocket(sys.argv[1])', address
+    ).end()
+    assert (status, output) == (0, '')
+    assert 'ConnectionRefusedError' in errors
+    assert 'Exception ignored' not in errors
+
+
+def test_unref_lets_the_process_end(script: Scripts) -> None:
+    child = script(SERVER + '    wss.unref()\n    sys.stdin.readline()\n')
+    port = child.line()
+    ws = WebSocket(f'ws://127.0.0.1:{port}')
+    log = Log(ws)
+    log.until('open')
+    assert child.process.stdin is not None
+    child.process.stdin.write('\n')
+    child.process.stdin.flush()
+    # The server is not waited for, the connection still is.
+    ws.send('hello')
+    assert log.get()[1] == 'hello'
+    ws.close()
+    assert log.get() == ('close', 1000, '')
+    assert child.end() == (0, '', '')
+
+
+def test_ref_takes_unref_back(script: Scripts) -> None:
+    child = script(SERVER + '    wss.unref()\n    wss.ref()\n')
+    log = connect(child.line())
+    child.interrupt()
+    assert log.get() == ('close', 1001, '')
+    assert child.end()[0] == -signal.SIGINT
+
+
+def test_an_unreferenced_client_is_closed_properly_at_exit(script: Scripts) -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        child = script(
+            """
+            import sys, threading
+            from ws import WebSocket
+
+            ws = WebSocket(sys.argv[1])
+            opened = threading.Event()
+            ws.on('open', opened.set)
+            ws.unref()
+            opened.wait()
+            """,
+            url_of(wss),
+        )
+        log = Log(connected.get()[0])
+        assert log.get() == ('close', 1001, '')
+        assert child.end() == (0, '', '')
+
+
+def test_sockets_of_other_threads_count_too(script: Scripts) -> None:
+    """Made after the main thread's last line, by a thread that ends before the socket does."""
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        child = script(
+            """
+            import sys, threading, time
+            from ws import WebSocket
+
+            def work():
+                threading.main_thread().join()
+                time.sleep(0.1)
+                ws = WebSocket(sys.argv[1])
+                ws.on('message', lambda message: (print(message), ws.close()))
+                ws.on('open', lambda: None)
+
+            threading.Thread(target=work).start()
+            """,
+            url_of(wss),
+        )
+        peer = connected.get()[0]
+        peer.send('late')
+        assert child.end() == (0, 'late\n', '')
+
+
+def test_listeners_may_use_a_pool_after_the_last_line(script: Scripts) -> None:
+    """The pools of concurrent.futures must not be shut down before the sockets are."""
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        child = script(
+            """
+            import sys
+            from concurrent.futures import ThreadPoolExecutor
+            from ws import WebSocket
+
+            pool = ThreadPoolExecutor(2)
+            ws = WebSocket(sys.argv[1])
+            ws.on('open', lambda: None)
+            ws.on('message', lambda message: pool.submit(lambda: ws.send(message.upper())))
+            """,
+            url_of(wss),
+        )
+        peer = connected.get()[0]
+        answers = Waiter()
+        peer.on('message', answers)
+        for number in range(3):
+            peer.send(f'a{number}')
+            assert answers.get()[0] == f'A{number}'
+        peer.close()
+        assert child.end() == (0, '', '')
+
+
+@pytest.mark.parametrize('host', ['localhost', '127.0.0.1'])
+def test_connecting_in_a_listener_after_the_last_line(script: Scripts, host: str) -> None:
+    """A name look-up needs a thread, and late in its life an interpreter may refuse to start one."""
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        child = script(
+            """
+            import sys
+            from ws import WebSocket
+
+            first = WebSocket(sys.argv[1])
+            def again():
+                second = WebSocket(sys.argv[1])
+                second.on('open', lambda: (print('second'), second.close()))
+                first.close()
+            first.on('open', again)
+            """,
+            f'ws://{host}:{wss.address().port}/',
+        )
+        assert child.end() == (0, 'second\n', '')
+
+
+def test_the_interactive_prompt_does_not_wait(script: Scripts) -> None:
+    child = script('', flags=('-i',))
+    code = textwrap.dedent(SERVER).strip() + '\n'
+    output, errors = child.process.communicate(code, timeout=SECONDS)
+    assert child.process.returncode == 0
+    assert 'Error' not in errors and 'Exception' not in errors
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this platform has no fork')
+def test_fork(script: Scripts) -> None:
+    """The child has a loop of its own and none of the parent's sockets; the parent's stay as they were."""
+    child = script(
+        """
+        import os, sys, threading, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)  # 3.12 and later warn of what is tested here
+        from ws import WebSocket, WebSocketServer
+
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(f'{os.getpid()} {message}')))
+        url = f'ws://127.0.0.1:{wss.address().port}'
+
+        def talk(url, text):
+            answered = threading.Event()
+            answers = []
+            ws = WebSocket(url)
+            ws.on('open', lambda: ws.send(text))
+            ws.on('message', lambda answer: (answers.append(answer), answered.set()))
+            assert answered.wait(10), 'no answer'
+            return ws, answers
+
+        ws, answers = talk(url, 'before')
+        assert answers == [f'{os.getpid()} before']
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                assert ws.readyState == WebSocket.CLOSED and not wss.clients and wss.address() is None
+                try:
+                    ws.send('from the child')
+                except Exception as error:
+                    assert str(error) == 'not opened', error
+                else:
+                    raise AssertionError('it sent')
+                own = WebSocketServer(port=0, host='127.0.0.1')
+                own.on('connection', lambda ws: ws.on('message', lambda message: ws.send(f'{os.getpid()} {message}')))
+                other, answers = talk(f'ws://127.0.0.1:{own.address().port}', 'child')
+                assert answers == [f'{os.getpid()} child'], answers
+                other, answers = talk(url, 'to the parent')
+                assert answers == [f'{parent} to the parent'], answers
+                os._exit(0)
+            except BaseException as error:
+                print('child:', repr(error), flush=True)
+                os._exit(1)
+        status = os.waitpid(pid, 0)[1]
+        assert status == 0, status
+        again = threading.Event()
+        ws.once('message', again.set)
+        ws.send('after')
+        assert again.wait(10), 'the connection broke'
+        print('fine', flush=True)
+        ws.close()
+        wss.close()
+        """
+    )
+    assert child.end() == (0, 'fine\n', '')
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this platform has no fork')
+def test_fork_in_a_listener(script: Scripts) -> None:
+    child = script(
+        """
+        import os, sys, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)
+        from ws import WebSocket, WebSocketServer
+
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        ws = WebSocket(f'ws://127.0.0.1:{wss.address().port}')
+
+        def on_connection(peer):
+            if os.fork() == 0:
+                os._exit(0)
+            os.wait()
+            peer.send('still there')
+
+        wss.on('connection', on_connection)
+        ws.on('open', lambda: None)
+        ws.on('message', lambda message: (print(message), wss.close()))
+        """
+    )
+    assert child.end() == (0, 'still there\n', '')
+
+
+def test_multiprocessing_with_fork(script: Scripts) -> None:
+    if sys.platform == 'win32':
+        pytest.skip('this platform has no fork')
+    child = script(
+        """
+        import multiprocessing, os, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)
+        from ws import WebSocketServer
+
+        def work(queue):
+            own = WebSocketServer(port=0, host='127.0.0.1')
+            queue.put(own.address().port)
+            own.close()
+
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        context = multiprocessing.get_context('fork')
+        queue = context.Queue()
+        process = context.Process(target=work, args=(queue,))
+        process.start()
+        assert queue.get(timeout=10) > 0
+        process.join(10)
+        assert process.exitcode == 0, process.exitcode
+        wss.close()
+        print('fine')
+        """
+    )
+    assert child.end() == (0, 'fine\n', '')
+
+
+def test_nothing_is_printed_by_itself(script: Scripts) -> None:
+    """A hostile or broken peer writes nothing into the user's terminal."""
+    child = script(SERVER)
+    port = int(child.line())
+    for rubbish in (b'\x16\x03\x01\x00\x00', b'GET / HTTP/9.9\r\n\r\n', b'\0' * 100, b'GET / HTTP/1.1\r\n\r\n'):
+        with socket.create_connection(('127.0.0.1', port), timeout=SECONDS) as sock:
+            sock.sendall(rubbish)
+            sock.shutdown(socket.SHUT_WR)
+            read_all(sock)
+    with socket.create_connection(('127.0.0.1', port), timeout=SECONDS) as sock:
+        sock.sendall(HANDSHAKE % b'/' + b'\x81\x85abcd')
+    child.interrupt()
+    status, output, errors = child.end()
+    assert (status, output, errors) == (-signal.SIGINT, '', '')
+
+
+def test_an_unheard_protocol_error_is_reported_as_a_thread_s(script: Scripts) -> None:
+    child = script(SERVER)
+    with socket.create_connection(('127.0.0.1', int(child.line())), timeout=SECONDS) as sock:
+        sock.sendall(HANDSHAKE % b'/' + b'\xff\xff')
+        assert read_all(sock).endswith(b'\x88\x02\x03\xea')
+    child.interrupt()
+    status, _, errors = child.end()
+    assert status == -signal.SIGINT
+    assert errors.count('Traceback') == 1
+    assert errors.rstrip().endswith('ProtocolError: reserved fields must be empty')
+

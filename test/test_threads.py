@@ -1,0 +1,533 @@
+"""The thread contract (doc/threads.md): late listeners, many threads on one socket, listeners that misbehave."""
+
+from __future__ import annotations
+
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, server, until, url_of, wait_for
+
+from ws import WebSocket
+
+
+@pytest.fixture
+def hasty_switching() -> Iterator[None]:
+    """Threads change places at nearly every bytecode: races that would take years show within seconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+# -- 1: one loop thread -----------------------------------------------------------------------------------------------
+
+
+def test_everything_is_called_on_one_thread() -> None:
+    threads = set()
+    done = threading.Event()
+
+    def note(*_: Any) -> None:
+        threads.add(threading.current_thread())
+
+    with server() as wss:
+        wss.on('connection', lambda ws: (note(), ws.on('message', note), ws.on('close', note), ws.send('hi', note)))
+        for _ in range(3):
+            ws = client(wss)
+            ws.on('open', note)
+            ws.on('message', lambda this: (note(), this.send('yo', lambda: (note(), this.close()))))
+            ws.on('close', lambda: (note(), done.set()))
+            assert done.wait(TIMEOUT)
+            done.clear()
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+    assert next(iter(threads)).name == 'ws'
+
+
+def test_listeners_never_overlap() -> None:
+    inside = threading.Lock()
+    overlaps = []
+    remaining = [400]
+    done = threading.Event()
+
+    def on_message(message: str) -> None:
+        if not inside.acquire(blocking=False):
+            overlaps.append(message)
+            return
+        time.sleep(0.0005)  # long enough for another listener to come in, if any could
+        inside.release()
+        remaining[0] -= 1
+        if not remaining[0]:
+            done.set()
+
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.on('message', on_message))
+        clients = [client(wss) for _ in range(4)]
+        for ws in clients:
+            ws.on('open', lambda this: [this.send(str(i)) for i in range(100)])
+        assert done.wait(TIMEOUT)
+    assert overlaps == []
+
+
+# -- 2: any method from any thread ------------------------------------------------------------------------------------
+
+
+def test_sixteen_threads_send_on_one_socket() -> None:
+    """Mixed sizes up to 1 MiB: every message arrives whole, those of one thread in their order."""
+    threads, each = 16, 1000
+    problems: list[str] = []
+    counts = [0] * threads
+    total = 0
+    finished = threading.Event()
+
+    def on_message(message: bytes) -> None:
+        nonlocal total
+        sender, number, size = message[0], int.from_bytes(message[1:5], 'big'), int.from_bytes(message[5:9], 'big')
+        if len(message) != 9 + size or message[9:] != bytes([sender]) * size:
+            problems.append(f'torn: {message[:20]!r}')
+        if number != counts[sender]:
+            problems.append(f'thread {sender}: {number} instead of {counts[sender]}')
+        counts[sender] += 1
+        total += 1
+        if total == threads * each:
+            finished.set()
+
+    def send_all(ws: WebSocket, sender: int) -> None:
+        generator = random.Random(sender)
+        for number in range(each):
+            size = 1 << generator.randrange(0, 11)
+            if number % 100 == sender:
+                size = 1 << 20
+            head = bytes([sender]) + number.to_bytes(4, 'big') + size.to_bytes(4, 'big')
+            ws.send(head + bytes([sender]) * size)
+
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.on('message', on_message))
+        ws = client(wss)
+        wait_for(ws, 'open')
+        workers = [threading.Thread(target=send_all, args=(ws, sender)) for sender in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert finished.wait(50), f'{total} of {threads * each} messages came'
+        assert problems == []
+        assert counts == [each] * threads
+        assert on_loop(ws, lambda: ws.bufferedAmount) == 0
+
+
+def test_calls_off_the_loop_return_while_it_is_busy() -> None:
+    with echo_server() as wss:
+        ws = client(wss)
+        log = Log(ws, 'open', 'message', 'close')
+        log.until('open')
+        release = threading.Event()
+        busy = threading.Event()
+        ws._loop.call(lambda: (busy.set(), release.wait(TIMEOUT)))
+        assert busy.wait(TIMEOUT)
+        started = time.monotonic()
+        ws.send('one')
+        ws.ping('two')
+        ws.pause()
+        ws.resume()
+        ws.close(1000, 'three')
+        assert time.monotonic() - started < 5  # the loop is blocked until we say so: any wait would last forever
+        assert ws.readyState == WebSocket.OPEN  # carried out on the loop thread, in this order
+        release.set()
+        assert log.until('close')[-1] == ('close', 1000, 'three')
+
+
+def test_send_off_the_loop_takes_the_data_as_it_is_now() -> None:
+    with echo_server() as wss:
+        ws = client(wss)
+        log = Log(ws, 'open', 'message')
+        log.until('open')
+        buffer = bytearray(b'before')
+        release = threading.Event()
+        ws._loop.call(lambda: release.wait(TIMEOUT))
+        ws.send(buffer)
+        buffer[:] = b'after!'
+        release.set()
+        assert log.until('message')[-1][1] == b'before'
+        end(ws, 'terminate')
+
+
+def test_buffered_amount_counts_what_the_loop_has_not_come_to() -> None:
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        ws = client(wss)
+        wait_for(ws, 'open')
+        release = threading.Event()
+        busy = threading.Event()
+        ws._loop.call(lambda: (busy.set(), release.wait(TIMEOUT)))
+        assert busy.wait(TIMEOUT)
+        ws.send(b'x' * 1000)
+        assert ws.bufferedAmount == 1000
+        sent = Waiter()
+        ws.send(b'y' * 500, sent)
+        assert ws.bufferedAmount == 1500
+        release.set()
+        assert sent.get() == (None,)
+        assert ws.bufferedAmount == 0
+
+
+# -- 3: no event is lost to a listener that comes late ----------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_ten_thousand_connects_lose_nothing(hasty_switching: None) -> None:
+    """Listeners attached after random pauses of 0 to 100 ms; the server greets in the packet of its 101."""
+    total, workers = 10_000, 50
+    problems: list[str] = []
+    generator = random.Random(13)
+    pauses = [generator.choice((0.0, 0.0, generator.random() / 10)) for _ in range(total)]
+    numbers = iter(range(total))
+
+    def connect_one(number: int, address: str) -> None:
+        events: list[str] = []
+        ended = threading.Event()
+        ws = WebSocket(address)
+        pause = pauses[number]
+        time.sleep(pause)
+        ws.on('open', lambda: events.append('open'))
+        if number % 3 == 0:
+            time.sleep(pause / 2)  # now and then one by one, the later ones later still
+        ws.on('message', lambda this, text: (events.append(text), this.close()))
+        ws.on('error', lambda error: events.append(repr(error)))
+        ws.on('close', lambda: (events.append('close'), ended.set()))
+        if not ended.wait(TIMEOUT) or events != ['open', 'hello', 'close']:
+            problems.append(f'{number} (pause {pause:.3f}): {events}')
+
+    def work(address: str) -> None:
+        for number in numbers:
+            connect_one(number, address)
+
+    with server(backlog=1024) as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        address = url_of(wss)
+        threads = [threading.Thread(target=work, args=(address,)) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+
+
+def test_what_waits_is_handed_over_in_order() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ([ws.send(str(i)) for i in range(5)], ws.close(1000, 'bye')))
+        ws = client(wss)
+        log = Waiter()
+        until(lambda: ws.readyState == WebSocket.CLOSED)
+        ws.on('close', lambda *args: log('close', *args))  # waits behind the others for 10 ms
+        ws.on('message', lambda data: log(data))
+        ws.on('open', lambda: log('open'))
+        assert [log.get() for _ in range(7)] == [
+            ('open',), ('0',), ('1',), ('2',), ('3',), ('4',), ('close', 1000, 'bye'),
+        ]  # fmt: skip
+
+
+def test_events_with_a_listener_wait_behind_one_without_for_ten_milliseconds_only() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        ws = client(wss)
+        started = time.monotonic()
+        message = Waiter()
+        ws.on('message', message)
+        assert message.get()[0] == 'hello'  # though nobody asked for `open` yet
+        assert time.monotonic() - started < 0.9
+        opened = Waiter()
+        ws.on('open', opened)
+        assert opened.get() == ()  # and it was not lost either
+        end(ws, 'terminate')
+
+
+def test_after_the_first_second_nothing_is_kept() -> None:
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        ws = client(wss)
+        until(lambda: ws._kept is None)
+        late = Waiter()
+        ws.on('open', late)
+        on_loop(ws, lambda: next(iter(wss.clients)).send('unheard'))
+        pong = Waiter()
+        ws.on('pong', pong)
+        ws.ping()
+        pong.get()
+        ws.on('message', late)
+        assert late.nothing()
+        end(ws, 'terminate')
+
+
+def test_reading_pauses_when_too_much_waits() -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        ws = client(wss)
+        peer = connected.get()[0]
+        for _ in range(64):
+            peer.send(b'x' * 65536)
+        until(lambda: ws._reading_held)
+        held = ws.bytesReceived
+        assert held < 1 << 20  # not the four megabytes that were sent
+        count = Waiter()
+        ws.on('open', lambda: None)
+        ws.on('message', count)
+        for _ in range(64):
+            assert len(count.get()[0]) == 65536
+        end(ws, 'close')
+
+
+def test_objects_made_in_a_listener_keep_nothing() -> None:
+    """There, the listeners are attached before the loop goes on."""
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        made = on_loop(wss, lambda: client(wss))
+        assert made._kept is None
+        until(lambda: made.readyState == WebSocket.OPEN)
+        end(made, 'terminate')
+
+
+def test_an_error_nobody_listens_to_is_reported(reported: list[BaseException]) -> None:
+    with server() as wss:
+        address = url_of(wss)
+    ws = WebSocket(address)
+    code, _ = wait_for(ws, 'close')
+    assert code == 1006
+    assert [type(error) for error in reported] == [ConnectionRefusedError]
+    reported.clear()
+
+
+def test_an_error_whose_listener_comes_late_is_not() -> None:
+    with server() as wss:
+        address = url_of(wss)
+    ws = WebSocket(address)
+    until(lambda: ws.readyState == WebSocket.CLOSED)
+    log = Log(ws, 'error', 'close')
+    error, close = log.get(), log.get()
+    assert isinstance(error[1], ConnectionRefusedError)
+    assert close == ('close', 1006, '')
+
+
+def test_a_server_accepts_nobody_before_it_has_a_listener() -> None:
+    with server() as wss:
+        ws = client(wss)
+        opened = Waiter()
+        ws.on('open', opened)
+        assert opened.nothing(0.1)
+        connected = Waiter()
+        wss.on('connection', connected)
+        connected.get()
+        opened.get()
+
+
+def test_a_server_without_a_listener_accepts_after_a_second() -> None:
+    with server() as wss:
+        ws = client(wss)
+        wait_for(ws, 'open')
+        assert len(wss.clients) == 1
+
+
+# -- 4: exactly one ending --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('how', ['close', 'terminate', 'peer closes', 'peer terminates', 'protocol error'])
+def test_each_socket_ends_in_one_close(how: str) -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        ws = client(wss)
+        log = Log(ws)
+        log.until('open')
+        peer = connected.get()[0]
+        peer_log = Log(peer)
+        if how == 'close':
+            ws.close()
+        elif how == 'terminate':
+            ws.terminate()
+        elif how == 'peer closes':
+            peer.close()
+        elif how == 'peer terminates':
+            peer.terminate()
+        else:
+            ws._loop.call(ws._socket.write, b'\xff\xff\xff')
+        states = []
+        ws.on('close', lambda: states.append(ws.readyState))
+        events = [event for event, *_ in log.until('close')]
+        peer_events = [event for event, *_ in peer_log.until('close')]
+        ws.close()
+        ws.terminate()
+        peer.close()
+        peer.terminate()
+        on_loop(ws, lambda: None)
+        assert log.nothing(0.05) and peer_log.nothing(0.05)
+        assert events == ['close']
+        assert peer_events == (['error', 'close'] if how == 'protocol error' else ['close'])
+        assert ws.readyState == peer.readyState == WebSocket.CLOSED
+
+
+def test_every_callback_runs_once_whatever_happens() -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        ws = client(wss)
+        wait_for(ws, 'open')
+        peer = connected.get()[0]
+        peer.pause()
+        answers: list[list[Any]] = [[] for _ in range(200)]
+        last = threading.Event()
+        for number in range(200):
+            ws.send(b'x' * 100_000, lambda error, number=number: answers[number].append(error))
+        ws.terminate()
+        for number in range(3):
+            answers.append([])
+            ws.send('late', lambda error, number=number: (answers[200 + number].append(error), last.set()))
+        wait_for(ws, 'close')
+        assert last.wait(TIMEOUT)
+        on_loop(ws, lambda: None)
+        assert all(len(answer) == 1 for answer in answers)
+        results = [answer[0] for answer in answers]
+        assert results[0] is None
+        assert isinstance(results[199], Exception) and isinstance(results[-1], Exception)
+        failed = [error is not None for error in results]
+        assert failed == sorted(failed)  # once one has failed, none of the later ones was sent
+
+
+# -- 5: a listener that raises ----------------------------------------------------------------------------------------
+
+
+def test_a_listener_that_raises_harms_nobody_else(reported: list[BaseException]) -> None:
+    with server() as wss:
+        def on_connection(ws: WebSocket) -> None:
+            ws.on('message', lambda message: 1 // int(message))
+            ws.on('message', lambda message: ws.send('second listener'))
+
+        wss.on('connection', on_connection)
+        good, bad = client(wss), client(wss)
+        good_log, bad_log = Log(good, 'open', 'message', 'close'), Log(bad, 'open', 'message', 'close')
+        good_log.until('open')
+        bad_log.until('open')
+        bad.send('0')
+        assert bad_log.get()[1] == 'second listener'  # the others hear the event, too
+        assert bad_log.get() == ('close', 1011, '')
+        good.send('1')
+        assert good_log.get()[:2] == ('message', 'second listener')
+        assert [type(error) for error in reported] == [ZeroDivisionError]
+        reported.clear()
+
+
+@pytest.mark.parametrize('event', ['open', 'connection', 'headers', 'close', 'callback', 'listening'])
+def test_wherever_it_raises_the_loop_goes_on(event: str, reported: list[BaseException]) -> None:
+    def fail(*_: Any) -> None:
+        raise LookupError(event)
+
+    with echo_server() as wss:
+        if event in ('connection', 'headers', 'listening'):
+            wss.on(event, fail)
+        ws = client(wss)
+        if event in ('open', 'close'):
+            ws.on(event, fail)
+        log = Log(ws, 'open', 'error', 'close')
+        if event in ('headers', 'listening', 'close', 'callback'):
+            log.until('open')
+            ws.send('x', fail if event == 'callback' else None)
+        if event in ('headers', 'listening', 'close'):
+            ws.close()
+        ending = log.until('close')[-1]
+        assert ending == ('close', 1000 if event in ('headers', 'listening', 'close') else 1011, '')
+        until(lambda: bool(reported))
+        assert [str(error) for error in reported] == [event]
+        reported.clear()
+        if event == 'connection':
+            wss.removeListener('connection', fail)
+        elif event == 'headers':
+            wss.removeListener('headers', fail)
+        other = client(wss)
+        wait_for(other, 'open')  # the server is unharmed
+
+
+def test_what_the_user_emits_raises_to_the_user() -> None:
+    with server() as wss:
+        wss.on('custom', lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            wss.emit('custom')
+
+
+def test_sys_exit_in_a_listener_is_reported_not_swallowed(reported: list[BaseException]) -> None:
+    with server() as wss:
+        wss.on('connection', lambda: sys.exit(3))
+        ws = client(wss)
+        assert wait_for(ws, 'close')[0] == 1011
+        assert 'sys.exit' in str(reported.pop())
+
+
+def test_a_listener_that_closes_the_socket_hears_no_more() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: [ws.send(str(number)) for number in range(10)])
+        ws = client(wss)
+        heard: list[str] = []
+        ws.on('open', lambda: None)
+        ws.on('message', lambda this, message: (heard.append(message), this.close()))
+        assert wait_for(ws, 'close') == (1000, '')
+        assert heard == ['0']
+
+
+def test_a_listener_that_terminates_the_socket_hears_no_more() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: [ws.send(str(number)) for number in range(10)])
+        ws = client(wss)
+        heard: list[str] = []
+        ws.on('open', lambda: None)
+        ws.on('message', lambda this, message: (heard.append(message), this.terminate()))
+        assert wait_for(ws, 'close') == (1006, '')
+        assert heard == ['0']
+
+
+def test_a_listener_may_remove_itself() -> None:
+    with echo_server() as wss:
+        ws = client(wss)
+        log = Log(ws, 'open', 'message')
+        heard: list[str] = []
+
+        def once_only(message: str) -> None:
+            heard.append(message)
+            ws.off('message', once_only)
+
+        ws.on('message', once_only)
+        log.until('open')
+        for text in 'abc':
+            ws.send(text)
+        for _ in range(3):
+            log.until('message')
+        assert heard == ['a']
+
+
+def test_a_listener_that_blocks_holds_up_the_others_and_nothing_is_lost() -> None:
+    with echo_server() as wss:
+        release = threading.Event()
+        blocking, other = client(wss), client(wss)
+        blocked = Waiter()
+        blocking.on('message', lambda: (blocked(), release.wait(TIMEOUT)))
+        log = Log(other, 'open', 'message')
+        wait_for(blocking, 'open')
+        log.until('open')
+        blocking.send('block')
+        blocked.get()
+        other.send('wait')
+        assert log.nothing(0.1)
+        release.set()
+        assert log.until('message')[-1][1] == 'wait'
+
+
+# -- 8: waiting on the loop thread ------------------------------------------------------------------------------------
+
+
+def test_waiting_on_the_loop_thread_raises() -> None:
+    with server() as wss, pytest.raises(RuntimeError, match='loop thread'):
+        on_loop(wss, wss._loop.wait)
