@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from codecs import utf_8_decode
 from functools import partial
 from typing import Callable, Optional, Union
 
-from ws.errors import ProtocolError
-from ws.protocol.error_codes import is_valid_error_code
-from ws.protocol.masking import mask
+from ..errors import ProtocolError
+from .error_codes import is_valid_error_code
+from .masking import mask
 
 # First byte of a frame (section 5.2): FIN, RSV1-3, opcode.
 _FIN = 0x80
@@ -25,6 +24,9 @@ _WHOLE_BINARY = _FIN | _BINARY
 _MASK = 0x80
 _LENGTH = 0x7F
 _SHORT_LIMIT = 125
+
+#: Characters; pieces of text are put together as they come until they are that large.
+_PIECE_SIZE = 1024
 
 #: What a close frame without a code counts as (section 7.1.5).
 _NO_STATUS = 1005
@@ -133,11 +135,11 @@ class _BinaryMessage(_Message):
 class _TextMessage(_Message):
     """Decodes as the bytes come: the first that can't be UTF-8 ends the connection at once (section 8.1)."""
 
-    __slots__ = ('_tail', '_text')
+    __slots__ = ('_pieces', '_tail')
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = io.StringIO(newline='')
+        self._pieces = ['']  # of any two neighbours, one is large or both together are: few objects, whatever comes
         self._tail = b''  # up to 3 bytes of a character
 
     def append(self, data: bytes) -> None:
@@ -146,7 +148,10 @@ class _TextMessage(_Message):
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
-        self._text.write(text)
+        if len(self._pieces[-1]) + len(text) < _PIECE_SIZE:
+            self._pieces[-1] += text
+        else:
+            self._pieces.append(text)
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
@@ -155,7 +160,7 @@ class _TextMessage(_Message):
     def value(self) -> str:
         if self._tail:
             raise _invalid_utf8()
-        return self._text.getvalue()
+        return ''.join(self._pieces)
 
 
 def _invalid_utf8() -> ProtocolError:

@@ -9,8 +9,8 @@ import struct
 from decimal import Decimal
 from typing import Callable, Optional, Protocol
 
-from ws.protocol import masking
-from ws.protocol.error_codes import is_valid_error_code
+from . import masking
+from .error_codes import is_valid_error_code
 
 _FIN = 0x80
 _MASK = 0x80
@@ -39,8 +39,8 @@ def payload_of(data: object) -> tuple[bytes, bool]:
     """Return the payload that stands for ``data`` in a message, and whether it is binary.
 
     Text comes from str, and from numbers in decimal as JavaScript writes them; None is the empty text. Anything with
-    the buffer protocol (bytes, bytearray, memoryview, array.array, numpy and ctypes arrays) is binary: its bytes as they
-    are at this moment.
+    the buffer protocol (bytes, bytearray, memoryview, array.array, numpy and ctypes arrays) is binary: its bytes as
+    they are at this moment.
 
     Raises ValueError for a str that has no UTF-8 form (lone surrogates), TypeError for everything else.
     """
