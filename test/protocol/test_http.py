@@ -17,6 +17,7 @@ from ws.protocol import http
 from ws.protocol.http import (
     MAX_HEAD,
     MAX_HEADERS,
+    MAX_INTERIM,
     MAX_TARGET,
     Headers,
     Request,
@@ -530,6 +531,17 @@ def test_interim_responses_are_passed_over(interim: bytes, size: int) -> None:
     assert responses[-1].statusCode == 101
     assert responses[-1].headers == {'upgrade': 'websocket', 'connection': 'Upgrade'}
     assert parser.rest == b''
+
+
+@pytest.mark.parametrize('size', [1, 10_000])
+def test_too_many_interim_responses(size: int) -> None:
+    interim = b'HTTP/1.1 100 Continue\r\n\r\n'
+    parser = ResponseParser()
+    data = interim * (MAX_INTERIM + 1)
+    assert ResponseParser().feed(interim * MAX_INTERIM + RESPONSE) is not None
+    with pytest.raises(HandshakeError, match=f'^invalid server response: more than {MAX_INTERIM} interim responses$'):
+        for at in range(0, len(data), size):
+            assert parser.feed(data[at : at + size]) is None
 
 
 def test_nothing_is_left_of_an_interim_response() -> None:

@@ -19,6 +19,8 @@ MAX_HEAD = 16 * 1024
 MAX_HEADERS = 128
 #: The longest request target taken, in bytes.
 MAX_TARGET = 8 * 1024
+#: The most interim responses passed over. A peer that sends nothing else would keep us at work for nothing.
+MAX_INTERIM = 16
 
 _T = TypeVar('_T')
 
@@ -243,6 +245,10 @@ class ResponseParser(_HeadParser):
     # RFC 6455 section 11.3.3. Sec-WebSocket-Version may be repeated in responses (section 4.4).
     _single = frozenset(('content-length', 'sec-websocket-accept'))
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._interim = 0
+
     def feed(self, data: bytes) -> Optional[Response]:
         """Add bytes; return the response once its head is complete, ``None`` before.
 
@@ -258,6 +264,9 @@ class ResponseParser(_HeadParser):
             if response.statusCode >= 200 or response.statusCode == HTTPStatus.SWITCHING_PROTOCOLS:
                 return response
             data, self.rest = self.rest, b''
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise self._error(f'more than {MAX_INTERIM} interim responses')
 
     def _refuse_other_protocols(self, data: bytes) -> None:
         """Refuse a peer that speaks something else from its first bytes on, as it might never send an empty line."""
