@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import random
 import sys
 import threading
@@ -404,6 +403,7 @@ def test_every_callback_runs_once_whatever_happens() -> None:
 
 def test_a_listener_that_raises_harms_nobody_else(reported: list[BaseException]) -> None:
     with server() as wss:
+
         def on_connection(ws: WebSocket) -> None:
             ws.on('message', lambda message: 1 // int(message))
             ws.on('message', lambda message: ws.send('second listener'))

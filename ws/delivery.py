@@ -1,7 +1,7 @@
 """The one place where the library's own events reach listeners: on the loop thread, one at a time, none lost.
 
-Three promises of ``doc/threads.md`` are kept here: a listener that raises harms nobody else, an ``error`` nobody listens
-to is reported, and no event is lost to a listener that another thread attaches a moment too late.
+Three promises of ``doc/threads.md`` are kept here: a listener that raises harms nobody else, an ``error`` that nobody
+listens to is reported, and no event is lost to a listener that another thread attaches a moment too late.
 """
 
 from __future__ import annotations
@@ -247,5 +247,3 @@ def report(error: BaseException) -> None:
         report_exception()
     finally:
         del error  # the traceback refers to this frame, and this frame must not refer back
-
-

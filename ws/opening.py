@@ -169,7 +169,7 @@ class ServerOpening:
         return self._parser.rest
 
     def refuse(self, error: HandshakeError) -> None:
-        """Answer with an HTTP error and end the connection; the deadline stays in force until the peer has ended, too."""
+        """Answer with an HTTP error and end; the deadline stays in force until the peer has ended, too."""
         self.stream.on_data = _nobody
         self.stream.write(build_refusal(error.status or 400, str(error), error.headers))
         self.stream.end()

@@ -101,7 +101,7 @@ class WebSocket(Emitter):
     def __init__(
         self,
         address: Union[str, Sequence[Any]],
-        protocols: Union[None, str, Sequence[str], Mapping[str, Any]] = None,
+        protocols: Union[str, Sequence[str], Mapping[str, Any], None] = None,
         options: Optional[Mapping[str, Any]] = None,
         **keywords: Any,
     ) -> None:
@@ -166,7 +166,7 @@ class WebSocket(Emitter):
 
     # -- opening: a client -------------------------------------------------------------------------------------------
 
-    def _connect(self, url: str, protocols: Union[None, str, Sequence[str]]) -> None:
+    def _connect(self, url: str, protocols: Union[str, Sequence[str], None]) -> None:
         options = self.options
         address = parse_url(url)
         timeout = milliseconds(options, 'handshakeTimeout')
@@ -255,7 +255,7 @@ class WebSocket(Emitter):
     def send(
         self,
         data: Any = None,
-        options: Union[None, Mapping[str, Any], Callback] = None,
+        options: Union[Mapping[str, Any], Callback, None] = None,
         callback: Optional[Callback] = None,
         *,
         binary: Optional[bool] = None,
@@ -289,9 +289,7 @@ class WebSocket(Emitter):
             payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
             with self._lock:
                 self._handed_in += len(payload)
-            self._loop.call(
-                self._send_handed_in, payload, is_binary if binary is None else binary, masked, callback
-            )
+            self._loop.call(self._send_handed_in, payload, is_binary if binary is None else binary, masked, callback)
 
     def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
         self._taken_in += len(payload)
@@ -425,7 +423,7 @@ class WebSocket(Emitter):
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
-    def close(self, code: Optional[int] = None, data: Union[None, str, bytes] = None) -> None:
+    def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None) -> None:
         """Start, or answer, the closing handshake (RFC 6455 section 7.1.2); ``close`` follows when it is complete, or
         after ``closeTimeout``.
 
@@ -559,7 +557,7 @@ def _version(value: object) -> int:
     raise ValueError('unsupported protocol version')
 
 
-def _protocol_list(protocols: Union[None, str, Sequence[str]], more: Optional[str]) -> list[str]:
+def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[str]) -> list[str]:
     listed = [protocols] if isinstance(protocols, str) else list(protocols or ())
     if more:
         listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
@@ -573,7 +571,7 @@ def _control_payload(data: Any) -> bytes:
     return payload
 
 
-def close_reason(code: Optional[int], data: Union[None, str, bytes]) -> bytes:
+def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     """The reason as bytes; raises WebSocketError for a code or reason that no close frame may carry."""
     if code is not None and not is_valid_error_code(code):
         raise WebSocketError('first argument must be a valid error code number')
@@ -583,5 +581,3 @@ def close_reason(code: Optional[int], data: Union[None, str, bytes]) -> bytes:
     if len(reason) > 123:  # RFC 6455 section 5.5: 125 with the code
         raise WebSocketError('The message must not be greater than 123 bytes')
     return reason
-
-

@@ -45,7 +45,7 @@ _log = logging.getLogger('ws')
 
 
 class Clients(list[WebSocket]):
-    """The open connections, oldest first. Iterating goes over a copy, so that any thread may, while clients come and go."""
+    """The open connections, oldest first. Iterating goes over a copy: any thread may, while clients come and go."""
 
     def __iter__(self) -> Iterator[WebSocket]:
         return iter(self[:])
@@ -74,7 +74,10 @@ class WebSocketServer(Emitter):
     """
 
     def __init__(
-        self, options: Optional[Mapping[str, Any]] = None, callback: Optional[Callable[..., Any]] = None, **keywords: Any
+        self,
+        options: Optional[Mapping[str, Any]] = None,
+        callback: Optional[Callable[..., Any]] = None,
+        **keywords: Any,
     ) -> None:
         super().__init__()
         #: All options, with their defaults.
@@ -246,8 +249,8 @@ class WebSocketServer(Emitter):
 
     def close(
         self,
-        code: Union[None, int, Callable[..., Any]] = None,
-        data: Union[None, str, bytes, Callable[..., Any]] = None,
+        code: Union[int, Callable[..., Any], None] = None,
+        data: Union[str, bytes, Callable[..., Any], None] = None,
         callback: Optional[Callable[..., Any]] = None,
     ) -> None:
         """Stop listening and close every connection with `code` (1001 if None) and the reason `data`; those that do not

@@ -121,7 +121,11 @@ class Loop:
                 self._handles[handle] = True
                 self._referenced += 1
         if self._thread is None:
-            self._start()
+            try:
+                self._start()
+            except BaseException:  # no thread to be had: too many, or the interpreter is on its way out
+                self.release(handle)
+                raise
 
     def release(self, handle: Handle) -> None:
         """`handle` has ended."""
