@@ -25,7 +25,7 @@ _MASK = 0x80
 _LENGTH = 0x7F
 _SHORT_LIMIT = 125
 
-#: Characters; pieces of text are put together as they come until they are that large.
+#: Characters.
 _PIECE_SIZE = 1024
 
 #: What a close frame without a code counts as (section 7.1.5).
@@ -81,12 +81,58 @@ def _flags(masked: bool, payload: Union[str, bytes]) -> MessageFlags:
     return flags
 
 
+class _Bytes:
+    """The content of a binary message as it grows."""
+
+    __slots__ = ('_bytes',)
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()  # a list would keep an object for each of many tiny fragments
+
+    def append(self, data: bytes) -> None:
+        self._bytes += data
+
+    def value(self) -> bytes:
+        return bytes(self._bytes)
+
+
+class _Text:
+    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1)."""
+
+    __slots__ = ('_pieces', '_tail')
+
+    def __init__(self) -> None:
+        self._pieces = ['']  # put together while they are small: a str takes 50 bytes and more besides its characters
+        self._tail = b''  # up to 3 bytes of a character
+
+    def append(self, data: bytes) -> None:
+        data = self._tail + data
+        try:
+            text, used = utf_8_decode(data, 'strict', False)
+        except UnicodeDecodeError:
+            raise _invalid_utf8() from None
+        if len(self._pieces[-1]) + len(text) < _PIECE_SIZE:
+            self._pieces[-1] += text
+        else:
+            self._pieces.append(text)
+        self._tail = data[used:]
+        # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
+        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
+            raise _invalid_utf8()
+
+    def value(self) -> str:
+        if self._tail:
+            raise _invalid_utf8()
+        return ''.join(self._pieces)
+
+
 class _Message:
     """A message of which not everything has come, and the frame of it that is under way."""
 
-    __slots__ = ('fin', 'fragments', 'key', 'remaining', 'size')
+    __slots__ = ('content', 'fin', 'fragments', 'key', 'remaining', 'size')
 
-    def __init__(self) -> None:
+    def __init__(self, content: Union[_Text, _Bytes]) -> None:
+        self.content = content
         self.size = 0  # bytes announced by the frames so far
         self.fragments = 0
         self.fin = False
@@ -109,58 +155,7 @@ class _Message:
             turn = size & 3
             if turn:
                 self.key = self.key[turn:] + self.key[:turn]
-        self.append(data)
-
-    def append(self, data: bytes) -> None:
-        raise NotImplementedError
-
-    def value(self) -> Union[str, bytes]:
-        raise NotImplementedError
-
-
-class _BinaryMessage(_Message):
-    __slots__ = ('_bytes',)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bytes = bytearray()  # a list would keep an object for each of a million tiny fragments
-
-    def append(self, data: bytes) -> None:
-        self._bytes += data
-
-    def value(self) -> bytes:
-        return bytes(self._bytes)
-
-
-class _TextMessage(_Message):
-    """Decodes as the bytes come: the first that can't be UTF-8 ends the connection at once (section 8.1)."""
-
-    __slots__ = ('_pieces', '_tail')
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces = ['']  # of any two neighbours, one is large or both together are: few objects, whatever comes
-        self._tail = b''  # up to 3 bytes of a character
-
-    def append(self, data: bytes) -> None:
-        data = self._tail + data
-        try:
-            text, used = utf_8_decode(data, 'strict', False)
-        except UnicodeDecodeError:
-            raise _invalid_utf8() from None
-        if len(self._pieces[-1]) + len(text) < _PIECE_SIZE:
-            self._pieces[-1] += text
-        else:
-            self._pieces.append(text)
-        self._tail = data[used:]
-        # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
-        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
-            raise _invalid_utf8()
-
-    def value(self) -> str:
-        if self._tail:
-            raise _invalid_utf8()
-        return ''.join(self._pieces)
+        self.content.append(data)
 
 
 def _invalid_utf8() -> ProtocolError:
@@ -366,7 +361,7 @@ class Receiver:
             if first & _OPCODE >= _CLOSE:
                 return self._control_frame(first & _OPCODE, length, key, body)
             if message is None:
-                message = self._message = _TextMessage() if first & _OPCODE == _TEXT else _BinaryMessage()
+                message = self._message = _Message(_Text() if first & _OPCODE == _TEXT else _Bytes())
             message.begin_frame(first >= _FIN, key, length)
             self._pos = body
         return self._data_frame(message)
@@ -444,7 +439,7 @@ class Receiver:
         if message.remaining or not message.fin:
             return None
         self._message = None
-        value = message.value()
+        value = message.content.value()
         flags = _flags(message.key is not None, value)
         return partial(self.ontext, value, flags) if isinstance(value, str) else partial(self.onbinary, value, flags)
 
