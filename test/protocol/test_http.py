@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 import weakref
 from collections.abc import Container, Iterable
 from typing import Any, Union
@@ -111,6 +112,25 @@ def test_open_connections_share_the_names_of_headers() -> None:
     assert all(a is b for a, b in zip(one.headers, two.headers))
 
 
+def test_the_request_of_an_open_connection_is_small() -> None:
+    data = request_with(
+        b'Host: localhost:8080', b'Connection: Upgrade', b'Pragma: no-cache', b'Cache-Control: no-cache',
+        b'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0',
+        b'Upgrade: websocket', b'Origin: http://localhost:8080', b'Sec-WebSocket-Version: 13',
+        b'Accept-Encoding: gzip, deflate, br', b'Accept-Language: en-US,en;q=0.9',
+        b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        b'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
+    )  # fmt: skip
+    parse_request(data)
+    tracemalloc.start()
+    try:
+        requests = [parse_request(data) for _ in range(100)]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size / len(requests) < 2300
+
+
 def test_rest_is_what_followed_the_head() -> None:
     parser = RequestParser()
     assert parser.feed(REQUEST + b'\x81\x00\r\n\r\n\n') is not None
@@ -135,6 +155,7 @@ def test_incomplete_head_gives_none() -> None:
     parser = RequestParser()
     for byte in REQUEST[:-1]:
         assert parser.feed(bytes([byte])) is None
+        assert parser.rest == b''
     assert parser.feed(REQUEST[-1:]) is not None
     assert parser.rest == b''
 
@@ -308,6 +329,10 @@ def test_content_length_that_is_digits(length: str) -> None:
 
 
 # Limits
+
+
+def test_limits_are_those_documented() -> None:
+    assert (MAX_HEAD, MAX_HEADERS, MAX_TARGET) == (16384, 128, 8192)
 
 
 def head_of(size: int) -> bytes:
@@ -512,6 +537,12 @@ def test_what_is_shown_of_another_protocol_is_short() -> None:
 )
 def test_malformed_responses_say_what_is_wrong(line: bytes, text: str) -> None:
     assert response_error(b'HTTP/1.1 101 \r\n' + line + b'\r\n\r\n') == f'invalid server response: {text}'
+
+
+@pytest.mark.parametrize('name', ['location', 'retry-after', 'server'])
+def test_of_a_response_too_the_first_is_kept(name: str) -> None:
+    response = parse_response(f'HTTP/1.1 302 Found\r\n{name}: a\r\n{name}: b\r\n\r\n'.encode())
+    assert response.headers == {name: 'a'}
 
 
 def test_versions_may_be_repeated_in_a_response() -> None:
