@@ -1,5 +1,10 @@
+"""Masking (RFC 6455 section 5.3)."""
+
+from __future__ import annotations
+
 import os
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,19 +14,19 @@ from ws.protocol import masking
 from ws.protocol.masking import mask, new_mask_key
 
 
-def xor(data, key):
+def xor(data: bytes, key: bytes) -> bytes:
     return bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
 
 
 @pytest.mark.parametrize('size', [*range(20), 124, 125, 126, 127, 2046, 2047, 2048, 2049, 2050, 2051, 2052, 70001])
-def test_mask_is_xor_with_the_key_over_and_over(size):
+def test_mask_is_xor_with_the_key_over_and_over(size: int) -> None:
     data = os.urandom(size)
     key = b'\x34\x83\xa8\x68'
     assert mask(data, key) == xor(data, key)
 
 
 @given(st.binary(max_size=5000), st.binary(min_size=4, max_size=4))
-def test_mask_undoes_itself(data, key):
+def test_mask_undoes_itself(data: bytes, key: bytes) -> None:
     masked = mask(data, key)
     assert masked == xor(data, key)
     assert mask(masked, key) == data
@@ -29,7 +34,7 @@ def test_mask_undoes_itself(data, key):
 
 @pytest.mark.parametrize('size', [5, 5000])
 @pytest.mark.parametrize('kind', [bytearray, memoryview])
-def test_mask_takes_any_bytes_and_leaves_them_as_they_are(kind, size):
+def test_mask_takes_any_bytes_and_leaves_them_as_they_are(kind: Any, size: int) -> None:
     data = os.urandom(size)
     given_data = kind(bytearray(data))
     masked = mask(given_data, b'abcd')
@@ -38,38 +43,43 @@ def test_mask_takes_any_bytes_and_leaves_them_as_they_are(kind, size):
     assert bytes(given_data) == data
 
 
-def test_new_mask_keys_are_4_bytes_and_differ():
+def test_new_mask_keys_are_4_bytes_and_differ() -> None:
     keys = [new_mask_key() for _ in range(5000)]  # more than one draw from the system gives
     assert {len(key) for key in keys} == {4}
     assert len(set(keys)) > 4990  # 5,000 random ones have a collision in 3 runs of 1,000
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """The system's random bytes replaced by a counter, so that a key handed out twice shows; an empty pool."""
-    lock = threading.Lock()
-    drawn = 0
+def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An empty pool, and a counter for the system's random bytes, so that a key handed out twice shows.
 
-    def urandom(size):
-        nonlocal drawn
+    The sizes of the draws from the system.
+    """
+    lock = threading.Lock()
+    sizes: list[int] = []
+
+    def urandom(size: int) -> bytes:
         with lock:
-            start, drawn = drawn, drawn + size
+            start = sum(sizes)
+            sizes.append(size)
         return b''.join(number.to_bytes(4, 'big') for number in range(start, start + size, 4))
 
     monkeypatch.setattr(masking, '_keys', [])
     monkeypatch.setattr(os, 'urandom', urandom)
+    return sizes
 
 
-def test_no_key_twice(counted):
+def test_no_key_twice_and_few_system_calls(draws: list[int]) -> None:
     keys = [new_mask_key() for _ in range(10000)]
     assert len(set(keys)) == 10000
+    assert draws == [8192] * 5
 
 
-def test_no_key_twice_in_several_threads(counted):
-    keys = []
+def test_no_key_twice_in_several_threads(draws: list[int]) -> None:
+    keys: list[bytes] = []
     start = threading.Barrier(4)
 
-    def draw():
+    def draw() -> None:
         start.wait()
         keys.extend([new_mask_key() for _ in range(10000)])
 
@@ -82,10 +92,9 @@ def test_no_key_twice_in_several_threads(counted):
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork')
-@pytest.mark.filterwarnings(
-    'ignore:This process:DeprecationWarning'
-)  # of fork beside threads; the child runs no Python code of theirs
-def test_a_forked_child_has_keys_of_its_own():
+# Python 3.12 warns of forking beside threads, the test runner's. The child runs nothing that could wait for them.
+@pytest.mark.filterwarnings('ignore:This process:DeprecationWarning')
+def test_a_forked_child_has_keys_of_its_own() -> None:
     new_mask_key()
     reader, writer = os.pipe()
     child = os.fork()

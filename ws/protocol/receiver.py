@@ -25,7 +25,7 @@ _MASK = 0x80
 _LENGTH = 0x7F
 _SHORT_LIMIT = 125
 
-#: Characters.
+#: Characters; shorter pieces of a text are put together.
 _PIECE_SIZE = 1024
 
 #: What a close frame without a code counts as (section 7.1.5).
@@ -49,7 +49,7 @@ class MessageFlags:
 
     # One is made for each message; without an __init__ that takes half the time.
     __slots__ = ('_payload', 'masked')
-    _payload: Union[str, bytes]
+    _payload: Union[str, bytes, None]
     masked: bool
 
     @property
@@ -74,7 +74,7 @@ class MessageFlags:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
 
 
-def _flags(masked: bool, payload: Union[str, bytes]) -> MessageFlags:
+def _flags(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
     flags = MessageFlags()
     flags.masked = masked
     flags._payload = payload
@@ -102,7 +102,7 @@ class _Text:
     __slots__ = ('_pieces', '_tail')
 
     def __init__(self) -> None:
-        self._pieces = ['']  # put together while they are small: a str takes 50 bytes and more besides its characters
+        self._pieces = ['']  # none is tiny: a str takes 50 bytes and more besides its characters
         self._tail = b''  # up to 3 bytes of a character
 
     def append(self, data: bytes) -> None:
@@ -130,14 +130,14 @@ class _Message:
     """A message of which not everything has come, and the frame of it that is under way."""
 
     __slots__ = ('content', 'fin', 'fragments', 'key', 'remaining', 'size')
+    fin: bool
+    key: Optional[bytes]
+    remaining: int  # bytes of the frame that are still to come
 
     def __init__(self, content: Union[_Text, _Bytes]) -> None:
         self.content = content
         self.size = 0  # bytes announced by the frames so far
         self.fragments = 0
-        self.fin = False
-        self.key: Optional[bytes] = None
-        self.remaining = 0  # bytes of the frame that are still to come
 
     def begin_frame(self, fin: bool, key: Optional[bytes], length: int) -> None:
         self.fin = fin
@@ -270,7 +270,11 @@ class Receiver:
                 self._compact()
         finally:
             self._state &= ~_RUNNING
-            self._compact()
+            if self._later is None and self._pos == len(self._data):  # nearly always
+                self._data = b''
+                self._pos = 0
+            else:
+                self._compact()
 
     def _compact(self) -> None:
         """Take in what was added later. Let go of what is done, once it is the greater part: copying stays linear."""
@@ -290,9 +294,10 @@ class Receiver:
         data = self._data
         pos = self._pos
         end = len(data)
+        last = end - 1  # a header has two bytes at least
         unwanted = None if self._masked is None else not self._masked
         try:
-            while pos + 2 <= end:
+            while pos < last:
                 first = data[pos]
                 length = data[pos + 1]
                 masked = length >= _MASK
@@ -465,7 +470,5 @@ class Receiver:
             reason = payload[2:].decode()
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
-        flags = MessageFlags()
-        flags.masked = masked
         self._end()
-        return partial(self.onclose, code, reason, flags)
+        return partial(self.onclose, code, reason, _flags(masked, None))

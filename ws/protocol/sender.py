@@ -173,7 +173,7 @@ class Sender:
         callback: Optional[Callback] = None,
     ) -> None:
         """Send a message, or with ``fin`` False all but the last fragment of one. Errors: see ``payload_of``."""
-        if not mask and fin and not self._fragmented and isinstance(data, (str, bytes)) and len(data) < _LARGE:
+        if not (mask or self._fragmented) and fin and (type(data) is str or type(data) is bytes) and len(data) < _LARGE:
             self._socket.write(frame_of(data, binary), callback)
             return
         payload, is_binary = payload_of(data)
