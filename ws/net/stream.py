@@ -294,7 +294,9 @@ class Stream:
             return
         self._reading = False
         self.stalled = False
-        self._watch()
+        if self._mask:
+            self._mask = 0
+            self._loop.unregister(self._fd)
         self._fd = -1
         self._close_socket()
         self._drop_queue(error)
