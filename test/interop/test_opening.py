@@ -36,10 +36,12 @@ def test_our_headers_arrive(peer: Peer) -> None:
 
 
 def test_their_headers_arrive(peer: Peer) -> None:
-    with called(peer, headers={'X-Theirs': 'one', 'Cookie': 'a=b'}, origin='https://example.org') as (ours, theirs):
+    headers = {'X-Theirs': 'one', 'Cookie': 'a=b'}
+    with called(peer, 'q=%C3%BC&r=1', headers=headers, origin='https://example.org') as (ours, theirs):
         assert theirs.next()[0] == 'open'
         request = ours.ws.upgradeReq
         assert request is not None
+        assert request.url.endswith('?q=%C3%BC&r=1')
         assert request.headers['x-theirs'] == 'one'
         assert request.headers['cookie'] == 'a=b'
         assert request.headers['origin'] == 'https://example.org'
