@@ -760,6 +760,27 @@ class TestMemory:
         receiver.add(frame(BINARY, bytes(60000)) + frame(PING, b'abc')[:-1])
         assert traced() < 20000
 
+    @pytest.mark.parametrize(
+        'data',
+        [frame(TEXT, b'x' * 50000), frame(TEXT, b'x' * 50000)[:-1], frame(BINARY, bytes(50000))[:-1]],
+        ids=['message', 'part of a text', 'part of a binary'],
+    )
+    @pytest.mark.parametrize('pause', [True, False])
+    def test_cleanup_lets_go_of_everything(self, traced: Callable[[], int], pause: bool, data: bytes) -> None:
+        receiver = Receiver()
+        if pause:
+            receiver.pause()
+        receiver.add(data)
+        receiver.cleanup()
+        assert traced() < 20000
+
+    @pytest.mark.parametrize('end', [frame(CLOSE), b'\xff'])
+    def test_what_follows_the_end_is_let_go_of(self, traced: Callable[[], int], end: bytes) -> None:
+        receiver = Receiver()
+        receiver.add(end + bytes(50000))
+        receiver.add(bytes(50000))
+        assert traced() < 20000
+
 
 roles = st.sampled_from([True, False, None])
 texts = st.text(st.characters(exclude_categories=['Cs']), max_size=300)

@@ -206,11 +206,10 @@ class Sender:
             code = 1000
         if not is_valid_error_code(code):
             raise ValueError('first argument must be a valid error code number')
-        payload, binary = payload_of(reason)
+        payload, _ = payload_of(reason)
         if len(payload) > _REASON_LIMIT:
             raise ValueError(f'The message must not be greater than {_REASON_LIMIT} bytes')
-        if binary:
-            payload.decode()  # UnicodeDecodeError is a ValueError
+        payload.decode()  # a UnicodeDecodeError is a ValueError
         self._send_control(_CLOSE, code.to_bytes(2, 'big') + payload, mask, callback)
 
     def _send_control(self, opcode: int, data: object, mask: bool, callback: Optional[Callback]) -> None:
