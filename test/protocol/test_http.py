@@ -179,6 +179,7 @@ def test_http_1_0_is_parsed() -> None:
 
 def test_one_empty_line_before_the_request_is_passed_over() -> None:
     assert parse_request(b'\r\n' + REQUEST).url == '/chat?x=1'
+    assert parse_request(b'\r\nGET / HTTP/1.1\r\n\r\n').url == '/'
 
 
 def test_two_empty_lines_before_the_request_are_refused() -> None:
@@ -332,7 +333,7 @@ def test_content_length_that_is_digits(length: str) -> None:
 
 
 def test_limits_are_those_documented() -> None:
-    assert (MAX_HEAD, MAX_HEADERS, MAX_TARGET) == (16384, 128, 8192)
+    assert (MAX_HEAD, MAX_HEADERS, MAX_TARGET, MAX_INTERIM) == (16384, 128, 8192, 16)
 
 
 def head_of(size: int) -> bytes:
@@ -530,6 +531,7 @@ def test_what_is_shown_of_another_protocol_is_short() -> None:
         (b'X: a\nb', 'invalid byte 0x0a at offset 19'),
         (b' folded', 'invalid header line 1'),
         (b'Content-Length: a', 'invalid Content-Length header'),
+        (b'Content-Length: 1\r\nContent-Length: 1', 'duplicate content-length header'),
         (b'Sec-WebSocket-Accept: a\r\nSec-WebSocket-Accept: a', 'duplicate sec-websocket-accept header'),
         (b'\r\n'.join([b'X: a'] * (MAX_HEADERS + 1)), f'more than {MAX_HEADERS} headers'),
         (b'X: ' + b'a' * MAX_HEAD, f'head is longer than {MAX_HEAD} bytes'),
