@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, server, until, url_of, wait_for
 
-from ws import WebSocket
+from ws import WebSocket, WebSocketServer
 
 
 @pytest.fixture
@@ -531,3 +531,52 @@ def test_a_listener_that_blocks_holds_up_the_others_and_nothing_is_lost() -> Non
 def test_waiting_on_the_loop_thread_raises() -> None:
     with server() as wss, pytest.raises(RuntimeError, match='loop thread'):
         on_loop(wss, wss._loop.wait)
+
+
+# -- 3: nor to an object that is not complete yet ---------------------------------------------------------------------
+
+
+def test_nothing_happens_before_the_constructor_of_a_subclass_is_done(reported: list[BaseException]) -> None:
+    class Client(WebSocket):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.on('open', lambda: self.told())
+            time.sleep(0.05)  # the loop thread would have connected long ago
+            self.told = Waiter()
+
+    with echo_server() as wss:
+        ws = Client(url_of(wss))
+        assert ws.told.get() == ()
+        end(ws)
+
+
+def test_a_constructor_may_end_what_it_makes() -> None:
+    class Client(WebSocket):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.on('close', closed)
+            self.terminate()
+            until(lambda: self.readyState == self.CLOSED)
+
+    class Server(WebSocketServer):
+        def __init__(self) -> None:
+            super().__init__(port=0, host='127.0.0.1')
+            self.on('close', closed)
+            self.close()
+            until(lambda: self._closed)
+
+    closed = Waiter()
+    Client('ws://127.0.0.1:1')
+    assert closed.get() == (1006, '')
+    Server()
+    assert closed.get() == ()
+
+
+def test_the_listening_callback_knows_the_name_of_its_server() -> None:
+    for _ in range(50):
+        told = Waiter()
+        wss = WebSocketServer({'port': 0, 'host': '127.0.0.1'}, lambda: told(wss.address() is not None))  # noqa: B023
+        assert told.get() == (True,)
+        closed = Waiter()
+        wss.close(closed)
+        closed.get()

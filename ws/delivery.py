@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, fitted
 from .net.lifetime import get_loop
@@ -26,13 +26,29 @@ KEEP_BYTES = 65536
 _OVERHEAD = 64
 
 
+T = TypeVar('T')
+
+
 class _Kept(NamedTuple):
     event: str
     args: tuple[Any, ...]
     overdue: float  # from then on it waits for its own listener only
 
 
-class Emitter(EventEmitter):
+class _Complete(type):
+    """Objects come to life when they are complete: after the constructors of subclasses, too, have run.
+
+    In Node, nothing happens before the code that made the object has finished; here another thread would be at work
+    already, and call listeners that find half an object.
+    """
+
+    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        instance: T = type.__call__(cls, *args, **kwargs)
+        instance._begin()  # type: ignore[attr-defined]  # only Emitter and its subclasses are of this type
+        return instance
+
+
+class Emitter(EventEmitter, metaclass=_Complete):
     """What WebSocket and WebSocketServer have in common: events from the loop, and a life that the loop looks after."""
 
     def __init__(self) -> None:
@@ -49,6 +65,9 @@ class Emitter(EventEmitter):
     def unref(self) -> None:
         """Let the process exit although this is still open."""
         self._loop.unref(self)
+
+    def _begin(self) -> None:
+        """The object is complete: hand it to the loop."""
 
     # -- for subclasses; all on the loop thread ----------------------------------------------------------------------
 
@@ -95,7 +114,7 @@ class Emitter(EventEmitter):
         """`callback` as the loop may call it: with any number of arguments, and it never raises."""
         if not callable(callback):
             raise TypeError(f'a callback must be callable, not {type(callback).__name__}')
-        return functools.partial(self._run_callback, fitted(callback))
+        return functools.partial(self._run_callback, fitted(callback, self))
 
     def _run_callback(self, callback: Callable[..., Any], *args: Any) -> None:
         try:

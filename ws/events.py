@@ -55,9 +55,11 @@ def arity_of(function: Callable[..., Any]) -> Arity:
     )
 
 
-def fitted(callback: Callable[..., Any]) -> Callable[..., Any]:
+def fitted(callback: Callable[..., Any], this: object) -> Callable[..., Any]:
     """`callback`, callable with any number of positional arguments (see :class:`Arity`)."""
     arity = arity_of(callback)
+    if arity.this:
+        return lambda *args: callback(this, *arity.fit(args))
     if arity.needed == 0 and arity.most == _ANY_NUMBER:
         return callback
     return lambda *args: callback(*arity.fit(args))

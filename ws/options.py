@@ -42,8 +42,8 @@ def merge(
 def _warn_of_unknown(owner: str, name: object, defaults: Mapping[str, Any]) -> None:
     near = difflib.get_close_matches(str(name), defaults, n=1)
     hint = f'; did you mean {near[0]!r}?' if near else ''
-    # Four levels up, through merge() and the constructor: the line that made the object.
-    warnings.warn(f'{owner} has no option {name!r}: ignored{hint}', stacklevel=4)
+    # Up through merge(), the constructor and what called it: the line that made the object.
+    warnings.warn(f'{owner} has no option {name!r}: ignored{hint}', stacklevel=5)
 
 
 def milliseconds(options: Options, name: str) -> float:

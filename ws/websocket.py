@@ -53,6 +53,7 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'allowUnmasked': False,
 }
 
+_CLOSE_OPCODE = 0x8  # RFC 6455 section 5.2
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _NO_STATUS = 1005
@@ -138,7 +139,7 @@ class WebSocket(Emitter):
         if server_side:
             self._adopt(*address)
         else:
-            self._connect(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
+            self._prepare(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
 
     def _make_receiver(self) -> Receiver:
         masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
@@ -166,10 +167,10 @@ class WebSocket(Emitter):
 
     # -- opening: a client -------------------------------------------------------------------------------------------
 
-    def _connect(self, url: str, protocols: Union[str, Sequence[str], None]) -> None:
+    def _prepare(self, url: str, protocols: Union[str, Sequence[str], None]) -> None:
         options = self.options
         address = parse_url(url)
-        timeout = milliseconds(options, 'handshakeTimeout')
+        milliseconds(options, 'handshakeTimeout')
         handshake = ClientHandshake(
             address=address,
             version=_version(options.protocolVersion),
@@ -183,8 +184,6 @@ class WebSocket(Emitter):
         self._opening = ClientOpening(
             self._loop, address, handshake, context, self._on_handshake, self._on_handshake_failure
         )
-        self._loop.hold(self)
-        self._loop.call(self._start_opening, timeout)
 
     def _tls_context(self, address: Address) -> Any:
         options = self.options
@@ -194,9 +193,16 @@ class WebSocket(Emitter):
             options.ca, options.cert, options.key, options.passphrase, options.ciphers, options.rejectUnauthorized
         )
 
-    def _start_opening(self, timeout: float) -> None:
-        if self._opening is not None:  # not closed already
-            self._opening.start(timeout)
+    def _begin(self) -> None:
+        if not self._is_server:
+            self._loop.hold(self)
+            self._loop.call(self._start_opening)
+
+    def _start_opening(self) -> None:
+        if self._opening is not None:
+            self._opening.start(self.options.handshakeTimeout)
+        elif self.readyState == CLOSED:  # a subclass's constructor has ended it
+            self._loop.release(self)
 
     def _on_handshake(self, stream: Stream, protocol: Optional[str], rest: bytes) -> None:
         self._opening = None
@@ -485,11 +491,17 @@ class WebSocket(Emitter):
         self._close_frame = (code, reason)
         if self.readyState == OPEN:
             self.readyState = CLOSING
-            # RFC 6455 section 5.5.1: the answer echoes the code.
-            answer = None if code == _NO_STATUS else code
-            self._sender.close(answer, reason.encode(), not self._is_server)
+            self._echo(code, reason)
         self._socket.end()
         self._expect_end()
+
+    def _echo(self, code: int, reason: str) -> None:
+        """Answer a close frame with its own code (RFC 6455 section 5.5.1), and with an empty one if it had none."""
+        masked = not self._is_server
+        if code == _NO_STATUS:
+            self._sender.frame_and_send(_CLOSE_OPCODE, b'', mask=masked)
+        else:
+            self._sender.close(code, reason, masked)
 
     def _expect_end(self) -> None:
         """The peer gets ``closeTimeout`` to do its part."""

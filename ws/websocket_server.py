@@ -98,9 +98,7 @@ class WebSocketServer(Emitter):
         self._accept_timer: Optional[Timer] = None
         self._closing = False
         self._closed = False
-        if callback is not None:
-            self.once('listening', callback)
-        self._listen()
+        self._on_listening = self._callback(callback) if callback is not None else None
 
     def _make_client_options(self) -> dict[str, Any]:
         milliseconds(self.options, 'closeTimeout')
@@ -116,7 +114,7 @@ class WebSocketServer(Emitter):
 
     # -- listening ---------------------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
+    def _begin(self) -> None:
         host, port = _host_and_port(self.options)
         endpoints = look_up_literal(host, port, socket.AI_PASSIVE)
         if endpoints is None:
@@ -150,9 +148,14 @@ class WebSocketServer(Emitter):
         self._listener = Listener(self._loop, sock, self._accept)
         if self._closing:
             self._listener.close()
+            if self._closed:  # a subclass's constructor has ended it
+                self._loop.release(self)
             return
         _log.debug('%r: listening', self)
         self._deliver('listening')
+        if self._on_listening is not None:
+            # `wss = WebSocketServer(options, lambda: wss.address())`: the name must be there when it is asked for.
+            self._loop.call_later(WAIT_BEHIND if self._kept is not None else 0, self._on_listening)
         self._accept_when_heard()
 
     def _accept_when_heard(self) -> None:

@@ -1,0 +1,627 @@
+"""WebSocketServer: options, listening, opening handshakes, clients, closing."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import (
+    HANDSHAKE,
+    TIMEOUT,
+    Log,
+    Waiter,
+    client,
+    echo_server,
+    end,
+    on_loop,
+    raw_client,
+    raw_connection,
+    read_all,
+    read_head,
+    server,
+    until,
+    url_of,
+    wait_for,
+)
+
+from ws import WebSocket, WebSocketError, WebSocketServer
+
+# -- construction -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('options', [None, {}, {'host': '127.0.0.1'}, {'port': None}])
+def test_without_a_port_it_raises(options: Any) -> None:
+    """Items 93 and 94."""
+    with pytest.raises(TypeError, match='`port` or a `server` must be provided'):
+        WebSocketServer(options)
+
+
+@pytest.mark.parametrize(
+    ('options', 'error', 'text'),
+    [
+        ({'port': 'x'}, ValueError, 'port'),
+        ({'port': 65536}, ValueError, 'port'),
+        ({'port': -1}, ValueError, 'port'),
+        ({'port': 1.5}, TypeError, 'port'),
+        ({'port': 0, 'host': 5}, TypeError, 'host'),
+        ({'port': 0, 'maxPayload': 'x'}, TypeError, 'maxPayload'),
+        ({'port': 0, 'maxFragments': -5}, ValueError, 'maxFragments'),
+        ({'port': 0, 'handshakeTimeout': 'x'}, TypeError, 'handshakeTimeout'),
+        ({'port': 0, 'closeTimeout': -1}, ValueError, 'closeTimeout'),
+        ({'port': 0, 'key': 'x'}, ValueError, 'cert and key'),
+        ({'port': 0, 'key': 'x', 'cert': 'y'}, ssl.SSLError, 'PEM'),
+    ],
+)
+def test_wrong_options_raise_and_name_the_option(options: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        WebSocketServer(options)
+
+
+def test_an_unknown_option_is_ignored_with_a_warning() -> None:
+    with pytest.warns(
+        UserWarning, match=r"WebSocketServer has no option 'prot': ignored; did you mean 'port'\?"
+    ) as caught:
+        wss = WebSocketServer({'port': 0, 'prot': 1}, host='127.0.0.1')
+    assert caught[0].filename == __file__
+    wait_for_end(wss)
+
+
+def wait_for_end(wss: WebSocketServer) -> None:
+    closed = Waiter()
+    wss.close(closed)
+    closed.get()
+
+
+def test_listening_and_its_callback() -> None:
+    """Items 97 and 110."""
+    told = Waiter()
+    wss = WebSocketServer({'port': 0, 'host': '127.0.0.1'}, lambda: told(wss.options.port, wss.options['host']))
+    listening = Waiter()
+    wss.on('listening', listening)
+    assert told.get() == (0, '127.0.0.1')
+    assert listening.get() == ()
+    wait_for_end(wss)
+
+
+def test_address() -> None:
+    with server() as wss:
+        address = wss.address()
+        assert address is not None
+        assert address == {'address': '127.0.0.1', 'family': 'IPv4', 'port': address.port}
+        assert address.port > 0
+        with socket.create_connection(('127.0.0.1', address.port)):
+            pass
+    assert wss.address() is None
+
+
+def test_the_default_host_is_every_ipv4_address() -> None:
+    with server(host=None) as wss:
+        address = wss.address()
+        assert address is not None and address.address == '0.0.0.0'
+
+
+def test_a_host_by_name_is_looked_up() -> None:
+    with server(host='localhost') as wss:
+        wait_for(wss, 'listening')
+        address = wss.address()
+        assert address is not None and address.address in ('127.0.0.1', '::1')
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(('::1', 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason='no IPv6 loopback on this machine')
+@pytest.mark.parametrize('host', ['::1', '::'])
+def test_ipv6(host: str) -> None:
+    with echo_server(host=host) as wss:
+        address = wss.address()
+        assert address is not None and address.family == 'IPv6'
+        ws = WebSocket(f'ws://[::1]:{address.port}/')
+        log = Log(ws, 'open', 'message', 'error')
+        log.until('open')
+        ws.send('six')
+        assert log.get()[1] == 'six'
+        end(ws)
+        if host == '::':  # both families, as in Node
+            four = WebSocket(f'ws://127.0.0.1:{address.port}/')
+            wait_for(four, 'open')
+            end(four)
+
+
+def test_a_port_that_is_taken_is_an_error_event() -> None:
+    """Item 96."""
+    with server() as wss:
+        port = wss.address().port  # type: ignore[union-attr]
+        second = WebSocketServer(port=port, host='127.0.0.1')
+        error = wait_for(second, 'error')[0]
+        assert isinstance(error, OSError)
+        assert str(port) in str(error)
+        told = Waiter()
+        second.close(told)
+        assert str(told.get()[0]) == 'The server is not running'
+
+
+def test_an_error_nobody_listens_to_is_reported(reported: list[BaseException]) -> None:
+    WebSocketServer(port=0, host='does-not-exist.invalid')
+    until(lambda: reported)
+    assert isinstance(reported.pop(), socket.gaierror)
+
+
+# -- opening handshakes -----------------------------------------------------------------------------------------------
+
+
+def test_connection_events() -> None:
+    """Item 100: `connection<url>` comes first; both get the socket and the request."""
+    with server() as wss:
+        log = Log(wss, 'connection/endpoint?x=1', 'connection')
+        ws = client(wss, '/endpoint?x=1')
+        first, second = log.get(), log.get()
+        assert (first[0], second[0]) == ('connection/endpoint?x=1', 'connection')
+        assert first[1] is second[1] and isinstance(first[1], WebSocket)
+        assert first[2] is second[2] is first[1].upgradeReq
+        end(ws)
+
+
+def test_path() -> None:
+    """Only the path counts, not the query; others are answered, not left hanging."""
+    with echo_server(path='/chat') as wss:
+        assert wss.path == '/chat'
+        ws = client(wss, '/chat?room=1')
+        wait_for(ws, 'open')
+        end(ws)
+        for path in ('/', '/chat/', '/chatter', '/CHAT'):
+            log = Log(client(wss, path))
+            assert str(log.get()[1]) == 'unexpected server response (400)'
+            assert log.get() == ('close', 1006, '')
+
+
+def test_the_headers_event_may_change_the_answer() -> None:
+    with server() as wss:
+        wss.on('headers', lambda lines, request: lines.append(f'X-Path: {request.url}'))
+        wss.on('connection', lambda: None)
+        with raw_connection(wss) as sock:
+            sock.sendall(HANDSHAKE % b'/p')
+            head = read_head(sock).decode().split('\r\n')
+    assert head[0] == 'HTTP/1.1 101 Switching Protocols'
+    assert 'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=' in head  # RFC 6455 section 1.3
+    assert 'X-Path: /p' in head
+
+
+@pytest.mark.parametrize('line', ['X-Evil: a\r\nX-Injected: b', 'X: \0', 5])
+def test_a_headers_listener_can_inject_nothing(line: Any, reported: list[BaseException]) -> None:
+    with server() as wss:
+        wss.on('headers', lambda lines: lines.append(line))
+        wss.on('connection', lambda: pytest.fail('connected'))
+        with raw_connection(wss) as sock:
+            sock.sendall(HANDSHAKE % b'/')
+            assert read_head(sock).startswith(b'HTTP/1.1 500 ')
+    assert isinstance(reported.pop(), (TypeError, ValueError))
+
+
+def test_the_greeting_is_in_the_packet_of_the_101() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        with raw_connection(wss) as sock:
+            sock.sendall(HANDSHAKE % b'/')
+            assert sock.recv(65536).endswith(b'\r\n\r\n\x81\x05hello')
+
+
+def test_a_frame_in_the_packet_of_the_request() -> None:
+    """Item 123, with a masked frame."""
+    with server() as wss:
+        messages = Waiter()
+        wss.on('connection', lambda ws: ws.on('message', messages))
+        with raw_connection(wss) as sock:
+            sock.sendall(HANDSHAKE % b'/' + b'\x81\x85\0\0\0\0Hello')
+            assert messages.get()[0] == 'Hello'
+
+
+def test_unmasked_frames_if_they_are_allowed() -> None:
+    """Item 123, to the letter."""
+    with server(allowUnmasked=True) as wss:
+        messages = Waiter()
+        wss.on('connection', lambda ws: ws.on('message', messages))
+        with raw_client(wss) as sock:
+            sock.sendall(b'\x81\x05Hello' + b'\x81\x85\0\0\0\0masks')
+            assert [messages.get()[0] for _ in range(2)] == ['Hello', 'masks']
+
+
+def test_a_request_byte_by_byte() -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        with raw_connection(wss) as sock:
+            for byte in HANDSHAKE % b'/slow':
+                sock.sendall(bytes([byte]))
+            assert read_head(sock).startswith(b'HTTP/1.1 101 ')
+            assert connected.get()[1].url == '/slow'
+
+
+def handshake_without(name: bytes) -> bytes:
+    return re.sub(rb'%b: [^\r]*\r\n' % name, b'', HANDSHAKE % b'/')
+
+
+def handshake_with(name: bytes, value: bytes) -> bytes:
+    return re.sub(rb'%b: [^\r]*' % name, b'%b: %b' % (name, value), HANDSHAKE % b'/')
+
+
+@pytest.mark.parametrize(
+    ('request_head', 'status', 'text'),
+    [
+        (b'GET / HTTP/1.1\r\nHost: x\r\n\r\n', 426, b'Upgrade: websocket'),
+        ((HANDSHAKE % b'/').replace(b'GET', b'POST'), 405, b'Allow: GET'),
+        ((HANDSHAKE % b'/').replace(b'HTTP/1.1', b'HTTP/1.0'), 400, b''),
+        ((HANDSHAKE % b'/').replace(b'HTTP/1.1', b'HTTP/2.0'), 505, b''),
+        (handshake_without(b'Sec-WebSocket-Key'), 400, b'Sec-WebSocket-Key'),  # item 112
+        (handshake_with(b'Sec-WebSocket-Key', b'junk'), 400, b'Sec-WebSocket-Key'),
+        (handshake_without(b'Sec-WebSocket-Version'), 400, b'Sec-WebSocket-Version: 13, 8'),  # item 113
+        (handshake_with(b'Sec-WebSocket-Version', b'12'), 400, b'Sec-WebSocket-Version: 13, 8'),  # item 114
+        (handshake_with(b'Upgrade', b'h2c'), 400, b'Upgrade'),
+        (handshake_with(b'Connection', b'close'), 400, b'Connection'),
+        (b'\0\1\2\3', 400, b'invalid byte'),
+        (b'\x16\x03\x01\x02\x00\x01\x00', 400, b'invalid byte'),
+        (b'GET\r\n\r\n', 400, b'request line'),
+        (b'GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n', 400, b'header line'),
+        (b'GET /' + b'x' * 10_000 + b' HTTP/1.1\r\n\r\n', 414, b''),
+        (b'GET / HTTP/1.1\r\n' + b'X: y\r\n' * 129 + b'\r\n', 431, b''),
+        (b'GET / HTTP/1.1\r\nX: ' + b'y' * 20_000, 431, b''),
+    ],
+)
+def test_a_request_that_is_refused(request_head: bytes, status: int, text: bytes) -> None:
+    """A clear status, the connection ended, nobody connected, others unharmed."""
+    with echo_server() as wss:
+        connected = Waiter()
+        other = client(wss)
+        other_log = Log(other)
+        other_log.until('open')
+        wss.on('connection', connected)
+        with raw_connection(wss) as sock:
+            sock.sendall(request_head)
+            answer = read_all(sock)
+        assert answer.startswith(b'HTTP/1.1 %d ' % status)
+        assert b'\r\nConnection: close\r\n' in answer
+        assert text in answer
+        other.send('unharmed')
+        assert other_log.get()[1] == 'unharmed'
+        assert connected.nothing(0.02)
+        end(other)
+
+
+def test_a_browser_that_opens_the_port_gets_an_answer() -> None:
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        connection = http.client.HTTPConnection('127.0.0.1', wss.address().port, timeout=TIMEOUT)  # type: ignore[union-attr]
+        connection.request('GET', '/')
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (426, b'Upgrade Required')
+        connection.close()
+
+
+def test_a_client_that_says_nothing_is_dropped() -> None:
+    with server(handshakeTimeout=100) as wss:
+        wss.on('connection', lambda: None)
+        with raw_connection(wss) as sock:
+            assert read_all(sock).startswith(b'HTTP/1.1 408 ')
+        with raw_connection(wss) as sock:
+            sock.sendall(b'GET / HT')
+            assert read_all(sock).startswith(b'HTTP/1.1 408 ')
+
+
+def test_a_client_that_does_not_end_after_a_refusal_is_dropped() -> None:
+    with server(handshakeTimeout=100) as wss:
+        wss.on('connection', lambda: None)
+        with raw_connection(wss) as sock:
+            sock.sendall(b'GET / HTTP/1.1\r\n\r\n')
+            assert read_all(sock).startswith(b'HTTP/1.1 426 ')
+            until(lambda: not wss._openings)
+
+
+def test_subprotocols() -> None:
+    """Item 124: the first that is offered."""
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        ws = client(wss, protocol='prot1, prot2')
+        wait_for(ws, 'open')
+        assert ws.protocol == connected.get()[0].protocol == 'prot1'
+        end(ws)
+        with raw_connection(wss) as sock:
+            sock.sendall(handshake_with(b'Upgrade', b'websocket\r\nSec-WebSocket-Protocol: a b'))
+            assert read_head(sock).startswith(b'HTTP/1.1 400 ')
+
+
+# -- clients ----------------------------------------------------------------------------------------------------------
+
+
+def test_clients() -> None:
+    """Items 106, 108 and 109."""
+    with server() as wss:
+        assert wss.clients == []
+        counts = Waiter()
+
+        def on_connection(ws: WebSocket) -> None:
+            counts(len(wss.clients), ws in wss.clients)
+            ws.on('close', lambda: counts(len(wss.clients), ws in wss.clients))
+
+        wss.on('connection', on_connection)
+        for how in ('close', 'terminate'):
+            ws = client(wss)
+            assert counts.get() == (1, True)
+            wait_for(ws, 'open')
+            end(ws, how)
+            assert counts.get() == (0, False)
+
+
+def test_client_tracking_off() -> None:
+    """Item 107; close() still ends them."""
+    with server(clientTracking=False) as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        log = Log(client(wss))
+        connected.get()
+        assert wss.clients == []
+        log.until('open')
+        wss.close()
+        assert log.get() == ('close', 1001, '')
+
+
+def test_clients_may_go_while_they_are_told_so() -> None:
+    """Iterating goes over a copy, on the loop thread and elsewhere."""
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        closed = Waiter()
+        for _ in range(20):
+            client(wss).on('close', closed)
+        for _ in range(20):
+            connected.get()
+        seen = 0
+        for ws in wss.clients:
+            seen += 1
+            ws.terminate()
+            if seen <= 5:
+                closed.get()
+        assert seen == 20
+        for _ in range(15):
+            closed.get()
+
+
+# -- closing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('args', 'seen'), [((), (1001, '')), ((1000,), (1000, '')), ((3000, 'reason'), (3000, 'reason'))]
+)
+def test_close(args: Any, seen: Any) -> None:
+    """The clients are told, then the server is closed, and nobody can connect any more."""
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    address = url_of(wss)
+    connected = Waiter()
+    wss.on('connection', connected)
+    logs = [Log(client(wss)) for _ in range(3)]
+    for log in logs:
+        connected.get()
+        log.until('open')
+    server_log = Log(wss, 'close')
+    closed = Waiter()
+    wss.close(*args, closed)
+    assert closed.get() == ()
+    assert server_log.get() == ('close',)
+    for log in logs:
+        assert log.get() == ('close', *seen)
+    assert wss.address() is None and wss.clients == []
+    log = Log(WebSocket(address))
+    assert isinstance(log.get()[1], ConnectionRefusedError)
+    log.get()
+
+
+def test_close_twice() -> None:
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    first, second, third = Waiter(), Waiter(), Waiter()
+    on_loop(wss, lambda: (wss.close(first), wss.close(second)))
+    assert first.get() == second.get() == ()
+    wss.close(third)
+    error = third.get()[0]
+    assert isinstance(error, WebSocketError) and str(error) == 'The server is not running'
+    wss.close()
+
+
+def test_close_with_wrong_arguments() -> None:
+    with server() as wss:
+        with pytest.raises(WebSocketError, match='valid error code'):
+            wss.close(5)
+        with pytest.raises(WebSocketError, match='123'):
+            wss.close(1000, 'x' * 124)
+        assert wss.address() is not None
+
+
+def test_close_in_a_connection_listener() -> None:
+    """Item 103."""
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    log = Waiter()
+    wss.on('connection', lambda ws: (ws.on('close', lambda *args: log('server side', *args)), wss.close()))
+    ws = client(wss)
+    ws.on('open', lambda: None)
+    ws.on('close', lambda *args: log('client side', *args))
+    assert {log.get(), log.get()} == {('server side', 1001, ''), ('client side', 1001, '')}
+    until(lambda: wss._closed)
+
+
+def test_close_right_after_construction() -> None:
+    for host in ('127.0.0.1', 'localhost'):
+        closed = Waiter()
+        WebSocketServer(port=0, host=host).close(closed)
+        assert closed.get() == ()
+
+
+def test_close_while_handshakes_are_under_way() -> None:
+    with contextlib.ExitStack() as stack:
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        wss.on('connection', lambda: None)
+        socks = [stack.enter_context(raw_connection(wss)) for _ in range(3)]
+        for sock in socks[1:]:
+            sock.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n')
+        until(lambda: len(wss._openings) == 3)
+        closed = Waiter()
+        wss.close(closed)
+        assert closed.get() == ()
+        for sock in socks:
+            assert read_all(sock).startswith(b'HTTP/1.1 503 ')
+
+
+def test_clients_that_never_answer_are_dropped_after_the_close_timeout() -> None:
+    wss = WebSocketServer(port=0, host='127.0.0.1', closeTimeout=100)
+    connected = Waiter()
+    wss.on('connection', connected)
+    with raw_client(wss) as sock:
+        log = Log(connected.get()[0])
+        closed = Waiter()
+        wss.close(closed)
+        assert closed.get() == ()
+        assert log.get() == ('close', 1006, '')
+        assert read_all(sock) == b'\x88\x02\x03\xe9'
+
+
+def test_the_same_port_again_after_closing() -> None:
+    """SO_REUSEADDR: connections in TIME_WAIT don't keep a restarted server from its port."""
+    port = 0
+    for _ in range(3):
+        with server(port=port) as wss:
+            port = wss.address().port  # type: ignore[union-attr]
+            wss.on('connection', lambda ws: ws.close())
+            assert wait_for(client(wss), 'close') == (1000, '')
+
+
+# -- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def certificate() -> dict[str, bytes]:
+    trustme = pytest.importorskip('trustme')
+    issued = trustme.CA().issue_cert('localhost', '127.0.0.1')
+    return {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
+
+
+def test_a_tls_client_that_stalls_harms_nobody(certificate: dict[str, bytes]) -> None:
+    with echo_server(handshakeTimeout=300, **certificate) as wss:
+        with raw_connection(wss) as silent, raw_connection(wss) as half:
+            half.sendall(b'\x16\x03\x01\x02\x00\x01\x00')
+            ws = WebSocket(url_of(wss, scheme='wss'), rejectUnauthorized=False)
+            wait_for(ws, 'open')
+            end(ws)
+            assert read_all(silent) == b''
+            assert read_all(half) == b''
+        with raw_connection(wss) as plain:
+            plain.sendall(HANDSHAKE % b'/')
+            assert b'HTTP' not in read_all(plain)
+
+
+def test_closing_while_a_tls_handshake_is_under_way(certificate: dict[str, bytes]) -> None:
+    wss = WebSocketServer(port=0, host='127.0.0.1', **certificate)
+    wss.on('connection', lambda: None)
+    with raw_connection(wss) as sock:
+        until(lambda: wss._openings)
+        closed = Waiter()
+        wss.close(closed)
+        assert closed.get() == ()
+        assert read_all(sock) == b''
+
+
+# -- many -------------------------------------------------------------------------------------------------------------
+
+
+IDLE = """
+import os, resource, sys, threading
+from ws import WebSocketServer
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
+
+def resident():
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+wss = WebSocketServer(port=0, host='127.0.0.1', backlog=4096)
+total = int(sys.argv[2])
+before = []
+
+def on_connection(ws):
+    ws.on('message', lambda message: ws.send(message))
+    if len(wss.clients) == 100:
+        before.append(resident())
+    if len(wss.clients) == total + 100:
+        print(resident() - before[0], threading.active_count(), flush=True)
+
+wss.on('connection', on_connection)
+print(wss.address().port, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='memory is read from /proc')
+def test_five_thousand_idle_connections() -> None:
+    """One thread more than without, and less than 8 KiB of resident memory each."""
+    import resource
+
+    total = 5000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * total + 500
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f'{needed} descriptors are needed, {hard} allowed')
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    child = subprocess.Popen(
+        [sys.executable, '-c', textwrap.dedent(IDLE), str(needed), str(total)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
+    )
+    socks: list[socket.socket] = []
+    try:
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        for _ in range(total + 100):
+            socks.append(socket.create_connection(('127.0.0.1', port), timeout=TIMEOUT))
+            socks[-1].sendall(HANDSHAKE % b'/')
+        memory, threads = (int(word) for word in child.stdout.readline().split())
+        assert threads == 2  # the main thread and the loop's
+        assert memory / total < 8192, f'{memory / total:.0f} bytes each'
+    finally:
+        for sock in socks:
+            sock.close()
+        child.kill()
+        child.communicate()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_three_hundred_at_once() -> None:
+    """Many more than one turn of the loop accepts."""
+    with echo_server() as wss:
+        answers = Waiter()
+        opened = threading.Semaphore(0)
+
+        def connect() -> list[WebSocket]:
+            made = []
+            for number in range(300):
+                ws = client(wss)
+                ws.on('open', lambda this, number=number: (opened.release(), this.send(str(number))))
+                ws.on('message', lambda this, text: (answers(text), this.close()))
+                made.append(ws)
+            return made
+
+        on_loop(wss, connect)
+        assert {answers.get()[0] for _ in range(300)} == {str(number) for number in range(300)}
