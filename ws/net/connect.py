@@ -129,8 +129,8 @@ class _Attempt:
         where = address if isinstance(address, str) else f'{address[0]}:{address[1]}'
         return OSError(code, f'{os.strerror(code)}: {where}')
 
-    def failed(self, error: Exception) -> None:
-        self.give_up()
+    def failed(self) -> None:
+        """Who was told of the connection raised; the socket is theirs by now."""
 
     def give_up(self) -> None:
         self._loop.unregister(self.sock.fileno())

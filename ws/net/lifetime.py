@@ -47,13 +47,13 @@ def _at_exit() -> None:
     """All threads but daemons have ended, too, and may have left sockets of their own."""
     try:
         _wait()
+        _loop.shutdown(GRACE)
     except KeyboardInterrupt:
         _clean_up(run_atexit=False)  # that is where we are
         _end_as_interrupted()
     except SystemExit as error:
         _clean_up(run_atexit=False)
         _end_with_status(error)
-    _loop.shutdown(GRACE)
 
 
 def _wait() -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Union
 
-from .loop import OUT_OF_RESOURCES, Loop
+from .loop import Loop
 from .poller import READ
 from .resolver import Endpoint
 
@@ -80,7 +80,7 @@ class Listener:
     def close(self) -> None:
         """Accept no more. The kernel resets what it had accepted on its own."""
         if not self._closed:
-            self._rest()
+            self._stop()
             self._closed = True
             self._sock.close()
 
@@ -88,12 +88,15 @@ class Listener:
         self._closed = True
         self._sock.close()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self) -> None:
         """The connection at hand is lost; the next one deserves a try, though not at once."""
         self._rest()
-        self._loop.call_later(REST, self.start)
 
     def _rest(self) -> None:
+        self._stop()
+        self._loop.call_later(REST, self.start)
+
+    def _stop(self) -> None:
         if self._registered:
             self._registered = False
             self._loop.unregister(self._sock.fileno())
@@ -105,8 +108,10 @@ class Listener:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno in OUT_OF_RESOURCES:
-                    self._back_off(error)
+                if error.errno in _OUT_OF_RESOURCES:
+                    # Trying on at once would be a busy loop: the connection stays in the queue, the socket ready.
+                    _log.warning('accept: %s; next try in %d ms', error.strerror, REST)
+                    self._rest()
                     return
                 if error.errno in _PEER_GONE:
                     continue
@@ -115,12 +120,9 @@ class Listener:
             if not self._registered:  # closed by what it was told
                 return
 
-    def _back_off(self, error: OSError) -> None:
-        """Trying on at once would be a busy loop: the connection stays in the queue, and the socket ready."""
-        _log.warning('accept: %s; next try in %d ms', error.strerror, REST)
-        self._rest()
-        self._loop.call_later(REST, self.start)
 
+#: No more descriptors or memory just now.
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 #: The connection broke before it was accepted; Linux also reports network errors of the new connection here.
 _PEER_GONE = frozenset(

@@ -7,7 +7,6 @@ that is connecting, open or closing) and ends with the last one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
 import itertools
 import socket
@@ -22,6 +21,8 @@ from .poller import READ, Poller, SelectorPoller
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
 _INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
+#: How long, in seconds, the poller is asked to wait at most: systems refuse a timer that is due after a month.
+_LONGEST_WAIT = 3600.0
 
 
 class Handle(Protocol):
@@ -40,8 +41,8 @@ class Pollable(Protocol):
     def on_event(self, mask: int) -> None:
         """The descriptor is ready: `mask` combines READ, WRITE and the platform's error bits."""
 
-    def failed(self, error: Exception) -> None:
-        """``on_event`` raised `error`: a defect. Unregister, or it would be raised again and again."""
+    def failed(self) -> None:
+        """``on_event`` raised an exception: a defect, and reported. Unregister, or that would go on and on."""
 
     def abandon(self) -> None:
         """As :meth:`Handle.abandon`."""
@@ -50,6 +51,9 @@ class Pollable(Protocol):
 class Flushable(Protocol):
     def flush(self) -> None:
         """Write out what was queued during this turn."""
+
+    def failed(self) -> None:
+        """As :meth:`Pollable.failed`."""
 
 
 class Timer:
@@ -65,6 +69,37 @@ class Timer:
         # The heap may hold this object until it would have been due: let go of what it refers to.
         self.callback = None
         self.args = ()
+
+
+class Waker:
+    """Ends the loop thread's wait, from any thread.
+
+    Nobody closes it: it goes, with its descriptors, when the last thread lets go of it. Closed while another thread is
+    on its way into the system call, the number might be somebody else's by the time of the write.
+    """
+
+    _ends: tuple[socket.socket, ...] = ()
+
+    def __init__(self) -> None:
+        self._ends = self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def __del__(self) -> None:
+        for end in self._ends:
+            end.close()
+
+    def fileno(self) -> int:
+        """What the poller watches."""
+        return self._reader.fileno()
+
+    def wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: it will wake anyway
+            self._writer.send(b'\0')
+
+    def drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._reader.recv(4096)
 
 
 class Loop:
@@ -86,13 +121,14 @@ class Loop:
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
-        self._wake_reader: Optional[socket.socket] = None
-        self._wake_writer: Optional[socket.socket] = None
+        self._waker: Optional[Waker] = None
 
         self._poller: Optional[Union[Poller, SelectorPoller]] = None
         self._pollables: dict[int, Pollable] = {}
+        self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = itertools.count()
+        self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         #: Streams with something queued; each is flushed once at the end of the turn.
         self.dirty: list[Flushable] = []
@@ -132,7 +168,7 @@ class Loop:
         with self._lock:
             if self._handles.pop(handle, False):
                 self._referenced -= 1
-                self._changed.notify_all()
+                self._notify_if_unreferenced()
 
     def ref(self, handle: Handle) -> None:
         """Let `handle` keep the process alive (the default)."""
@@ -147,7 +183,11 @@ class Loop:
             if self._handles.get(handle, referenced) is not referenced:
                 self._handles[handle] = referenced
                 self._referenced += 1 if referenced else -1
-                self._changed.notify_all()
+                self._notify_if_unreferenced()
+
+    def _notify_if_unreferenced(self) -> None:
+        if not self._referenced:
+            self._changed.notify_all()
 
     def wait(self) -> None:
         """Return when no referenced handle is left. A signal handler may raise out of it.
@@ -178,7 +218,7 @@ class Loop:
 
     def _shutdown_handles(self) -> None:
         for handle in list(self._handles):
-            handle.shutdown()
+            self._guarded(handle.shutdown, ())
 
     # -- for the loop thread -----------------------------------------------------------------------------------------
 
@@ -195,6 +235,7 @@ class Loop:
     def unregister(self, fd: int) -> None:
         assert self._poller is not None
         del self._pollables[fd]
+        self._gone.add(fd)
         self._poller.unregister(fd)
 
     def call_later(self, milliseconds: float, callback: Callable[..., object], *args: Any) -> Timer:
@@ -214,18 +255,15 @@ class Loop:
         with self._lock:
             if self._thread is not None or not (self._handles or self._inbox):
                 return
-            self._poller = Poller()
-            self._wake_reader, self._wake_writer = socket.socketpair()
-            self._wake_reader.setblocking(False)
-            self._wake_writer.setblocking(False)
-            self._poller.register(self._wake_reader.fileno(), READ)
-            self._woken = False
-            self._stopping = False
-            # A daemon: what keeps the process alive is ws.net.lifetime, which Ctrl-C can interrupt.
-            thread = threading.Thread(target=self._run, name='ws', daemon=True)
-            self._thread = thread
             try:
-                thread.start()
+                self._poller = Poller()
+                self._waker = Waker()
+                self._poller.register(self._waker.fileno(), READ)
+                self._woken = False
+                self._stopping = False
+                # A daemon: what keeps the process alive is ws.net.lifetime, which Ctrl-C can interrupt.
+                self._thread = threading.Thread(target=self._run, name='ws', daemon=True)
+                self._thread.start()
             except BaseException:
                 self._thread = None
                 self._close_descriptors()
@@ -241,17 +279,20 @@ class Loop:
         poller, pollables = self._poller, self._pollables
         if poller is None:  # the child of a fork made by a listener: this loop's descriptors are gone
             return
-        for fd, mask in poller.poll(self._seconds_to_wait()):
+        events = poller.poll(self._seconds_to_wait())
+        gone = self._gone
+        gone.clear()
+        for fd, mask in events:
+            if fd in gone:  # unregistered by an earlier event of this turn; what has its number now is not meant
+                continue
             pollable = pollables.get(fd)
-            if pollable is not None:
-                try:
-                    pollable.on_event(mask)
-                except Exception as error:
-                    report_exception()
-                    pollable.failed(error)
-            elif fd == self._wake_fd:
+            if pollable is None:
                 self._drain_wake()
-            # Anything else was unregistered by an earlier event of this turn.
+                continue
+            try:
+                pollable.on_event(mask)
+            except BaseException:
+                self._failed(pollable)
         if self._inbox:
             self._run_inbox()
         if self._timers:
@@ -265,12 +306,8 @@ class Loop:
             for stream in dirty:
                 try:
                     stream.flush()
-                except Exception:
-                    report_exception()
-
-    @property
-    def _wake_fd(self) -> int:
-        return self._wake_reader.fileno() if self._wake_reader is not None else -1
+                except BaseException:
+                    self._failed(stream)
 
     def _seconds_to_wait(self) -> float:
         if self._inbox or self._deferred or self.dirty or self._stopping:
@@ -280,15 +317,15 @@ class Loop:
             heapq.heappop(timers)
         if not timers:
             return -1
-        return max(0.0, timers[0][0] - time.monotonic())
+        return min(max(0.0, timers[0][0] - time.monotonic()), _LONGEST_WAIT)
 
     def _run_inbox(self) -> None:
         inbox = self._inbox
-        for _ in range(len(inbox)):  # what arrives meanwhile waits for the next turn: sockets must not starve
-            callback, args = inbox.popleft()
+        # What arrives meanwhile waits for the next turn: sockets must not starve.
+        for callback, args in [inbox.popleft() for _ in range(len(inbox))]:
             try:
                 callback(*args)
-            except Exception:
+            except BaseException:
                 report_exception()
 
     def _run_timers(self) -> None:
@@ -300,35 +337,38 @@ class Loop:
                 callback, args = timer.callback, timer.args
                 timer.cancel()
                 self._guarded(callback, args)
-        if len(timers) > 64 and len(timers) > 2 * len(self._pollables) + 64:
+        if len(timers) > self._timers_allowed:
             self._drop_cancelled_timers()
 
     def _drop_cancelled_timers(self) -> None:
         """Each accepted connection cancels a timer that would lie in the heap for seconds."""
         self._timers = [entry for entry in self._timers if entry[2].callback is not None]
         heapq.heapify(self._timers)
+        # Not again before as many have been added: however many are in use, it costs little for each.
+        self._timers_allowed = 2 * len(self._timers) + 64
 
     @staticmethod
     def _guarded(callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         try:
             callback(*args)
-        except Exception:
+        except BaseException:  # whatever it is: with this thread, every socket would stop
             report_exception()
+
+    def _failed(self, stream: Union[Pollable, Flushable]) -> None:
+        report_exception()
+        self._guarded(stream.failed, ())
 
     # -- waking ------------------------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        writer = self._wake_writer
-        if writer is not None:
-            # Full: it will wake anyway. Closed: the thread has just ended, and call() starts a new one.
-            with contextlib.suppress(OSError):
-                writer.send(b'\0')
+        waker = self._waker
+        if waker is not None:  # else the thread has just ended, and call() starts a new one
+            waker.wake()
 
     def _drain_wake(self) -> None:
-        assert self._wake_reader is not None
-        with contextlib.suppress(BlockingIOError):
-            self._wake_reader.recv(4096)
-        self._woken = False
+        if self._waker is not None:  # else this is the child of a fork
+            self._waker.drain()
+            self._woken = False
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -355,27 +395,23 @@ class Loop:
         self._thread = None
         self._ident = None  # the system may give this number to another thread
         self._timers.clear()
-        self._woken = True
         self._close_descriptors()
         self._changed.notify_all()
 
     def _close_descriptors(self) -> None:
+        self._woken = True
+        self._waker = None
         if self._poller is not None:
             self._poller.close()
             self._poller = None
-        for end in (self._wake_reader, self._wake_writer):
-            if end is not None:
-                end.close()
-        self._wake_reader = self._wake_writer = None
 
     def abandon(self) -> None:
         """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""
         handles, pollables = list(self._handles), list(self._pollables.values())
         self._lock = threading.Lock()  # the old one may be held by a thread that does not exist here
         self._changed = threading.Condition(self._lock)
-        self._handles.clear()
-        self._pollables.clear()
-        self._inbox.clear()
+        for mine in (self._handles, self._pollables, self._inbox, self._timers, self._deferred, self.dirty):
+            mine.clear()
         self._referenced = 0
         self._stopping = True
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.
@@ -399,9 +435,5 @@ def report_exception() -> None:
     arguments = threading.ExceptHookArgs((kind, value, traceback, threading.current_thread()))
     try:
         threading.excepthook(arguments)
-    except Exception:  # a broken hook must not end the loop
+    except BaseException:  # a broken hook must not end the loop
         sys.__excepthook__(*sys.exc_info())
-
-
-#: Errors of accept() and connect() that mean "no more descriptors or memory just now".
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -304,8 +304,8 @@ class Stream:
         # The owner refers to this stream, and these to the owner: let both go without waiting for the collector.
         self.on_data = self.on_end = self.on_close = self.on_drain = _ignore
 
-    def failed(self, error: Exception) -> None:
-        self.destroy(error)
+    def failed(self) -> None:
+        self.destroy()
 
     def _close_socket(self) -> None:
         with contextlib.suppress(OSError):

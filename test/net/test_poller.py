@@ -1,0 +1,99 @@
+"""Both pollers behave alike, as far as the loop relies on them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from streams import reset, tcp_pair
+
+from ws.net.poller import READ, WRITE
+
+
+@pytest.fixture
+def poller(poller_class: Any) -> Iterator[Any]:
+    poller = poller_class()
+    yield poller
+    poller.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = tcp_pair()
+    with near, far:
+        yield near, far
+
+
+def test_it_tells_what_is_ready(poller: Any, pair: Any) -> None:
+    near, far = pair
+    poller.register(near.fileno(), READ)
+    poller.register(far.fileno(), READ | WRITE)
+    assert poller.poll(0) == [(far.fileno(), WRITE)]
+    far.send(b'x')
+    assert sorted(poller.poll(1)) == sorted([(near.fileno(), READ), (far.fileno(), WRITE)])
+    near.send(b'x')
+    far.recv(1, socket.MSG_PEEK)
+    assert (far.fileno(), READ | WRITE) in poller.poll(1)
+
+
+def test_readiness_is_reported_until_it_is_used(poller: Any, pair: Any) -> None:
+    near, far = pair
+    poller.register(near.fileno(), READ)
+    far.send(b'x')
+    assert poller.poll(1) == poller.poll(1) == [(near.fileno(), READ)]
+    near.recv(1)
+    assert poller.poll(0) == []
+
+
+def test_interest_can_be_changed_and_ended(poller: Any, pair: Any) -> None:
+    near, far = pair
+    far.send(b'x')
+    poller.register(near.fileno(), READ)
+    poller.modify(near.fileno(), WRITE)
+    assert poller.poll(1) == [(near.fileno(), WRITE)]
+    poller.unregister(near.fileno())
+    assert poller.poll(0) == []
+    poller.register(near.fileno(), READ)
+    assert poller.poll(1) == [(near.fileno(), READ)]
+
+
+def test_the_end_of_the_peer_makes_readable(poller: Any, pair: Any) -> None:
+    near, far = pair
+    poller.register(near.fileno(), READ)
+    far.shutdown(socket.SHUT_WR)
+    assert poller.poll(1) == [(near.fileno(), READ)]
+
+
+def test_a_reset_shows_to_one_who_only_writes(poller: Any, pair: Any) -> None:
+    near, far = pair
+    near.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            near.send(bytes(65536))
+    poller.register(near.fileno(), WRITE)
+    assert poller.poll(0) == []
+    reset(far)
+    [(fd, mask)] = poller.poll(1)
+    assert fd == near.fileno()
+    assert mask != READ  # streams take anything else for a reason to try writing
+
+
+def test_it_waits_as_long_as_it_should(poller: Any, pair: Any) -> None:
+    poller.register(pair[0].fileno(), READ)
+    for seconds in (0.0004, 0.02):
+        started = time.monotonic()
+        assert poller.poll(seconds) == []
+        assert time.monotonic() - started >= seconds  # returning early, the loop would spin until a timer is due
+
+
+def test_without_a_timeout_it_waits_for_an_event(poller: Any, pair: Any) -> None:
+    near, far = pair
+    poller.register(near.fileno(), READ)
+    timer = threading.Timer(0.02, far.send, [b'x'])
+    timer.start()
+    assert poller.poll(-1) == [(near.fileno(), READ)]
+    timer.join()
