@@ -48,7 +48,7 @@ def test_demo() -> None:
         while not lines or not lines[-1].startswith('Everything'):
             lines.append(demo.line())
         demo.ends()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5  # a fraction of a second, where nothing else runs
 
     def heard(receiver: str) -> list[str]:
         return [line for line in lines if f'-> {receiver}' in line]
