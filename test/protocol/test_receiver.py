@@ -396,7 +396,13 @@ class TestLimits:
         assert events_of(data * 2, feed, max_payload=5) == [('binary', b'abcde', False)] * 4
 
     def test_control_frames_have_their_own_limit(self, feed: Feed) -> None:
-        assert events_of(frame(PING, b'abcdef'), feed, max_payload=5) == [('ping', b'abcdef', False)]
+        data = b'x' * 123
+        frames = frame(PING, b'xx' + data) + frame(PONG, b'xx' + data, key=KEY) + frame(CLOSE, b'\x03\xe8' + data)
+        assert events_of(frame(TEXT, fin=False) + frames, feed, max_payload=5, max_fragments=1) == [
+            ('ping', b'xx' + data, False),
+            ('pong', b'xx' + data, True),
+            ('close', 1000, data.decode(), False),
+        ]
 
     def test_payload_without_limit(self) -> None:
         assert events_of(bytes.fromhex('82 7f 00000000 ffffffff'), max_payload=0) == []

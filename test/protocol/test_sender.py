@@ -273,7 +273,6 @@ def test_masking_leaves_the_caller_s_bytes_as_they_are() -> None:
 def test_masking_leaves_the_caller_s_text_as_it_is() -> None:
     """[167]"""
     text = 'Hi there' * 3
-    Sender(Socket()).frame_and_send(TEXT, text.encode(), True, True)
     Sender(Socket()).send(text, mask=True)
     assert text == 'Hi there' * 3
 
@@ -441,6 +440,12 @@ class TestSender:
             b'\x88\x08\x03\xe9' + 'schön'.encode(),
             b'\x88\x7d\x03\xe8' + b'x' * 123,
         ]
+
+    def test_close_without_a_code(self) -> None:
+        """As section 5.5.1 allows it: what answers an empty close frame."""
+        socket = Socket()
+        Sender(socket).frame_and_send(CLOSE, b'')
+        assert socket.written == [b'\x88\x00']
 
     @pytest.mark.parametrize('code', [0, 999, 1004, 1005, 1006, 2000, 5000, -1, True, '1000', 1000.0])
     def test_close_with_a_code_that_may_not_be_sent(self, code: Any) -> None:
