@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from codecs import utf_8_decode
 from functools import partial
-from typing import Callable, Optional, Union
+from typing import AnyStr, Callable, Optional, Union
 
 from ..errors import ProtocolError
 from .error_codes import is_valid_error_code
@@ -25,7 +25,7 @@ _MASK = 0x80
 _LENGTH = 0x7F
 _SHORT_LIMIT = 125
 
-#: Characters; shorter pieces of a text are put together.
+#: Bytes or characters; smaller pieces of a message are put together.
 _PIECE_SIZE = 1024
 
 #: What a close frame without a code counts as (section 7.1.5).
@@ -81,19 +81,27 @@ def _flags(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
     return flags
 
 
+def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
+    """Put tiny pieces together: each object costs dozens of bytes, and a peer may send a million pieces of one byte."""
+    if len(pieces[-1]) + len(piece) < _PIECE_SIZE:
+        pieces[-1] += piece
+    else:
+        pieces.append(piece)
+
+
 class _Bytes:
     """The content of a binary message as it grows."""
 
-    __slots__ = ('_bytes',)
+    __slots__ = ('_pieces',)
 
     def __init__(self) -> None:
-        self._bytes = bytearray()  # a list would keep an object for each of many tiny fragments
+        self._pieces = [b'']
 
     def append(self, data: bytes) -> None:
-        self._bytes += data
+        _add_piece(self._pieces, data)
 
     def value(self) -> bytes:
-        return bytes(self._bytes)
+        return b''.join(self._pieces)
 
 
 class _Text:
@@ -102,7 +110,7 @@ class _Text:
     __slots__ = ('_pieces', '_tail')
 
     def __init__(self) -> None:
-        self._pieces = ['']  # none is tiny: a str takes 50 bytes and more besides its characters
+        self._pieces = ['']
         self._tail = b''  # up to 3 bytes of a character
 
     def append(self, data: bytes) -> None:
@@ -111,10 +119,7 @@ class _Text:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
-        if len(self._pieces[-1]) + len(text) < _PIECE_SIZE:
-            self._pieces[-1] += text
-        else:
-            self._pieces.append(text)
+        _add_piece(self._pieces, text)
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
