@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
+import inspect
 import re
 import subprocess
 import sys
@@ -121,3 +122,9 @@ def test_supported_pythons(metadata: configparser.ConfigParser) -> None:
     listed = re.findall(r'Python :: (3\.\d+)$', metadata['metadata']['classifiers'], re.MULTILINE)
     assert metadata['options']['python_requires'] == f'>={listed[0]}'
     assert f'Python {listed[0]} or later' in (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
+def test_the_constructors_show_their_arguments() -> None:
+    """In help() and in editors, although objects are made by a metaclass."""
+    assert list(inspect.signature(ws.WebSocket).parameters) == ['address', 'protocols', 'options', 'keywords']
+    assert list(inspect.signature(ws.WebSocketServer).parameters) == ['options', 'callback', 'keywords']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import threading
 import time
@@ -580,3 +581,18 @@ def test_the_listening_callback_knows_the_name_of_its_server() -> None:
         closed = Waiter()
         wss.close(closed)
         closed.get()
+
+
+@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='this platform has no interval timers')
+def test_a_signal_handler_may_call_what_it_interrupts() -> None:
+    """Python runs it between two bytecodes of the main thread, which may hold a lock just then."""
+    with server() as wss:
+        before = signal.signal(signal.SIGALRM, lambda *_: wss.unref())
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        try:
+            deadline = time.monotonic() + 0.5
+            while time.monotonic() < deadline:
+                wss.ref()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)

@@ -7,6 +7,7 @@ listens to is reported, and no event is lost to a listener that another thread a
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -46,6 +47,12 @@ class _Complete(type):
         instance: T = type.__call__(cls, *args, **kwargs)
         instance._begin()  # type: ignore[attr-defined]  # only Emitter and its subclasses are of this type
         return instance
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What help() and editors show: the constructor's."""
+        whole = inspect.signature(cls.__init__)  # type: ignore[misc]  # only asked for what it looks like
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 class Emitter(EventEmitter, metaclass=_Complete):
@@ -103,7 +110,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
             if listener.once and not self._detach(event, listener):
                 continue
             try:
-                listener.call(self, args, {})
+                listener.call(self, args)
             except BaseException:
                 report_exception()
                 failed = True

@@ -68,7 +68,7 @@ def fitted(callback: Callable[..., Any], this: object) -> Callable[..., Any]:
 class Listener:
     """A function attached to an event. What it can take is worked out here, once."""
 
-    __slots__ = ('function', 'most', 'needed', 'once', 'this', '_arity')  # noqa: RUF023  # public names first
+    __slots__ = ('_arity', 'function', 'most', 'needed', 'once', 'this')
 
     def __init__(self, function: Callable[..., Any], once: bool) -> None:
         if not callable(function):
@@ -78,13 +78,14 @@ class Listener:
         self._arity = arity = arity_of(function)
         self.needed, self.most, self.this = arity.needed, arity.most, arity.this
 
-    def call(self, emitter: object, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def call(self, emitter: object, args: tuple[Any, ...]) -> None:
+        """Call the function, with as many of `args` as it takes."""
         if not self.needed <= len(args) <= self.most:
             args = self._arity.fit(args)
         if self.this:
-            self.function(emitter, *args, **keywords)
+            self.function(emitter, *args)
         else:
-            self.function(*args, **keywords)
+            self.function(*args)
 
 
 class EventEmitter(PyeeEventEmitter):
@@ -245,6 +246,10 @@ class EventEmitter(PyeeEventEmitter):
             self._emit_handle_potential_error(event, args[0] if args else None)
             return False
         for listener in listeners:
-            if not listener.once or self._detach(event, listener):
-                listener.call(self, args, kwargs)
+            if listener.once and not self._detach(event, listener):
+                continue
+            if kwargs:  # pyee's, unknown to Node: handed on as they are
+                listener.function(*args, **kwargs)
+            else:
+                listener.call(self, args)
         return True

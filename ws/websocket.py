@@ -386,7 +386,10 @@ class WebSocket(Emitter):
 
     def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
         if self.readyState == OPEN:  # what comes in after close() is nobody's business any more
-            self._deliver('message', data, flags)
+            if self._kept is None:  # the hot path
+                self._dispatch('message', (data, flags))
+            else:
+                self._deliver('message', data, flags)
 
     def _on_ping(self, data: bytes, flags: MessageFlags) -> None:
         if self.readyState == OPEN:
@@ -499,7 +502,7 @@ class WebSocket(Emitter):
         """Answer a close frame with its own code (RFC 6455 section 5.5.1), and with an empty one if it had none."""
         masked = not self._is_server
         if code == _NO_STATUS:
-            self._sender.frame_and_send(_CLOSE_OPCODE, b'', mask=masked)
+            self._sender.frame_and_send(_CLOSE_OPCODE, b'', True, masked, None)
         else:
             self._sender.close(code, reason, masked)
 

@@ -110,7 +110,8 @@ class Loop:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may come here in the middle of it.
+        self._lock = threading.RLock()
         #: Notified when the last referenced handle goes, and when the thread ends.
         self._changed = threading.Condition(self._lock)
         self._handles: dict[Handle, bool] = {}  # handle -> does it keep the process alive?
@@ -408,7 +409,7 @@ class Loop:
     def abandon(self) -> None:
         """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""
         handles, pollables = list(self._handles), list(self._pollables.values())
-        self._lock = threading.Lock()  # the old one may be held by a thread that does not exist here
+        self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
         self._changed = threading.Condition(self._lock)
         for mine in (self._handles, self._pollables, self._inbox, self._timers, self._deferred, self.dirty):
             mine.clear()
