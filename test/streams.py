@@ -120,9 +120,12 @@ class Received:
     def until(self, what: str) -> None:
         self.wait(lambda: what in self.happened)
 
+    def wait_for_bytes(self, number: int) -> None:
+        self.wait(lambda: len(self.data) >= number)
+
     def bytes(self, number: int) -> bytes:
         """The next `number` bytes, and only these."""
-        self.wait(lambda: len(self.data) >= number)
+        self.wait_for_bytes(number)
         assert len(self.data) == number
         data = bytes(self.data)
         self.data.clear()

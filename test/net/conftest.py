@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trustme
 from streams import Driver
 
 from ws.net import loop as loop_module
@@ -27,3 +29,19 @@ def driver(poller_class: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive
     driver = Driver()
     yield driver
     driver.end()
+
+
+@pytest.fixture(scope='session')
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope='session')
+def tls_contexts(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Contexts for the server and the client end."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('localhost', '127.0.0.1').configure_cert(server)
+    server.num_tickets = 0  # a client that never reads them would reset the connection when it closes
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client

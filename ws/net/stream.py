@@ -19,6 +19,8 @@ READ_SIZE = 65536
 HIGH_WATER_MARK = 65536
 #: How many buffers one call hands to the kernel (IOV_MAX is 1024 on Linux; more than this gains nothing).
 _BUFFERS_PER_CALL = 64
+#: How many calls one flush makes: a peer that reads as fast as we write must not keep the loop for itself.
+_CALLS_PER_FLUSH = 16
 
 Data = Union[bytes, 'memoryview[int]']
 WriteCallback = Callable[[Optional[Exception]], object]
@@ -122,13 +124,10 @@ class Stream:
             self._watch()
 
     def on_event(self, mask: int) -> None:
-        if mask != READ:
-            if self.stalled:  # writable, or broken: trying it tells
-                self.stalled = False
-                self.flush()
-            if not self._reading:
-                return
-        if self._reading:
+        if mask != READ and self.stalled:  # writable, or broken: trying it tells
+            self.stalled = False
+            self.flush()
+        if mask != WRITE and self._reading:
             self._read()
 
     def _read(self) -> None:
@@ -163,78 +162,94 @@ class Stream:
             if callback is not None:
                 self._loop.defer(callback, BrokenPipeError('the connection is closed'))
             return False
-        self._queue.append(data)
+        if data:
+            self._queue.append(data)
         self.queued = queued = self.queued + len(data)
         if callback is not None:
             self._callbacks.append((self._handed_over + queued, callback))
         if not self._scheduled:
-            self._scheduled = True
-            self._loop.dirty.append(self)
+            self._schedule()
         if queued <= HIGH_WATER_MARK:
             return True
         if not self.stalled:
             self.flush()
-        self._waits_for_drain = self.queued > HIGH_WATER_MARK
-        return not self._waits_for_drain
+        if self.queued <= HIGH_WATER_MARK:
+            return True
+        self._waits_for_drain = True
+        return False
 
     def end(self) -> None:
         """Finish sending: what is queued first. The socket closes when the peer has finished, too."""
         if not self._ending and not self.closed:
             self._ending = True
             if not self._scheduled:
-                self._scheduled = True
-                self._loop.dirty.append(self)
+                self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._loop.dirty.append(self)
 
     def flush(self) -> None:
         """Hand the queue to the kernel, as far as it takes it."""
         self._scheduled = False
         if self.stalled or self.closed:
             return
-        while self._queue:
-            try:
-                taken = self._send()
-            except OSError as error:
-                self._break(error)
-                return
-            if not taken:
-                self.stalled = True
-                self._watch()
-                return
-            self._advance(taken)
-        self._on_flushed()
+        error = self._send_queue()
+        if self._callbacks:
+            self._run_callbacks()
+        if error is not None:
+            self._break(error)
+        elif self.stalled:
+            self._watch()
+        elif self._queue:
+            self._schedule()
+        else:
+            self._on_flushed()
 
-    def _send(self) -> int:
-        """One call to the kernel; 0 if it takes nothing now."""
+    def _send_queue(self) -> Optional[OSError]:
+        queue, first = self._queue, 0
+        try:
+            for _ in range(_CALLS_PER_FLUSH):
+                if first == len(queue):
+                    break
+                taken = self._send(first)
+                if not taken:
+                    self.stalled = True
+                    break
+                first = self._advance(first, taken)
+        except OSError as error:
+            return error
+        finally:
+            del queue[:first]  # once: after each call, it would make a long queue's time quadratic
+        return None
+
+    def _send(self, first: int) -> int:
+        """One call to the kernel, from that buffer of the queue on; returns how many bytes it took."""
         queue = self._queue
         try:
-            if len(queue) == 1:
-                return self._sock.send(queue[0])
+            if first + 1 == len(queue):
+                return self._sock.send(queue[first])
             if self.queued <= HIGH_WATER_MARK:
-                queue[:] = [b''.join(queue)]
-                return self._sock.send(queue[0])
+                return self._sock.send(b''.join(queue[first:]))
             if hasattr(self._sock, 'sendmsg'):
-                return self._sock.sendmsg(queue[:_BUFFERS_PER_CALL])
-            return self._sock.send(queue[0])  # Windows
+                return self._sock.sendmsg(queue[first : first + _BUFFERS_PER_CALL])
+            return self._sock.send(queue[first])  # Windows
         except (BlockingIOError, InterruptedError):
             return 0
 
-    def _advance(self, taken: int) -> None:
-        """Drop what the kernel has taken from the queue."""
+    def _advance(self, first: int, taken: int) -> int:
+        """Count what the kernel has taken; returns which buffer of the queue is the next."""
         self.queued -= taken
         self._handed_over += taken
         queue = self._queue
-        if not self.queued:
-            queue.clear()
-        else:
-            whole = 0
-            while taken >= len(queue[whole]):
-                taken -= len(queue[whole])
-                whole += 1
-            del queue[:whole]
-            if taken:
-                queue[0] = memoryview(queue[0])[taken:]
-        if self._callbacks:
-            self._run_callbacks()
+        while taken:
+            size = len(queue[first])
+            if taken < size:
+                queue[first] = memoryview(queue[first])[taken:]
+                break
+            taken -= size
+            first += 1
+        return first
 
     def _run_callbacks(self) -> None:
         done = 0
@@ -329,13 +344,17 @@ class Stream:
         wanted, watched = self._wanted(), self._mask
         if wanted == watched or self.closed:
             return
-        self._mask = wanted
-        if not watched:
-            self._loop.register(self._fd, self, wanted)
-        elif wanted:
-            self._loop.modify(self._fd, wanted)
+        try:
+            if not watched:
+                self._loop.register(self._fd, self, wanted)
+            elif wanted:
+                self._loop.modify(self._fd, wanted)
+            else:
+                self._loop.unregister(self._fd)
+        except OSError as error:  # the system watches no more descriptors
+            self.destroy(error)
         else:
-            self._loop.unregister(self._fd)
+            self._mask = wanted
 
 
 def _host_of(name: Any) -> Optional[str]:

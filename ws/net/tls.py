@@ -12,43 +12,39 @@ from typing import Optional, Union
 
 from .loop import Loop
 from .poller import READ, WRITE
-from .stream import HIGH_WATER_MARK, READ_SIZE, Stream
+from .stream import READ_SIZE, Data, Stream
 
 #: PEM text, as Node takes it: contents, not a file name.
 PEM = Union[str, bytes]
 
-_WANT = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+#: What a TLS record holds at most (RFC 8446 section 5.1).
+_RECORD_SIZE = 16384
 
 
 class TLSStream(Stream):
-    """A :class:`Stream` whose bytes are encrypted. Call :meth:`handshake` first."""
+    """A :class:`Stream` whose bytes are encrypted. Call :meth:`handshake` first.
 
-    __slots__ = ('_handshaking', '_hold', '_on_handshake', '_read_wants_write', '_write_wants_read')
+    There is one difference: what the peer is still sending when we :meth:`end` may be lost.
+    """
+
+    __slots__ = ('_discarding', '_on_handshake', '_read_wants_write', '_unfinished', '_write_wants_read')
 
     encrypted = True
     _sock: ssl.SSLSocket
 
     def __init__(self, loop: Loop, sock: ssl.SSLSocket) -> None:
         super().__init__(loop, sock)
-        self._on_handshake: Optional[Callable[[], object]] = None
-        self._handshaking = False
+        self._on_handshake: Optional[Callable[[], object]] = None  # None before and after the handshake
         # TLS may have to write in order to read, and the other way round (renegotiation, key updates).
         self._read_wants_write = False
         self._write_wants_read = False
-        self._hold = False  # OpenSSL wants the buffer of an unfinished write again, not a different one
+        self._unfinished: Optional[Data] = None  # OpenSSL wants just this again, whatever was queued since
+        self._discarding = False  # OpenSSL reads no more, but the peer still sends
 
     @property
     def handshaking(self) -> bool:
         """Whether the TLS handshake is still under way."""
-        return self._handshaking
-
-    @property
-    def authorized(self) -> bool:
-        """Whether the peer showed a certificate that was verified."""
-        try:
-            return bool(self._sock.getpeercert())
-        except (OSError, ValueError):
-            return False
+        return self._on_handshake is not None
 
     # -- the handshake -----------------------------------------------------------------------------------------------
 
@@ -58,10 +54,9 @@ class TLSStream(Stream):
         The stream sets no deadline: its owner destroys it when its own has passed.
         """
         self._on_handshake = on_done
-        self._handshaking = True
-        self._shake_hands()
+        self._shake_hands(on_done)
 
-    def _shake_hands(self) -> None:
+    def _shake_hands(self, on_done: Callable[[], object]) -> None:
         self._read_wants_write = False
         try:
             self._sock.do_handshake()
@@ -71,107 +66,105 @@ class TLSStream(Stream):
             self._read_wants_write = True
         except (OSError, ValueError) as error:  # ValueError: a name that no certificate can have
             self.destroy(error if isinstance(error, OSError) else ssl.SSLError(str(error)))
-            return
         else:
-            self._handshaking = False
-            done, self._on_handshake = self._on_handshake, None
+            self._on_handshake = None
             self._watch()
-            if done is not None:
-                done()
+            on_done()
             return
         self._watch()
 
+    def destroy(self, error: Optional[Exception] = None) -> None:
+        self._on_handshake = None
+        super().destroy(error)
+
     # -- reading and writing -----------------------------------------------------------------------------------------
 
-    def resume(self) -> None:
-        if not self._reading:
-            super().resume()
-            # Decrypted bytes may be waiting in the TLS layer, where no poller sees them.
-            self._loop.defer(self._read_pending)
-
     def on_event(self, mask: int) -> None:
-        if self._handshaking:
-            self._shake_hands()
+        if self._on_handshake is not None:
+            self._shake_hands(self._on_handshake)
             return
         if self.stalled and (mask != READ or self._write_wants_read):
             self.stalled = self._write_wants_read = False
             self.flush()
-        if self._reading:
+        if self._reading and (mask != WRITE or self._read_wants_write):
             self._read()
         self._watch()
 
-    def _read_pending(self) -> None:
-        if self._reading and not self._handshaking and self._sock.pending():
-            self._read()
-
     def _read(self) -> None:
-        """Everything up to READ_SIZE: one call yields one record, 16 KiB at the most."""
+        """Read one record. As we ask for more than it can hold, nothing stays behind where no poller would see it."""
         self._read_wants_write = False
-        data = b''
+        if self._discarding:
+            self._discard()
+            return
         try:
             data = self._sock.recv(READ_SIZE)
-            while data and len(data) < READ_SIZE and self._sock.pending():
-                data += self._sock.recv(READ_SIZE - len(data))
         except ssl.SSLWantReadError:
-            if not data:
-                return
+            return
         except ssl.SSLWantWriteError:
             self._read_wants_write = True
-            if not data:
-                return
+            return
+        except ssl.SSLZeroReturnError:  # the peer's close_notify after ours; before ours, it reads as b''
+            data = b''
         except OSError as error:
             self.destroy(error)
             return
-        if not data:
+        if data:
+            self.bytes_read += len(data)
+            self.on_data(data)
+        else:
             self._read_eof()
-            return
-        self.bytes_read += len(data)
-        if self._sock.pending():
-            self._loop.defer(self._read_pending)
-        self.on_data(data)
 
-    def _send(self) -> int:
-        queue = self._queue
-        if not self._hold and len(queue) > 1:
-            self._join_head()
-        self._hold = True
+    def _discard(self) -> None:
         try:
-            taken = self._sock.send(queue[0])
+            if socket.socket.recv(self._sock, READ_SIZE):
+                return
+        except BlockingIOError:
+            return
+        except OSError:  # reset: an end, too
+            pass
+        self._read_eof()
+
+    def _send(self, first: int) -> int:
+        self._unfinished = data = self._unfinished or self._next_record(first)
+        try:
+            taken = self._sock.send(data)
         except ssl.SSLWantWriteError:
             return 0
         except ssl.SSLWantReadError:
             self._write_wants_read = True
             return 0
-        self._hold = False
+        self._unfinished = None
         return taken
 
-    def _join_head(self) -> None:
+    def _next_record(self, first: int) -> Data:
         """Many small frames make one record."""
         queue = self._queue
-        size = count = 0
-        while count < len(queue) and size < HIGH_WATER_MARK:
-            size += len(queue[count])
-            count += 1
-        if count > 1:
-            queue[:count] = [b''.join(queue[:count])]
+        size, end = len(queue[first]), first + 1
+        while end < len(queue) and size + len(queue[end]) <= _RECORD_SIZE:
+            size += len(queue[end])
+            end += 1
+        return b''.join(queue[first:end]) if end > first + 1 else queue[first]
 
     def _finish_sending(self) -> None:
         try:
             self._sock.unwrap()  # sends close_notify ...
             self.eof = True  # ... and the peer's was there already
-        except _WANT:
+            return
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except (OSError, ValueError):
-            self.eof = True
-        if not self.eof:
-            # Not SSLSocket.shutdown(): it would drop the TLS layer, and what still comes in would be read encrypted.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._sock, socket.SHUT_WR)
+            # Behind our close_notify it met data of the peer's, an error to OpenSSL, which will read no more. If we
+            # closed with that unread, the kernel would reset the connection, and the peer might lose what we sent last.
+            self._discarding = True
+        # Not SSLSocket.shutdown(): it would drop the TLS layer, and what still comes in would be read encrypted.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def _wanted(self) -> int:
-        if self._handshaking:
+        if self.handshaking:
             return WRITE if self._read_wants_write else READ
-        read = self._reading or self._write_wants_read
+        # What wants to write in order to read is not ready for reading, whatever has come in, and the other way round.
+        read = (self._reading and not self._read_wants_write) or self._write_wants_read
         write = (self.stalled and not self._write_wants_read) or (self._reading and self._read_wants_write)
         return (READ if read else 0) | (WRITE if write else 0)
 
