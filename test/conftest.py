@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ import pytest
 
 #: How long, in seconds, a test's leftovers may take to go.
 PATIENCE = 5.0
+
+
+def pytest_configure() -> None:
+    """Shells start what runs in the background with Ctrl-C ignored, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _threads() -> set[threading.Thread]:
