@@ -244,6 +244,22 @@ def test_unref_lets_the_process_end(script: Scripts) -> None:
     assert child.end() == (0, '', '')
 
 
+def test_a_constructor_may_unref(script: Scripts) -> None:
+    child = script(
+        """
+        from ws import WebSocketServer
+
+        class Server(WebSocketServer):
+            def __init__(self):
+                super().__init__(port=0, host='127.0.0.1')
+                self.unref()
+
+        wss = Server()
+        """
+    )
+    assert child.end() == (0, '', '')
+
+
 def test_ref_takes_unref_back(script: Scripts) -> None:
     child = script(SERVER + '    wss.unref()\n    wss.ref()\n')
     log = connect(child.line())

@@ -695,6 +695,65 @@ def test_pause_in_a_listener_is_at_once(pair: tuple[WebSocket, WebSocket]) -> No
         peer.resume()
 
 
+def test_one_message_at_a_time(pair: tuple[WebSocket, WebSocket]) -> None:
+    """A listener that pauses, and resumes when it is done, is sent no more than it can take."""
+    ws, peer = pair
+    handled = Waiter()
+    peer.on('message', lambda this, data: (this.pause(), handled(len(data))))
+    on_loop(ws, lambda: [ws.send(b'x' * 10_000) for _ in range(500)])
+    for _ in range(20):
+        assert handled.get() == (10_000,)
+        peer.resume()
+    handled.get()
+    before = peer.bytesReceived
+    assert before < 20 * 65_536  # one read for each time it was resumed, not the five megabytes
+    assert handled.nothing(0.1)
+    assert peer.bytesReceived == before
+
+
+def test_pause_in_a_connection_listener() -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', lambda ws: (ws.pause(), connected(ws)))
+        ws = client(wss)
+        wait_for(ws, 'open')
+        peer = connected.get()[0]
+        on_loop(ws, lambda: [ws.send(b'x' * 10_000) for _ in range(100)])
+        messages = Waiter()
+        peer.on('message', messages)
+        assert messages.nothing(0.1)
+        assert peer.bytesReceived == 0
+        peer.resume()
+        for _ in range(100):
+            messages.get()
+        end(ws)
+
+
+def test_what_was_kept_waits_for_resume() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: [ws.send(str(number)) for number in range(3)])
+        ws = client(wss)
+        ws.on('open', lambda: None)
+        until(lambda: ws._kept is not None and len(ws._kept.waiting) == 3)
+        ws.pause()
+        messages = Waiter()
+        ws.on('message', messages)
+        assert messages.nothing(0.1)
+        ws.resume()
+        assert [messages.get()[0] for _ in range(3)] == ['0', '1', '2']
+        end(ws)
+
+
+def test_pausing_what_is_being_closed_changes_nothing(pair: tuple[WebSocket, WebSocket]) -> None:
+    ws, _ = pair
+    closed = Waiter()
+    ws.on('close', closed)
+    ws.close(1000, 'x')
+    with contextlib.suppress(NotOpenError):
+        ws.pause()
+    assert closed.get() == (1000, 'x')
+
+
 def test_pause_when_not_open_raises() -> None:
     with echo_server() as wss:
         ws = on_loop(wss, lambda: client(wss))
@@ -752,12 +811,28 @@ def test_close_with_a_bad_code(pair: tuple[WebSocket, WebSocket], code: Any, whe
     assert ws.readyState == ws.OPEN
 
 
-@pytest.mark.parametrize(('reason', 'text'), [('x' * 124, '123 bytes'), ('ü' * 62, '123 bytes'), (5, 'string')])
+@pytest.mark.parametrize(
+    ('reason', 'text'),
+    [('x' * 124, '123 bytes'), ('ü' * 62, '123 bytes'), (b'x' * 124, '123 bytes'), (5, 'string'), (b'\xff', 'UTF-8')],
+)
 def test_close_with_a_bad_reason(pair: tuple[WebSocket, WebSocket], reason: Any, text: str) -> None:
     ws, _ = pair
     with pytest.raises(WebSocketError, match=text):
         ws.close(1000, reason)
     assert ws.readyState == ws.OPEN
+
+
+def test_nothing_is_said_after_close(pair: tuple[WebSocket, WebSocket]) -> None:
+    ws, _ = pair
+    log = Log(ws, 'error', 'close')
+    release = threading.Event()
+    ws._loop.call(lambda: release.wait(TIMEOUT))
+    ws.terminate()
+    ws.close(9999)  # an error, told too late
+    ws.ping()
+    release.set()
+    assert log.get() == ('close', 1006, '')
+    assert log.nothing(0.05)
 
 
 def test_closing_twice_changes_nothing(pair: tuple[WebSocket, WebSocket]) -> None:
@@ -818,6 +893,69 @@ def test_a_peer_that_never_answers_the_close() -> None:
         wait_for(ws, 'open')
         assert end(ws, 'close', 1000) == (1006, '')
         finished.set()
+
+
+@pytest.mark.parametrize('last', [b'\x88\x02\x03\xe8', b''], ids=['close frame', 'end of sending'])
+def test_a_peer_that_never_ends_the_connection(last: bytes) -> None:
+    """After its close frame, or after it has finished sending without reading what we still have to say."""
+    finished = threading.Event()
+
+    def talk(sock: socket.socket, head: bytes) -> None:
+        sock.sendall(accept(head) + last)
+        if not last:
+            sock.shutdown(socket.SHUT_WR)
+        finished.wait(TIMEOUT)
+
+    with fake_server(talk) as url:
+        ws = WebSocket(url, closeTimeout=100)
+        ws.on('open', lambda: [ws.send(b'x' * 65536) for _ in range(400)])
+        closed = Waiter()
+        ws.on('close', closed)
+        assert closed.get() == ((1000, '') if last else (1006, ''))
+        finished.set()
+
+
+def test_a_reset_and_a_timeout_at_once_are_one_failure() -> None:
+    blocked, reset = threading.Event(), threading.Event()
+
+    def talk(sock: socket.socket, head: bytes) -> None:
+        assert blocked.wait(TIMEOUT)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        sock.close()
+        reset.set()
+
+    def block() -> None:
+        blocked.set()
+        reset.wait(TIMEOUT)
+        threading.Event().wait(0.5)  # past the deadline: reset and timeout are found in the same turn
+
+    with fake_server(talk) as url:
+        ws = WebSocket(url, handshakeTimeout=500)
+        log = Log(ws)
+        until(lambda: ws._opening is not None and ws._opening._stream is not None)
+        ws._loop.call(block)
+        assert [event[0] for event in log.until('close')] == ['error', 'close']
+        assert log.nothing(0.05)
+
+
+def test_a_late_listener_hears_of_a_reset() -> None:
+    def talk(sock: socket.socket, head: bytes) -> None:
+        sock.sendall(accept(head))
+        sock.recv(1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+
+    for listens in (True, False):  # and if nobody does, it is not reported: `close` says enough
+        with fake_server(talk) as url:
+            ws = WebSocket(url)
+            opened = Waiter()
+            ws.on('open', opened)
+            opened.get()
+            ws.send('x')
+            until(lambda: ws.readyState == ws.CLOSED)  # noqa: B023  # called before the next round
+            log = Log(ws, 'error', 'close') if listens else Log(ws, 'close')
+            events = log.until('close')
+            assert [type(event[1]) for event in events[:-1]] == ([ConnectionResetError] if listens else [])
+            assert events[-1] == ('close', 1006, '')
 
 
 def test_a_peer_that_vanishes_without_a_close_frame() -> None:

@@ -203,6 +203,24 @@ def test_the_headers_event_may_change_the_answer() -> None:
     assert 'X-Path: /p' in head
 
 
+@pytest.mark.parametrize('how', ['close', 'destroy'])
+def test_a_headers_listener_may_end_it_all(how: str) -> None:
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    wss.on('connection', lambda: pytest.fail('connected'))
+    closed = Waiter()
+    if how == 'close':
+        wss.on('headers', lambda: wss.close(closed))
+    else:
+        wss.on('headers', lambda lines, request: request.connection.destroy())
+    with raw_connection(wss) as sock:
+        sock.sendall(HANDSHAKE % b'/')
+        assert b' 101 ' not in read_all(sock)
+    if how == 'destroy':
+        wss.close(closed)
+    assert closed.get() == ()
+    assert wss.clients == []
+
+
 @pytest.mark.parametrize('line', ['X-Evil: a\r\nX-Injected: b', 'X: \0', 5])
 def test_a_headers_listener_can_inject_nothing(line: Any, reported: list[BaseException]) -> None:
     with server() as wss:
@@ -402,6 +420,16 @@ def test_clients_may_go_while_they_are_told_so() -> None:
             closed.get()
 
 
+def test_a_user_may_take_a_client_off_the_list() -> None:
+    with server() as wss:
+        closed = Waiter()
+        wss.on('connection', lambda ws: (wss.clients.remove(ws), ws.on('close', closed)))
+        ws = client(wss)
+        wait_for(ws, 'open')
+        end(ws)
+        assert closed.get()[0] == 1006
+
+
 # -- closing ----------------------------------------------------------------------------------------------------------
 
 
@@ -442,8 +470,27 @@ def test_close_twice() -> None:
     wss.close()
 
 
+def test_the_callbacks_are_told_whatever_becomes_of_the_listeners() -> None:
+    wss = WebSocketServer({'port': 0, 'host': '127.0.0.1'}, lambda: told('listening'))
+    told = Waiter()
+    wait_for(wss, 'listening')
+    on_loop(wss, lambda: (wss.close(lambda: told('closed')), wss.removeAllListeners()))
+    assert told.get() == ('listening',)
+    assert told.get() == ('closed',)
+
+
+def test_closing_while_the_host_is_looked_up() -> None:
+    wss = WebSocketServer(port=0, host='does-not-exist.invalid')
+    log = Log(wss, 'error', 'close')
+    wss.close()
+    assert log.get() == ('close',)
+    assert log.nothing(0.05)
+
+
 def test_close_with_wrong_arguments() -> None:
     with server() as wss:
+        with pytest.raises(WebSocketError, match='UTF-8'):
+            wss.close(1000, b'\xff')
         with pytest.raises(WebSocketError, match='valid error code'):
             wss.close(5)
         with pytest.raises(WebSocketError, match='123'):

@@ -34,6 +34,7 @@ class _Kept(NamedTuple):
     event: str
     args: tuple[Any, ...]
     overdue: float  # from then on it waits for its own listener only
+    reported: bool  # an error, and nobody came to listen: it is reported
 
 
 class _Complete(type):
@@ -64,14 +65,23 @@ class Emitter(EventEmitter, metaclass=_Complete):
         # In a listener, whoever makes an object attaches its listeners before the loop runs again; elsewhere the
         # loop may be faster.
         self._kept: Optional[KeptEvents] = None if self._loop.in_thread() else KeptEvents(self)
+        self._keeps_process = True
 
     def ref(self) -> None:
         """Keep the process alive while this is open, which is so from the start."""
+        self._keeps_process = True
         self._loop.ref(self)
 
     def unref(self) -> None:
         """Let the process exit although this is still open."""
+        self._keeps_process = False
         self._loop.unref(self)
+
+    def _hold(self) -> None:
+        """Have the loop look after this object, until :meth:`_end_of_events`."""
+        self._loop.hold(self)
+        if not self._keeps_process:  # a constructor has called unref()
+            self._loop.unref(self)
 
     def _begin(self) -> None:
         """The object is complete: hand it to the loop."""
@@ -90,6 +100,10 @@ class Emitter(EventEmitter, metaclass=_Complete):
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
         """A listener raised when it was given `args`; that has been reported."""
 
+    def _is_paused(self) -> bool:
+        """Whether the user wants no messages now."""
+        return False
+
     def _hold_reading(self, hold: bool) -> None:
         """Too much is kept for listeners that aren't there yet (or no longer so)."""
 
@@ -99,12 +113,19 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if kept is None or not kept.keep(event, args):
             self._dispatch(event, args)
 
-    def _dispatch(self, event: str, args: tuple[Any, ...]) -> None:
+    def _deliver_if_heard(self, error: Exception) -> None:
+        """An ``error`` that is no news: ``close`` follows and says as much. It is not reported if nobody listens."""
+        kept = self._kept
+        if (kept is None or not kept.keep('error', (error,), reported=False)) and self.listenerCount('error'):
+            self._dispatch('error', (error,))
+
+    def _dispatch(self, event: str, args: tuple[Any, ...]) -> bool:
+        """Call the listeners; returns whether none of them raised."""
         listeners = self._listeners.get(event)
         if not listeners:
             if event == 'error':
                 report(args[0])
-            return
+            return True
         failed = False
         for listener in listeners:
             if listener.once and not self._detach(event, listener):
@@ -116,6 +137,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
                 failed = True
         if failed:
             self._listener_failed(args)
+        return not failed
 
     def _callback(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """`callback` as the loop may call it: with any number of arguments, and it never raises."""
@@ -159,7 +181,7 @@ class KeptEvents:
         self._timer: Optional[Timer] = None
         self._owner_ended = False
 
-    def keep(self, event: str, args: tuple[Any, ...]) -> bool:
+    def keep(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         """Whether the event was kept; if not, it is to be emitted now."""
         owner = self._owner
         now = time.monotonic()
@@ -169,7 +191,7 @@ class KeptEvents:
         with owner._lock:
             if not self.waiting and owner.listenerCount(event):
                 return False
-            self.waiting.append(_Kept(event, args, now + WAIT_BEHIND / 1000))
+            self.waiting.append(_Kept(event, args, now + WAIT_BEHIND / 1000, reported and event == 'error'))
         self._size += _size_of(args)
         if self._size >= KEEP_BYTES:
             owner._hold_reading(True)
@@ -178,8 +200,8 @@ class KeptEvents:
 
     def hand_over(self) -> None:
         """Emit what has a listener now and need not wait any longer."""
-        if self._owner._kept is not self:
-            return
+        if self._owner._kept is not self or self._owner._is_paused():
+            return  # after resume() this is called again
         while True:
             now = time.monotonic()
             index = self._next(now)
@@ -231,7 +253,7 @@ class KeptEvents:
         """After the owner's end, the loop thread stays for what a timer will bring to somebody: not for events that
         nobody listens to. A listener that comes for them starts it again."""
         owner = self._owner
-        if any(kept.event == 'error' or owner.listenerCount(kept.event) for kept in self.waiting):
+        if any(kept.reported or owner.listenerCount(kept.event) for kept in self.waiting):
             owner._loop.hold(owner)
         else:
             owner._loop.release(owner)
@@ -260,9 +282,9 @@ def _size_of(args: tuple[Any, ...]) -> int:
 
 
 def _report_errors(kept: list[_Kept]) -> None:
-    for event, args, _ in kept:
-        if event == 'error':
-            report(args[0])
+    for unheard in kept:
+        if unheard.reported:
+            report(unheard.args[0])
 
 
 def report(error: BaseException) -> None:

@@ -68,14 +68,15 @@ class ClientOpening:
             self._stream.abandon()
 
     def _clean_up(self) -> None:
+        # Whatever is on its way here already, a timer's call or a stream's, finds nobody to tell.
+        self._on_open = self._on_failure = _nobody
         if self._timer is not None:
             self._timer.cancel()
-        if self._stream is not None:
-            self._stream.on_close = _nobody
 
     def _fail(self, error: Exception) -> None:
+        on_failure = self._on_failure
         self.cancel()
-        self._on_failure(error)
+        on_failure(error)
 
     def _on_timeout(self) -> None:
         self._fail(HandshakeError('opening handshake has timed out'))
@@ -119,8 +120,9 @@ class ClientOpening:
     def _finish(self, response: Response) -> None:
         assert self._stream is not None
         protocol = self._handshake.check(response)
+        on_open = self._on_open
         self._clean_up()
-        self._on_open(self._stream, protocol, self._parser.rest)
+        on_open(self._stream, protocol, self._parser.rest)
 
     def _on_end(self) -> None:
         self._fail(HandshakeError('the server closed the connection before it answered'))

@@ -24,6 +24,13 @@ Callback = Callable[..., Any]
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
+#: What clients, servers and a server's ends of connections have in common.
+LIMITS: dict[str, Any] = {
+    'closeTimeout': 30_000,
+    'maxPayload': 100 * 1024 * 1024,
+    'maxFragments': 131_072,
+}
+
 #: Client options and their defaults; see the class.
 CLIENT_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,
@@ -32,9 +39,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'host': None,
     'headers': None,
     'handshakeTimeout': 30_000,
-    'closeTimeout': 30_000,
-    'maxPayload': 100 * 1024 * 1024,
-    'maxFragments': 131_072,
+    **LIMITS,
     'ca': None,
     'cert': None,
     'key': None,
@@ -47,9 +52,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
 SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,
     'protocol': None,
-    'closeTimeout': 30_000,
-    'maxPayload': 100 * 1024 * 1024,
-    'maxFragments': 131_072,
+    **LIMITS,
     'allowUnmasked': False,
 }
 
@@ -58,7 +61,7 @@ _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _NO_STATUS = 1005
 _ABNORMAL_CLOSURE = 1006
-_LISTENER_FAILED = 1011
+_INTERNAL_ERROR = 1011
 
 _log = logging.getLogger('ws')
 
@@ -159,7 +162,7 @@ class WebSocket(Emitter):
         self.upgradeReq = request
         self.protocol = self.options.protocol
         self._head_bytes = stream.bytes_read - len(head)
-        self._loop.hold(self)
+        self._hold()
         self._use(stream)
         self.readyState = OPEN
         # Not before those who are told of this connection have attached their listeners.
@@ -195,7 +198,7 @@ class WebSocket(Emitter):
 
     def _begin(self) -> None:
         if not self._is_server:
-            self._loop.hold(self)
+            self._hold()
             self._loop.call(self._start_opening)
 
     def _start_opening(self) -> None:
@@ -364,8 +367,14 @@ class WebSocket(Emitter):
             self._loop.call(self._pause_reading, paused)
 
     def _pause_reading(self, paused: bool) -> None:
-        self._paused = paused
-        self._update_reading()
+        if self.readyState == OPEN:  # or it was closed on the way here, and must be read to its end
+            self._paused = paused
+            self._update_reading()
+            if self._kept is not None:
+                self._kept.hand_over()
+
+    def _is_paused(self) -> bool:
+        return self._paused and self.readyState == OPEN
 
     def _hold_reading(self, hold: bool) -> None:
         if hold is not self._reading_held:
@@ -375,11 +384,12 @@ class WebSocket(Emitter):
     def _update_reading(self) -> None:
         if self._socket is None:
             return
+        if not (self._paused or self._reading_held):
+            self._receiver.resume()  # calls listeners, who may pause again
         if self._paused or self._reading_held:
             self._receiver.pause()
             self._socket.pause()
         else:
-            self._receiver.resume()
             self._socket.resume()
 
     # -- receiving ---------------------------------------------------------------------------------------------------
@@ -447,9 +457,13 @@ class WebSocket(Emitter):
         except WebSocketError as error:
             if not self.listenerCount('error'):
                 raise
-            self._run(self._deliver, 'error', error)
+            self._run(self._complain, error)
             return
         self._run(self._close, _NORMAL_CLOSURE if code is None else code, reason)
+
+    def _complain(self, error: WebSocketError) -> None:
+        if self.readyState in (CONNECTING, OPEN):  # else it ended on the way here, and close() changes nothing
+            self._deliver('error', error)
 
     def terminate(self) -> None:
         """Close the connection at once, without a closing handshake; ``close`` follows with code 1006."""
@@ -520,9 +534,9 @@ class WebSocket(Emitter):
         self._expect_end()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
-        if error is not None and self.readyState == OPEN and self.listenerCount('error'):
+        if error is not None and self.readyState == OPEN:
             self.readyState = CLOSING
-            self._deliver('error', error)
+            self._deliver_if_heard(error)
         self._finish()
 
     def _finish(self) -> None:
@@ -544,7 +558,7 @@ class WebSocket(Emitter):
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
         if self.readyState == OPEN:
-            self._close(_LISTENER_FAILED, b'')
+            self._close(_INTERNAL_ERROR, b'')
 
     def shutdown(self) -> None:
         """The process is about to exit."""
@@ -593,6 +607,10 @@ def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
         raise WebSocketError('second argument must be a string')
     reason = payload_of(data)[0]
+    try:
+        reason.decode()
+    except UnicodeDecodeError:
+        raise WebSocketError('the reason must be UTF-8') from None
     if len(reason) > 123:  # RFC 6455 section 5.5: 125 with the code
         raise WebSocketError('The message must not be greater than 123 bytes')
     return reason

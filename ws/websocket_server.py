@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import ssl
@@ -19,7 +20,7 @@ from .opening import ServerOpening
 from .options import Options, count, merge, milliseconds
 from .protocol.handshake import check_request, split_path
 from .protocol.http import Request, build_head
-from .websocket import SERVER_SIDE_OPTIONS, WebSocket, close_reason
+from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {
@@ -28,10 +29,8 @@ SERVER_OPTIONS: dict[str, Any] = {
     'path': None,
     'clientTracking': True,
     'backlog': BACKLOG,
-    'maxPayload': 100 * 1024 * 1024,
-    'maxFragments': 131_072,
     'handshakeTimeout': 10_000,
-    'closeTimeout': 30_000,
+    **LIMITS,
     'allowUnmasked': False,
     'cert': None,
     'key': None,
@@ -99,6 +98,7 @@ class WebSocketServer(Emitter):
         self._closing = False
         self._closed = False
         self._on_listening = self._callback(callback) if callback is not None else None
+        self._on_closed: list[Callable[..., None]] = []
 
     def _make_client_options(self) -> dict[str, Any]:
         milliseconds(self.options, 'closeTimeout')
@@ -118,12 +118,12 @@ class WebSocketServer(Emitter):
         host, port = _host_and_port(self.options)
         endpoints = look_up_literal(host, port, socket.AI_PASSIVE)
         if endpoints is None:
-            self._loop.hold(self)
+            self._hold()
             resolve(self._loop, host, port, self._bind, socket.AI_PASSIVE)
             return
         # Now, and not on the loop: address() has an answer as soon as the constructor returns, as in Node.
         sock, problem = self._try_to_bind(Answer(endpoints, None))
-        self._loop.hold(self)
+        self._hold()
         self._loop.call(self._bound, sock, problem)
 
     def _bind(self, answer: Answer) -> None:
@@ -140,23 +140,27 @@ class WebSocketServer(Emitter):
         return sock, None
 
     def _bound(self, sock: Optional[socket.socket], problem: Optional[OSError]) -> None:
-        if sock is None:
+        if self._closing:  # by a subclass's constructor, or while the host was looked up
+            if sock is not None:
+                sock.close()
+            if self._closed:
+                self._loop.release(self)
+        elif sock is None:
             self._closed = True
             self._deliver('error', problem)
             self._end_of_events()
-            return
-        self._listener = Listener(self._loop, sock, self._accept)
-        if self._closing:
-            self._listener.close()
-            if self._closed:  # a subclass's constructor has ended it
-                self._loop.release(self)
-            return
-        _log.debug('%r: listening', self)
-        self._deliver('listening')
-        if self._on_listening is not None:
+        else:
+            self._listener = Listener(self._loop, sock, self._accept)
+            _log.debug('%r: listening', self)
+            self._deliver('listening')
             # `wss = WebSocketServer(options, lambda: wss.address())`: the name must be there when it is asked for.
-            self._loop.call_later(WAIT_BEHIND if self._kept is not None else 0, self._on_listening)
-        self._accept_when_heard()
+            self._loop.call_later(WAIT_BEHIND if self._kept is not None else 0, self._tell_listening)
+            self._accept_when_heard()
+
+    def _tell_listening(self) -> None:
+        callback, self._on_listening = self._on_listening, None
+        if callback is not None:
+            callback()
 
     def _accept_when_heard(self) -> None:
         """Accept nobody before somebody can hear of it: a ``connection`` listener, or the second they have is over.
@@ -210,11 +214,15 @@ class WebSocketServer(Emitter):
         except HandshakeError as error:
             opening.refuse(error)
             return
-        self._dispatch('headers', (lines, request))
+        healthy = self._dispatch('headers', (lines, request))
+        if opening.stream.closed:  # a listener closed the server, or the connection
+            return
         try:
             head = build_head(lines[0], lines[1:])
-        except (IndexError, TypeError, ValueError) as error:  # a `headers` listener spoiled the lines
+        except (IndexError, TypeError, ValueError) as error:  # a listener spoiled the lines
             report(error)
+            healthy = False
+        if not healthy:
             opening.refuse(HandshakeError('Internal Server Error', 500))
             return
         rest = opening.take()
@@ -238,7 +246,7 @@ class WebSocketServer(Emitter):
 
     def _forget(self, ws: WebSocket) -> None:
         self._connections.discard(ws)
-        if self.options.clientTracking:
+        with contextlib.suppress(ValueError):  # no clientTracking, or the user has removed it
             self.clients.remove(ws)
         if self._closing and not self._connections:
             self._loop.defer(self._finish)
@@ -280,9 +288,11 @@ class WebSocketServer(Emitter):
                 self._loop.defer(callback, WebSocketError('The server is not running'))
             return
         if callback is not None:
-            self.once('close', callback)
+            self._on_closed.append(callback)
         if self._closing:
             return
+        if self._listener is not None:
+            self._tell_listening()
         self._closing = True
         _log.debug('%r: closing', self)
         if self._accept_timer is not None:
@@ -300,6 +310,8 @@ class WebSocketServer(Emitter):
         if not self._closed:
             self._closed = True
             self._deliver('close')
+            for callback in self._on_closed:
+                callback()
             self._end_of_events()
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
