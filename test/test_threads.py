@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -283,6 +287,41 @@ def test_reading_pauses_when_too_much_waits() -> None:
         for _ in range(64):
             assert len(count.get()[0]) == 65536
         end(ws, 'close')
+
+
+def test_a_process_that_stands_still_loses_nothing() -> None:
+    """Stopped, or collecting garbage for longer than that second: the thread that listens stood still as well."""
+    code = """
+        import os, sys, threading
+        from ws import WebSocket
+
+        ws = WebSocket(sys.argv[1])
+        while ws.readyState != ws.OPEN or not ws._kept.waiting:
+            pass
+        print('stop me', flush=True)
+        sys.stdin.readline()
+        threading.Event().wait(0.2)  # the loop gets its turn first
+        ws.on('open', lambda: print('open'))
+        ws.on('message', lambda message: (print(message), ws.close()))
+        """
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        child = subprocess.Popen(
+            [sys.executable, '-c', textwrap.dedent(code), url_of(wss)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
+        )
+        try:
+            assert child.stdout is not None and child.stdout.readline() == 'stop me\n'
+            child.send_signal(signal.SIGSTOP)
+            assert Waiter().nothing(1.5)
+            child.send_signal(signal.SIGCONT)
+            assert child.communicate('\n', timeout=TIMEOUT)[0] == 'open\nhello\n'
+        finally:
+            child.kill()
+            child.communicate()
 
 
 def test_objects_made_in_a_listener_keep_nothing() -> None:

@@ -82,6 +82,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
         self._loop.hold(self)
         if not self._keeps_process:  # a constructor has called unref()
             self._loop.unref(self)
+        if self._kept is not None:
+            self._loop.call(self._loop.stay_awake, self._kept.until)
 
     def _begin(self) -> None:
         """The object is complete: hand it to the loop."""
@@ -175,7 +177,9 @@ class KeptEvents:
 
     def __init__(self, owner: Emitter) -> None:
         self._owner = owner
-        self._until = time.monotonic() + KEEP_FOR / 1000
+        # By a clock that stands still with the process: the thread that is to attach listeners stands still, too.
+        self.until = owner._loop.awake + KEEP_FOR / 1000
+        self._latest = time.monotonic() + 3 * KEEP_FOR / 1000
         self.waiting: list[_Kept] = []
         self._size = 0
         self._timer: Optional[Timer] = None
@@ -185,7 +189,7 @@ class KeptEvents:
         """Whether the event was kept; if not, it is to be emitted now."""
         owner = self._owner
         now = time.monotonic()
-        if now >= self._until and not self.waiting:
+        if not self.waiting and self.is_over():
             owner._kept = None
             return False
         with owner._lock:
@@ -197,6 +201,10 @@ class KeptEvents:
             owner._hold_reading(True)
         self._set_timer(now)
         return True
+
+    def is_over(self) -> bool:
+        """Whether the second has passed."""
+        return self._owner._loop.awake >= self.until or time.monotonic() >= self._latest
 
     def hand_over(self) -> None:
         """Emit what has a listener now and need not wait any longer."""
@@ -222,7 +230,7 @@ class KeptEvents:
 
     def _next(self, now: float) -> int:
         """Which one to emit next, or -1. Past the end of the second, whatever has a listener; the rest goes."""
-        if now >= self._until:
+        if self.is_over():
             self._drop_unheard()
             return 0 if self.waiting else -1
         for index, kept in enumerate(self.waiting):
@@ -263,7 +271,7 @@ class KeptEvents:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._owner_ended or time.monotonic() >= self._until:
+        if self._owner_ended or self.is_over():
             self._owner._kept = None
         self._owner._hold_reading(False)
 
@@ -271,9 +279,10 @@ class KeptEvents:
         """Look again when something kept may pass what it waits behind, or when the second is over."""
         if self._timer is not None:
             self._timer.cancel()
+        loop = self._owner._loop
+        over = now + max(0.01, self.until - loop.awake)  # or later: this looks again then
         overdue = [kept.overdue for kept in self.waiting[1:] if kept.overdue > now]
-        due = min([self._until, *overdue])
-        self._timer = self._owner._loop.call_later(max(0.0, due - now) * 1000, self.hand_over)
+        self._timer = loop.call_later((min([over, *overdue]) - now) * 1000, self.hand_over)
 
 
 def _size_of(args: tuple[Any, ...]) -> int:

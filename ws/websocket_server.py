@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional, Union
 
-from .delivery import KEEP_FOR, WAIT_BEHIND, Emitter, report
+from .delivery import WAIT_BEHIND, Emitter, report
 from .errors import HandshakeError, WebSocketError
 from .net.listen import BACKLOG, Listener, bind
 from .net.loop import Timer
@@ -171,8 +171,12 @@ class WebSocketServer(Emitter):
             return
         if self._accept_timer is not None:
             self._accept_timer.cancel()
-        delay = 0 if self._kept is None else WAIT_BEHIND if self.listenerCount('connection') else KEEP_FOR
-        self._accept_timer = self._loop.call_later(delay, self._listener.start)
+        if self._kept is None or self._kept.is_over():
+            self._listener.start()
+        elif self.listenerCount('connection'):
+            self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._listener.start)
+        else:
+            self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._accept_when_heard)
 
     def _attached(self, event: str) -> None:
         super()._attached(event)

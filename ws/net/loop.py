@@ -23,6 +23,8 @@ from .poller import READ, Poller, SelectorPoller
 _INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
 #: How long, in seconds, the poller is asked to wait at most: systems refuse a timer that is due after a month.
 _LONGEST_WAIT = 3600.0
+#: How often, in milliseconds, the process shows that it is running, while somebody measures by :attr:`Loop.awake`.
+_HEARTBEAT = 50
 
 
 class Handle(Protocol):
@@ -131,6 +133,12 @@ class Loop:
         self._timer_numbers = itertools.count()
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
+        #: stopped, or collecting garbage, counts as no more than two heartbeats.
+        self.awake = 0.0
+        self._awake_until = 0.0
+        self._last_heartbeat = 0.0
+        self._heart: Optional[Timer] = None
         #: Streams with something queued; each is flushed once at the end of the turn.
         self.dirty: list[Flushable] = []
 
@@ -246,6 +254,19 @@ class Loop:
         heapq.heappush(self._timers, (due, next(self._timer_numbers), timer))
         return timer
 
+    def stay_awake(self, until: float) -> None:
+        """Let :attr:`awake` go on until it has reached `until`."""
+        self._awake_until = max(self._awake_until, until)
+        if self._heart is None:
+            self._last_heartbeat = time.monotonic()
+            self._heart = self.call_later(_HEARTBEAT, self._beat)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        self.awake += min(now - self._last_heartbeat, 2 * _HEARTBEAT / 1000)
+        self._last_heartbeat = now
+        self._heart = self.call_later(_HEARTBEAT, self._beat) if self.awake < self._awake_until else None
+
     def defer(self, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
         self._deferred.append((callback, args))
@@ -253,18 +274,19 @@ class Loop:
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        # A daemon: what keeps the process alive is ws.net.lifetime, which Ctrl-C can interrupt.
+        thread = threading.Thread(target=self._run, name='ws', daemon=True)
         with self._lock:
             if self._thread is not None or not (self._handles or self._inbox):
                 return
+            self._thread = thread  # before all else: a signal handler may come here in the middle of it
             try:
                 self._poller = Poller()
                 self._waker = Waker()
                 self._poller.register(self._waker.fileno(), READ)
                 self._woken = False
                 self._stopping = False
-                # A daemon: what keeps the process alive is ws.net.lifetime, which Ctrl-C can interrupt.
-                self._thread = threading.Thread(target=self._run, name='ws', daemon=True)
-                self._thread.start()
+                thread.start()
             except BaseException:
                 self._thread = None
                 self._close_descriptors()
@@ -299,16 +321,9 @@ class Loop:
         if self._timers:
             self._run_timers()
         if self._deferred:
-            deferred, self._deferred = self._deferred, []
-            for callback, args in deferred:
-                self._guarded(callback, args)
+            self._run_deferred()
         if self.dirty:
-            dirty, self.dirty = self.dirty, []
-            for stream in dirty:
-                try:
-                    stream.flush()
-                except BaseException:
-                    self._failed(stream)
+            self._flush_dirty()
 
     def _seconds_to_wait(self) -> float:
         if self._inbox or self._deferred or self.dirty or self._stopping:
@@ -347,6 +362,21 @@ class Loop:
         heapq.heapify(self._timers)
         # Not again before as many have been added: however many are in use, it costs little for each.
         self._timers_allowed = 2 * len(self._timers) + 64
+
+    def _run_deferred(self) -> None:
+        # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on
+        # its way to some on_close. Such circles would keep broken connections until the collector comes.
+        deferred, self._deferred = self._deferred, []
+        for callback, args in deferred:
+            self._guarded(callback, args)
+
+    def _flush_dirty(self) -> None:
+        dirty, self.dirty = self.dirty, []
+        for stream in dirty:
+            try:
+                stream.flush()
+            except BaseException:
+                self._failed(stream)
 
     @staticmethod
     def _guarded(callback: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -396,6 +426,7 @@ class Loop:
         self._thread = None
         self._ident = None  # the system may give this number to another thread
         self._timers.clear()
+        self._heart = None
         self._close_descriptors()
         self._changed.notify_all()
 
