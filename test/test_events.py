@@ -1,0 +1,275 @@
+"""EventEmitter: Node's names and habits on top of pyee."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from typing import Any
+
+import pytest
+from pyee import EventEmitter as PyeeEventEmitter
+
+from ws import EventEmitter
+
+
+@pytest.fixture
+def emitter() -> EventEmitter:
+    return EventEmitter()
+
+
+@pytest.fixture
+def heard() -> list[Any]:
+    return []
+
+
+# -- attaching and removing -------------------------------------------------------------------------------------------
+
+
+def test_it_is_one_of_pyee_s(emitter: EventEmitter) -> None:
+    assert isinstance(emitter, PyeeEventEmitter)
+
+
+def test_attaching_returns_the_emitter_for_chains(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.on('a', heard.append).once('a', heard.append).addListener('a', heard.append)
+    emitter.prependListener('a', heard.append).prependOnceListener('a', heard.append)
+    assert emitter.listenerCount('a') == 5  # the same function, as often as it was attached
+    assert emitter.off('a', heard.append).removeListener('a', print).removeAllListeners('b') is emitter
+    assert emitter.listenerCount('a') == 4
+
+
+def test_as_decorators(emitter: EventEmitter, heard: list[Any]) -> None:
+    @emitter.on('a')
+    def always() -> None:
+        heard.append('always')
+
+    @emitter.once('a')
+    def only_once() -> None:
+        heard.append('once')
+
+    emitter.emit('a')
+    emitter.emit('a')
+    assert heard == ['always', 'once', 'always']
+    assert callable(always) and callable(only_once)
+
+
+def test_pyee_s_own_names(emitter: EventEmitter, heard: list[Any]) -> None:
+    assert emitter.add_listener('a', heard.append) == heard.append
+    assert emitter.listens_to('b')(heard.append) == heard.append
+    assert emitter.event_names() == {'a', 'b'}
+    emitter.remove_listener('a', heard.append)
+    emitter.remove_listener('a', heard.append)  # Node says nothing about one that isn't there
+    emitter.remove_all_listeners('b')
+    assert emitter.event_names() == set()
+    emitter.on('c', print)
+    emitter.remove_all_listeners()
+    assert emitter.eventNames() == []
+
+
+def test_order(emitter: EventEmitter, heard: list[Any]) -> None:
+    for name in 'abc':
+        emitter.on('x', lambda name=name: heard.append(name))  # type: ignore[misc]
+    emitter.prependListener('x', lambda: heard.append('first'))
+    assert emitter.emit('x', 'd') is True
+    assert heard == ['first', 'd', 'd', 'd']  # `name` is a parameter, and gets the argument
+
+
+def test_removing_takes_the_last_one(emitter: EventEmitter, heard: list[Any]) -> None:
+    def one() -> None:
+        heard.append(1)
+
+    emitter.on('x', one).on('x', lambda: heard.append(2)).on('x', one)
+    emitter.off('x', one)
+    emitter.emit('x')
+    assert heard == [1, 2]
+
+
+def test_methods_can_be_removed(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.on('x', heard.append)
+    emitter.off('x', heard.append)  # another bound method, the same function
+    assert emitter.listeners('x') == []
+
+
+def test_listeners_shows_what_was_attached(emitter: EventEmitter) -> None:
+    emitter.on('x', print).once('x', len)
+    assert emitter.listeners('x') == [print, len]
+    assert emitter.listeners('y') == []
+    assert emitter.eventNames() == ['x']
+
+
+@pytest.mark.parametrize('listener', [None, 'text', 5])
+def test_only_what_can_be_called_can_listen(emitter: EventEmitter, listener: Any) -> None:
+    for attach in (emitter.addListener, emitter.prependListener, emitter.add_listener):
+        with pytest.raises(TypeError, match='a listener must be callable'):
+            attach('x', listener)
+
+
+# -- emitting ---------------------------------------------------------------------------------------------------------
+
+
+def test_emit_tells_whether_anybody_listened(emitter: EventEmitter) -> None:
+    assert emitter.emit('x') is False
+    emitter.on('x', lambda: None)
+    assert emitter.emit('x') is True
+
+
+def test_changes_while_emitting_count_from_the_next_time(emitter: EventEmitter, heard: list[Any]) -> None:
+    def first() -> None:
+        heard.append('first')
+        emitter.off('x', second)
+        emitter.on('x', lambda: heard.append('new'))
+
+    def second() -> None:
+        heard.append('second')
+
+    emitter.on('x', first).on('x', second)
+    emitter.emit('x')
+    assert heard == ['first', 'second']
+    emitter.emit('x')
+    assert heard == ['first', 'second', 'first', 'new']
+
+
+def test_once_inside_itself(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.once('x', lambda: (heard.append(1), emitter.emit('x')))
+    emitter.emit('x')
+    assert heard == [1]
+
+
+def test_what_a_listener_raises_comes_out(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.on('x', lambda: 1 // 0).on('x', lambda: heard.append('not called'))
+    with pytest.raises(ZeroDivisionError):
+        emitter.emit('x')
+    assert heard == []
+
+
+def test_an_error_without_a_listener_is_raised(emitter: EventEmitter, heard: list[Any]) -> None:
+    with pytest.raises(LookupError, match='this one'):
+        emitter.emit('error', LookupError('this one'))
+    emitter.on('error', heard.append)
+    emitter.emit('error', 'text')
+    assert heard == ['text']
+
+
+def test_keywords_are_handed_on(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.on('x', lambda a, b=0: heard.append((a, b)))
+    emitter.emit('x', 1, b=2)
+    assert heard == [(1, 2)]
+
+
+@pytest.mark.parametrize('name', ['newListener', 'new_listener'])
+def test_new_listeners_are_announced_before_they_are_attached(
+    emitter: EventEmitter, heard: list[Any], name: str
+) -> None:
+    emitter.on(name, lambda event, f: heard.append((event, f, emitter.listenerCount(event))))
+    emitter.on('x', print)
+    assert heard == [('x', print, 0)]
+
+
+# -- arity and `this` -------------------------------------------------------------------------------------------------
+
+
+class Callable_:
+    def __init__(self, heard: list[Any]) -> None:
+        self.heard = heard
+
+    def __call__(self, first: Any) -> None:
+        self.heard.append((first,))
+
+    def method(self, first: Any, second: Any) -> None:
+        self.heard.append((first, second))
+
+    def shared(self, this: Any, first: Any) -> None:
+        self.heard.append((type(this), first))
+
+    @classmethod
+    def of_class(cls, first: Any) -> None:
+        pass
+
+
+def wrapped(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ('make', 'expected'),
+    [
+        (lambda heard: lambda: heard.append(()), ()),
+        (lambda heard: lambda a: heard.append((a,)), (1,)),
+        (lambda heard: lambda a, b: heard.append((a, b)), (1, 2)),
+        (lambda heard: lambda a, b, c: heard.append((a, b, c)), (1, 2, None)),  # JavaScript's undefined
+        (lambda heard: lambda a, b=5, c=6: heard.append((a, b, c)), (1, 2, 6)),
+        (lambda heard: lambda *args: heard.append(args), (1, 2)),
+        (lambda heard: lambda a, *args: heard.append((a, args)), (1, (2,))),
+        (lambda heard: lambda a, *, b=7: heard.append((a, b)), (1, 7)),
+        (lambda heard: functools.partial(lambda a, b: heard.append((a, b)), 'given'), ('given', 1)),
+        (lambda heard: wrapped(lambda a: heard.append((a,))), (1,)),
+        (Callable_, (1,)),
+        (lambda heard: Callable_(heard).method, (1, 2)),
+        (lambda heard: lambda this: heard.append((type(this),)), (EventEmitter,)),
+        (lambda heard: lambda this, a: heard.append((type(this), a)), (EventEmitter, 1)),
+        (lambda heard: lambda this, *args: heard.append((type(this), args)), (EventEmitter, (1, 2))),
+        (lambda heard: Callable_(heard).shared, (EventEmitter, 1)),
+        (lambda heard: lambda a, this: heard.append((a, this)), (1, 2)),  # only the first one is special
+    ],
+)
+def test_a_listener_gets_what_it_can_take(emitter: EventEmitter, heard: list[Any], make: Any, expected: Any) -> None:
+    emitter.on('x', make(heard))
+    emitter.emit('x', 1, 2)
+    assert heard == [expected]
+
+
+def test_what_cannot_be_inspected_gets_everything(emitter: EventEmitter) -> None:
+    emitter.on('x', dict)  # its signature is nowhere to be found
+    emitter.emit('x', [(1, 2)])
+    emitter.on('x', threading.Event().set)
+    emitter.on('x', [].append)
+    emitter.on('x', Callable_.of_class)
+    emitter.emit('x', [(1, 2)])
+
+
+# -- threads ----------------------------------------------------------------------------------------------------------
+
+
+def test_two_threads_emit_and_a_once_listener_is_called_once(emitter: EventEmitter) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            calls: list[int] = []
+            emitter.once('x', lambda calls=calls: calls.append(1))  # type: ignore[misc]
+            start = threading.Barrier(2)
+            threads = [threading.Thread(target=lambda start=start: (start.wait(), emitter.emit('x'))) for _ in 'ab']
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert calls == [1]
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_attaching_and_emitting_at_once(emitter: EventEmitter) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+
+        def attach() -> None:
+            for number in range(300):
+                emitter.on(f'event {number % 7}', print)
+                emitter.off(f'event {number % 7}', print)
+
+        threads = [threading.Thread(target=attach) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            emitter.eventNames()
+            emitter.listeners('event 1')
+        for thread in threads:
+            thread.join()
+        assert emitter.eventNames() == []
+    finally:
+        sys.setswitchinterval(before)

@@ -1,0 +1,92 @@
+"""Options: a dict, keywords, attributes; what is unknown or wrong."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+from ws.options import Options, count, merge, milliseconds
+
+DEFAULTS = {'port': None, 'host': 'localhost', 'maxPayload': 5}
+
+
+def test_items_are_attributes() -> None:
+    options = Options(port=1)
+    assert options.port == options['port'] == 1
+    with pytest.raises(AttributeError, match='host'):
+        _ = options.host
+
+
+def test_what_is_given_overrides_the_defaults_and_keywords_override_both() -> None:
+    given = {'port': 1, 'host': 'a'}
+    assert merge('X', DEFAULTS, given, {'host': 'b'}) == {'port': 1, 'host': 'b', 'maxPayload': 5}
+    assert given == {'port': 1, 'host': 'a'}
+    assert DEFAULTS == {'port': None, 'host': 'localhost', 'maxPayload': 5}
+
+
+def test_none_counts_as_not_given() -> None:
+    assert merge('X', DEFAULTS, {'host': None}, {'maxPayload': None}) == DEFAULTS
+    assert merge('X', DEFAULTS, None, {}) == DEFAULTS
+
+
+def test_zero_and_false_are_given() -> None:
+    assert merge('X', DEFAULTS, {'port': 0, 'host': False, 'maxPayload': 0}, {}) == {
+        'port': 0,
+        'host': False,
+        'maxPayload': 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('maxpayload', "X has no option 'maxpayload': ignored; did you mean 'maxPayload'?"),
+        ('prot', "X has no option 'prot': ignored; did you mean 'port'?"),
+        ('zzz', "X has no option 'zzz': ignored"),
+    ],
+)
+def test_an_unknown_name_is_ignored_with_a_warning(name: str, text: str) -> None:
+    for given, keywords in (({name: 1}, {}), (None, {name: 1})):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            assert merge('X', DEFAULTS, given, keywords) == DEFAULTS
+        assert [str(warning.message) for warning in caught] == [text]
+
+
+@pytest.mark.parametrize('given', ['port', 5, [('port', 1)]])
+def test_what_is_no_mapping_raises(given: Any) -> None:
+    with pytest.raises(TypeError, match='the options of X must be a dict'):
+        merge('X', DEFAULTS, given, {})
+
+
+@pytest.mark.parametrize('value', [0, 1, 2.5])
+def test_milliseconds(value: float) -> None:
+    assert milliseconds(Options(t=value), 't') == value
+
+
+@pytest.mark.parametrize(
+    ('value', 'error'),
+    [
+        ('1', TypeError),
+        (True, TypeError),
+        (None, TypeError),
+        (-1, ValueError),
+        (float('inf'), ValueError),
+        (float('nan'), ValueError),
+    ],
+)
+def test_what_is_no_time(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match='t must be a number of milliseconds'):
+        milliseconds(Options(t=value), 't')
+
+
+def test_count() -> None:
+    assert [count(Options(n=value), 'n') for value in (0, 7)] == [0, 7]
+
+
+@pytest.mark.parametrize(('value', 'error'), [(1.0, TypeError), ('1', TypeError), (True, TypeError), (-1, ValueError)])
+def test_what_is_no_count(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match='n must'):
+        count(Options(n=value), 'n')
