@@ -17,8 +17,8 @@ from .stream import READ_SIZE, Data, Stream
 #: PEM text, as Node takes it: contents, not a file name.
 PEM = Union[str, bytes]
 
-#: What a TLS record holds at most (RFC 8446 section 5.1).
-_RECORD_SIZE = 16384
+#: How many bytes OpenSSL is given at once: it does not come back before it has written all of them, if it can.
+_WRITE_SIZE = 65536
 
 
 class TLSStream(Stream):
@@ -64,8 +64,8 @@ class TLSStream(Stream):
             pass
         except ssl.SSLWantWriteError:
             self._read_wants_write = True
-        except (OSError, ValueError) as error:  # ValueError: a name that no certificate can have
-            self.destroy(error if isinstance(error, OSError) else ssl.SSLError(str(error)))
+        except OSError as error:
+            self.destroy(error)
         else:
             self._on_handshake = None
             self._watch()
@@ -125,7 +125,7 @@ class TLSStream(Stream):
         self._read_eof()
 
     def _send(self, first: int) -> int:
-        self._unfinished = data = self._unfinished or self._next_record(first)
+        self._unfinished = data = self._unfinished or self._next(first)
         try:
             taken = self._sock.send(data)
         except ssl.SSLWantWriteError:
@@ -136,11 +136,13 @@ class TLSStream(Stream):
         self._unfinished = None
         return taken
 
-    def _next_record(self, first: int) -> Data:
-        """Many small frames make one record."""
+    def _next(self, first: int) -> Data:
+        """The next few of many small buffers, or a part of a large one."""
         queue = self._queue
         size, end = len(queue[first]), first + 1
-        while end < len(queue) and size + len(queue[end]) <= _RECORD_SIZE:
+        if size > _WRITE_SIZE:
+            return memoryview(queue[first])[:_WRITE_SIZE]
+        while end < len(queue) and size + len(queue[end]) <= _WRITE_SIZE:
             size += len(queue[end])
             end += 1
         return b''.join(queue[first:end]) if end > first + 1 else queue[first]
@@ -179,11 +181,11 @@ def client_context(
 ) -> ssl.SSLContext:
     """A context for clients: verifies chain and host name unless told otherwise.
 
-    Raises :class:`ssl.SSLError` or :class:`ValueError` for material that OpenSSL can't use.
+    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use.
     """
     if ca is None and cert is None and key is None and ciphers is None:
         return _plain_client_context(reject_unauthorized)
-    context = ssl.create_default_context(cadata=_authorities(ca))
+    context = _new_context(ssl.Purpose.SERVER_AUTH, _authorities(ca))
     if not reject_unauthorized:
         _trust_anyone(context)
     _load(context, cert, key, passphrase, ciphers)
@@ -197,7 +199,7 @@ def _plain_client_context(reject_unauthorized: bool) -> ssl.SSLContext:
     """Kept: reading the system's authorities takes some twenty milliseconds."""
     context = _plain_contexts.get(reject_unauthorized)
     if context is None:
-        context = ssl.create_default_context()
+        context = _new_context(ssl.Purpose.SERVER_AUTH)
         if not reject_unauthorized:
             _trust_anyone(context)
         _plain_contexts[reject_unauthorized] = context
@@ -208,8 +210,15 @@ def server_context(
     cert: PEM, key: PEM, passphrase: Optional[PEM] = None, ciphers: Optional[str] = None
 ) -> ssl.SSLContext:
     """A context for servers. Raises as :func:`client_context`."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = _new_context(ssl.Purpose.CLIENT_AUTH)
     _load(context, cert, key, passphrase, ciphers)
+    return context
+
+
+def _new_context(purpose: ssl.Purpose, authorities: Optional[str] = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(purpose, cadata=authorities)
+    # RFC 8996; Python 3.9 goes further down.
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     return context
 
 
@@ -221,12 +230,17 @@ def _trust_anyone(context: ssl.SSLContext) -> None:
 def _authorities(ca: Optional[Union[PEM, Sequence[PEM]]]) -> Optional[str]:
     if ca is None:
         return None
-    listed = [ca] if isinstance(ca, (str, bytes)) else list(ca)
-    return '\n'.join(_text(pem) for pem in listed)
+    listed = [ca] if isinstance(ca, (str, bytes, bytearray)) else ca
+    text = '\n'.join(_ascii(pem) for pem in listed)
+    if not text:  # OpenSSL would trust the system's authorities instead
+        raise ValueError('ca is empty: it names no authority')
+    return text
 
 
-def _text(pem: PEM) -> str:
-    return pem if isinstance(pem, str) else bytes(pem).decode('ascii')
+def _ascii(pem: PEM) -> str:
+    """PEM without the commentary in other characters that may stand around it (RFC 7468 section 2)."""
+    data = pem.encode() if isinstance(pem, str) else bytes(memoryview(pem))
+    return data.decode('ascii', 'ignore')
 
 
 def _load(
@@ -256,6 +270,6 @@ def _files(*contents: PEM) -> Iterator[list[str]]:
         for number, content in enumerate(contents):
             name = os.path.join(folder, f'{number}.pem')
             with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
-                file.write(_text(content))
+                file.write(_ascii(content))
             names.append(name)
         yield names
