@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -51,7 +52,8 @@ def nothing_left_behind() -> Iterator[None]:
         if time.monotonic() > deadline:
             break
         for thread in threads:
-            thread.join(0.2)
+            with contextlib.suppress(RuntimeError):  # just about to start
+                thread.join(0.2)
         if not threads:  # what only the collector finds, in a cycle with an exception say
             gc.collect()
     pytest.fail(f'left behind: {threads or ""} {descriptors or ""}')

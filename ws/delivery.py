@@ -156,8 +156,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _attached(self, event: str) -> None:
         kept = self._kept
-        if kept is not None and kept.waiting:
-            self._loop.call(kept.hand_over)
+        if kept is not None:
+            self._loop.call(kept.on_listener)
 
     def _end_of_events(self) -> None:
         """The last event has been delivered, or is kept: the loop need not look after this object any longer."""
@@ -171,8 +171,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
 class KeptEvents:
     """The events of one object that found no listener, for a second, in order.
 
-    :meth:`keep` and what calls it run on the loop thread; ``waiting`` is read anywhere. The emitter's lock makes
-    "no listener, so keep it" and "attach, so look whether something is kept" exclude each other.
+    All of it runs on the loop thread. The emitter's lock makes "no listener, so keep it" and "attach" exclude each
+    other; what is kept by then is looked at after each attaching.
     """
 
     def __init__(self, owner: Emitter) -> None:
@@ -205,6 +205,14 @@ class KeptEvents:
     def is_over(self) -> bool:
         """Whether the second has passed."""
         return self._owner._loop.awake >= self.until or time.monotonic() >= self._latest
+
+    def on_listener(self) -> None:
+        """A listener was attached; whoever attaches one may be about to attach the next."""
+        loop = self._owner._loop
+        self.until = loop.awake + KEEP_FOR / 1000
+        loop.stay_awake(self.until)
+        if self.waiting:
+            self.hand_over()
 
     def hand_over(self) -> None:
         """Emit what has a listener now and need not wait any longer."""
