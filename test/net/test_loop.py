@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from streams import Driver, Handle, tcp_pair, unix_pair
@@ -507,6 +507,25 @@ def test_in_thread() -> None:
     loop.call(lambda: None)
     until(lambda: not loop_threads())
     assert not loop.in_thread()
+
+
+def test_a_thread_that_gets_the_number_of_the_ended_one_is_not_taken_for_it() -> None:
+    loop, handle = Loop(), Handle()
+    loop.hold(handle)
+    [thread] = loop_threads()
+    loop.release(handle)
+    loop.call(lambda: None)
+    thread.join(TIMEOUT)
+    answers: list[tuple[Optional[int], bool]] = []
+    for _ in range(100):
+        other = threading.Thread(target=lambda: answers.append((threading.get_ident(), loop.in_thread())))
+        other.start()
+        other.join()
+        if answers[-1][0] == thread.ident:
+            break
+    else:
+        pytest.skip('this system does not use the numbers of threads again')
+    assert answers[-1] == (thread.ident, False)
 
 
 def test_timers_alone_keep_nobody() -> None:

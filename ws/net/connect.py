@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Optional
 
 from .loop import Loop, Timer
 from .poller import WRITE
-from .resolver import Answer, Endpoint, resolve
+from .resolver import Answer, Endpoint, LookUp, resolve
 
 #: How long, in milliseconds, an attempt runs alone before the next address is tried beside it (RFC 8305 section 8).
 ATTEMPT_DELAY = 250
@@ -18,7 +19,8 @@ ATTEMPT_DELAY = 250
 #: ``(error, socket)``: exactly one of them is not None.
 OnConnected = Callable[[Optional[OSError], Optional[socket.socket]], object]
 
-_IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
+#: What connect() says when it goes on by itself. EWOULDBLOCK is a failure elsewhere: a UNIX socket's backlog is full.
+_IN_PROGRESS = errno.EWOULDBLOCK if sys.platform == 'win32' else errno.EINPROGRESS
 
 
 class Connector:
@@ -27,6 +29,7 @@ class Connector:
     def __init__(self, loop: Loop, on_connected: OnConnected) -> None:
         self._loop = loop
         self._on_connected: Optional[OnConnected] = on_connected
+        self._look_up: Optional[LookUp] = None
         self._untried: list[Endpoint] = []
         self._attempts: list[_Attempt] = []
         self._timer: Optional[Timer] = None
@@ -34,7 +37,7 @@ class Connector:
 
     def connect(self, host: str, port: int) -> None:
         """Connect to a TCP port."""
-        resolve(self._loop, host, port, self._on_answer)
+        self._look_up = resolve(self._loop, host, port, self._on_answer)
 
     def connect_unix(self, path: str) -> None:
         """Connect to a UNIX socket."""
@@ -63,7 +66,7 @@ class Connector:
             try:
                 attempt = _Attempt(self, self._loop, self._untried.pop(0))
             except OSError as error:
-                self._error = error
+                self._error = error.with_traceback(None)  # its frames refer to us, which would be a circle
                 continue
             self._attempts.append(attempt)
             if self._untried:
@@ -93,6 +96,8 @@ class Connector:
             on_connected(error, sock)
 
     def _clean_up(self) -> None:
+        if self._look_up is not None:
+            self._look_up.cancel()
         if self._timer is not None:
             self._timer.cancel()
         self._untried = []
@@ -112,7 +117,7 @@ class _Attempt:
         try:
             self.sock.setblocking(False)
             code = self.sock.connect_ex(endpoint.address)
-            if code not in _IN_PROGRESS:
+            if code not in (0, _IN_PROGRESS):
                 raise self._failure(code)
             loop.register(self.sock.fileno(), self, WRITE)
         except BaseException:

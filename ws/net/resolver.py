@@ -30,18 +30,18 @@ class Answer(NamedTuple):
 OnAnswer = Callable[[Answer], object]
 
 
-def look_up(host: Optional[str], port: int, flags: int = 0) -> list[Endpoint]:
+def look_up(host: str, port: int, flags: int = 0) -> list[Endpoint]:
     """Ask the system, however long it takes. Raises :class:`OSError`."""
     try:
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    except UnicodeError as error:  # a label of more than 63 characters, say
-        raise socket.gaierror(socket.EAI_NONAME, f'{host!r} is no host name: {error}') from None
     except socket.gaierror as error:
         raise socket.gaierror(error.errno, f'{error.strerror}: {host}') from None
+    except ValueError as error:  # a label of more than 63 characters, say
+        raise socket.gaierror(socket.EAI_NONAME, f'{host!r} is no host name: {error}') from None
     return [Endpoint(family, address) for family, _, _, _, address in rows]
 
 
-def look_up_literal(host: Optional[str], port: int, flags: int = 0) -> Optional[list[Endpoint]]:
+def look_up_literal(host: str, port: int, flags: int = 0) -> Optional[list[Endpoint]]:
     """The same for what is an IP address already, which never blocks; None if it is a name."""
     try:
         return look_up(host, port, flags | socket.AI_NUMERICHOST)
@@ -49,18 +49,48 @@ def look_up_literal(host: Optional[str], port: int, flags: int = 0) -> Optional[
         return None
 
 
+class LookUp:
+    """A name that is being looked up."""
+
+    def __init__(self, loop: Loop, host: str, port: int, flags: int, on_answer: OnAnswer) -> None:
+        self._loop = loop
+        self._arguments = (host, port, flags)
+        self._on_answer: Optional[OnAnswer] = on_answer  # None: nobody wants to know any more
+
+    def cancel(self) -> None:
+        """Nobody will be told. To be called on the loop thread."""
+        self._on_answer = None
+
+    def run(self) -> None:
+        """Ask, and have the answer delivered on the loop thread; blocks."""
+        if self._on_answer is None:
+            return
+        try:
+            answer = Answer(look_up(*self._arguments), None)
+        except OSError as error:
+            error.__context__ = error.__traceback__ = None  # their frames refer to the answer, which would be a circle
+            answer = Answer([], error)
+        except Exception as error:  # getaddrinfo may be somebody's own
+            answer = Answer([], OSError(f'{type(error).__name__}: {error}'))
+        if self._on_answer is not None:
+            self._loop.call(self.deliver, answer)
+
+    def deliver(self, answer: Answer) -> None:
+        if self._on_answer is not None:
+            self._on_answer(answer)
+
+
 class Resolver:
     """A few daemon threads that live while there are names to look up."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._jobs: deque[tuple[Loop, str, int, int, OnAnswer]] = deque()
+        self._waiting: deque[LookUp] = deque()
         self._threads = 0
 
-    def resolve(self, loop: Loop, host: str, port: int, flags: int, on_answer: OnAnswer) -> None:
-        """Have ``on_answer(answer)`` called on the thread of `loop`."""
+    def add(self, question: LookUp) -> None:
         with self._lock:
-            self._jobs.append((loop, host, port, flags, on_answer))
+            self._waiting.append(question)
             if self._threads >= MAX_THREADS:
                 return
             self._threads += 1
@@ -73,27 +103,25 @@ class Resolver:
     def _work(self) -> None:
         while True:
             with self._lock:
-                if not self._jobs:
+                if not self._waiting:
                     self._threads -= 1
                     return
-                loop, host, port, flags, on_answer = self._jobs.popleft()
-            try:
-                answer = Answer(look_up(host, port, flags), None)
-            except OSError as error:
-                answer = Answer([], error)
-            loop.call(on_answer, answer)
+                question = self._waiting.popleft()
+            question.run()
 
 
 _resolver = Resolver()
 
 
-def resolve(loop: Loop, host: str, port: int, on_answer: OnAnswer, flags: int = 0) -> None:
+def resolve(loop: Loop, host: str, port: int, on_answer: OnAnswer, flags: int = 0) -> LookUp:
     """Look `host` up without blocking the loop; ``on_answer(answer)`` is called on its thread, never from here."""
+    question = LookUp(loop, host, port, flags, on_answer)
     endpoints = look_up_literal(host, port, flags)
     if endpoints is not None:
-        loop.call(on_answer, Answer(endpoints, None))
+        loop.call(question.deliver, Answer(endpoints, None))
     else:
-        _resolver.resolve(loop, host, port, flags, on_answer)
+        _resolver.add(question)
+    return question
 
 
 def _renew_after_fork() -> None:

@@ -1,0 +1,374 @@
+"""Listening: binding, accepting, and what happens when descriptors run out."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streams import Driver
+from support import TIMEOUT, Waiter, until
+
+from ws.net import listen
+from ws.net.listen import ACCEPTS_PER_TURN, BACKLOG, REST, Listener, bind
+from ws.net.poller import Poller
+from ws.net.resolver import Endpoint, look_up_literal
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def endpoints(host: str = '127.0.0.1', port: int = 0) -> list[Endpoint]:
+    found = look_up_literal(host, port)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def sock() -> Iterator[socket.socket]:
+    with bind(endpoints(), BACKLOG) as sock:
+        yield sock
+
+
+class Accepting:
+    """A listener, and what it accepts."""
+
+    def __init__(self, driver: Driver, sock: Any) -> None:
+        self.driver = driver
+        self.accepted: list[socket.socket] = []
+        self.told = Waiter()
+        self.listener = Listener(driver.loop, sock, self.on_connection)
+
+    def on_connection(self, sock: socket.socket) -> None:
+        self.accepted.append(sock)
+        self.told(sock)
+
+    def close(self) -> None:
+        self.driver(self.listener.close)
+        for sock in self.accepted:
+            sock.close()
+
+
+@pytest.fixture
+def accepting(driver: Driver, sock: socket.socket) -> Iterator[Accepting]:
+    accepting = Accepting(driver, sock)
+    yield accepting
+    accepting.close()
+
+
+def call(sock: socket.socket) -> socket.socket:
+    return socket.create_connection(sock.getsockname()[:2], timeout=TIMEOUT)
+
+
+# -- binding ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_port_in_use(sock: socket.socket) -> None:
+    port = sock.getsockname()[1]
+    with pytest.raises(OSError, match=f': 127.0.0.1:{port}$') as caught:
+        bind(endpoints(port=port), BACKLOG)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_an_address_of_another_machine() -> None:
+    with pytest.raises(OSError, match=r'192\.0\.2\.1') as caught:
+        bind([Endpoint(socket.AF_INET, ('192.0.2.1', 0))], BACKLOG)
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_the_first_address_that_can_be_bound_is() -> None:
+    with bind([Endpoint(socket.AF_INET, ('192.0.2.1', 0)), *endpoints()], BACKLOG) as sock:
+        assert sock.getsockname()[0] == '127.0.0.1'
+
+
+def test_no_address() -> None:
+    with pytest.raises(OSError, match='no address to listen on'):
+        bind([], BACKLOG)
+
+
+def test_a_port_can_be_bound_again_at_once() -> None:
+    """What is left of a server's connections must not keep its successor from starting."""
+    with bind(endpoints(), BACKLOG) as sock:
+        port = sock.getsockname()[1]
+        with call(sock) as peer:
+            accepted, _ = accept(sock)
+            accepted.close()  # this end is in TIME_WAIT then
+            assert peer.recv(1) == b''
+    bind(endpoints(port=port), BACKLOG).close()
+
+
+def accept(sock: socket.socket) -> tuple[socket.socket, Any]:
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return sock.accept()
+        except BlockingIOError:
+            assert time.monotonic() < deadline
+
+
+def test_all_addresses_of_both_families() -> None:
+    try:
+        sock = bind(endpoints('::'), BACKLOG)
+    except OSError:
+        pytest.skip('this machine has no IPv6')
+    with sock, socket.create_connection(('127.0.0.1', sock.getsockname()[1]), timeout=TIMEOUT) as peer:
+        accepted, address = accept(sock)
+        with accepted:
+            assert address[0] == '::ffff:127.0.0.1'
+            assert address[1] == peer.getsockname()[1]
+
+
+# -- accepting --------------------------------------------------------------------------------------------------------
+
+
+def test_it_accepts_when_started(driver: Driver, sock: socket.socket, accepting: Accepting) -> None:
+    with call(sock) as peer:
+        driver.turns(3)
+        assert accepting.told.nothing(0)
+        driver(accepting.listener.start)
+        driver(accepting.listener.start)
+        (accepted,) = accepting.told.get()
+        assert accepted.getpeername() == peer.getsockname()
+        with call(sock) as other:
+            assert accepting.told.get()[0].getpeername() == other.getsockname()
+
+
+def test_many_at_once_are_accepted_and_others_get_their_turn(
+    driver: Driver, sock: socket.socket, accepting: Accepting
+) -> None:
+    number = 2 * ACCEPTS_PER_TURN + 10
+    peers = [call(sock) for _ in range(number)]
+    before: list[int] = []
+
+    def on_connection(accepted: socket.socket) -> None:
+        if not accepting.accepted:
+            driver.loop.defer(lambda: before.append(len(accepting.accepted)))
+        accepting.on_connection(accepted)
+
+    listener = Listener(driver.loop, sock, on_connection)
+    driver(listener.start)
+    for _ in range(number):
+        accepting.told.get()
+    assert before == [ACCEPTS_PER_TURN]
+    driver(listener.close)
+    for peer in peers:
+        peer.close()
+
+
+def test_closed_by_what_it_calls(driver: Driver, sock: socket.socket) -> None:
+    peers = [call(sock) for _ in range(3)]
+    told = Waiter()
+
+    def on_connection(accepted: socket.socket) -> None:
+        listener.close()
+        listener.close()
+        accepted.close()
+        told()
+
+    listener = Listener(driver.loop, sock, on_connection)
+    driver(listener.start)
+    told.get()
+    driver(listener.start)  # closed is closed
+    driver.turns()
+    assert told.nothing(0)
+    assert sock.fileno() == -1
+    assert not driver.loop._pollables
+    for peer in peers:
+        peer.close()
+
+
+def test_what_on_connection_raises_costs_that_connection_only(
+    driver: Driver, sock: socket.socket, accepting: Accepting, reported: list[BaseException]
+) -> None:
+    first: list[socket.socket] = []
+
+    def on_connection(accepted: socket.socket) -> None:
+        if not first:
+            first.append(accepted)
+            raise LookupError('on purpose')
+        accepting.on_connection(accepted)
+
+    listener = Listener(driver.loop, sock, on_connection)
+    driver(listener.start)
+    with call(sock), call(sock):
+        accepting.told.get()
+    assert [type(error) for error in reported] == [LookupError]
+    reported.clear()
+    driver(listener.close)
+    first[0].close()
+
+
+class Failing:
+    """A listening socket whose accept() fails at first."""
+
+    def __init__(self, sock: socket.socket, *errors: int) -> None:
+        self._sock = sock
+        self._errors = list(errors)
+        self.calls = 0
+
+    def accept(self) -> Any:
+        self.calls += 1
+        if self._errors:
+            number = self._errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._sock.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_a_connection_that_broke_before_it_was_accepted(driver: Driver, sock: socket.socket) -> None:
+    failing = Failing(sock, errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EPERM, errno.EINTR)
+    accepting = Accepting(driver, failing)
+    driver(accepting.listener.start)
+    started = time.monotonic()
+    with call(sock):
+        accepting.told.get()
+        assert time.monotonic() - started < REST / 1000
+    accepting.close()
+
+
+def test_an_error_that_should_not_be_is_reported_and_survived(
+    driver: Driver, sock: socket.socket, reported: list[BaseException]
+) -> None:
+    failing = Failing(sock, errno.EINVAL)
+    accepting = Accepting(driver, failing)
+    driver(accepting.listener.start)
+    with call(sock):
+        accepting.told.get()
+    assert [getattr(error, 'errno', None) for error in reported] == [errno.EINVAL]
+    reported.clear()
+    accepting.close()
+
+
+@pytest.mark.parametrize('number', [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_without_resources_it_rests(
+    driver: Driver,
+    sock: socket.socket,
+    number: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listen, 'REST', 20)
+    failing = Failing(sock, number, number)
+    accepting = Accepting(driver, failing)
+    driver(accepting.listener.start)
+    started = time.monotonic()
+    with caplog.at_level(logging.WARNING, 'ws'), call(sock):
+        accepting.told.get()
+    assert time.monotonic() - started >= 2 * 0.02
+    assert failing.calls <= 4
+    assert [record.message for record in caplog.records] == [f'accept: {os.strerror(number)}; next try in 20 ms'] * 2
+    accepting.close()
+
+
+def test_closed_while_it_rests(driver: Driver, sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, 'REST', 5)
+    failing = Failing(sock, errno.EMFILE)
+    accepting = Accepting(driver, failing)
+    driver(accepting.listener.start)
+    with call(sock):
+        until(lambda: failing.calls)
+        accepting.close()
+        assert accepting.told.nothing(0.03)
+    assert not driver.loop._pollables
+
+
+@pytest.mark.parametrize('poller_class', [Poller], ids=['once'])
+def test_when_descriptors_run_out_it_waits_and_goes_on_later(poller_class: Any) -> None:
+    """In a process of its own: 24 descriptors, 40 connections."""
+    script = """
+        import resource, sys, threading, time
+        from ws.net.listen import Listener, bind
+        from ws.net.loop import Loop
+        from ws.net.resolver import look_up_literal
+
+        class Handle:
+            def shutdown(self): pass
+            def abandon(self): pass
+
+        loop, handle, accepted = Loop(), Handle(), []
+        sock = bind(look_up_literal('127.0.0.1', 0), 128)
+        listener = Listener(loop, sock, accepted.append)
+        loop.hold(handle)
+        loop.call(listener.start)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        print(sock.getsockname()[1], flush=True)
+
+        def used():
+            answer = threading.Event()
+            loop.call(lambda: (times.append(time.thread_time()), answer.set()))
+            answer.wait(20)
+            return times[-1]
+
+        times = []
+        for line in sys.stdin:
+            if line == 'measure\\n':
+                before = used()
+                time.sleep(0.35)  # several rests
+                print(len(accepted), used() - before, flush=True)
+            elif line == 'close\\n':
+                def close():
+                    for connection in accepted:
+                        connection.close()
+                    print(len(accepted), flush=True)
+                    accepted.clear()
+                loop.call(close)
+            else:
+                print(len(accepted), flush=True)
+        loop.call(listener.close)
+        loop.release(handle)
+    """
+    child = subprocess.Popen(
+        [sys.executable, '-c', textwrap.dedent(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    stdin, stdout = child.stdin, child.stdout
+    watchdog = threading.Timer(TIMEOUT, child.kill)
+    watchdog.start()
+
+    def ask(question: str) -> list[str]:
+        stdin.write(question + '\n')
+        stdin.flush()
+        return stdout.readline().split()
+
+    with child:
+        address = ('127.0.0.1', int(child.stdout.readline()))
+        peers = [socket.create_connection(address, timeout=TIMEOUT) for _ in range(40)]
+        number, seconds = ask('measure')
+        assert 5 < int(number) < 24
+        assert float(seconds) < 0.05  # a loop that tries on and on uses all of it
+        total = 0
+        while total < 40:
+            closed = int(ask('close')[0])
+            total += closed
+            assert closed or ask('wait')
+        for peer in peers:
+            assert peer.recv(1) == b''
+            peer.close()
+        stdin.close()
+        assert child.wait(TIMEOUT) == 0
+        assert child.stderr.read() == ''
+    watchdog.cancel()
+
+
+def test_a_child_after_fork_closes_its_copy(driver: Driver, sock: socket.socket) -> None:
+    listener = Listener(driver.loop, sock, lambda accepted: None)
+    listener.abandon()
+    assert sock.fileno() == -1
+    driver(listener.start)
+    assert not driver.loop._pollables
