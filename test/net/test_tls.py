@@ -443,6 +443,21 @@ def test_our_end_is_no_truncation_to_the_peer(
     assert received.error is None
 
 
+def test_an_end_that_the_kernel_has_no_room_for_is_an_end_nevertheless(
+    driver: Driver, ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwrap(sock: ssl.SSLSocket) -> None:
+        raise ssl.SSLWantWriteError(0, 'not yet')
+
+    ends.shake(driver)
+    with monkeypatch.context() as patch:
+        patch.setattr(ssl.SSLSocket, 'unwrap', unwrap)
+        driver(ends.server.end)
+        ends.at_client.until('end')  # without close_notify
+    driver(ends.client.end)
+    ends.at_server.until('close')
+
+
 def test_an_end_while_the_peer_is_sending_resets_nothing(driver: Driver, ends: Ends) -> None:
     """A server that ends the connection because a message is too large: the reason must reach the client."""
     ends.shake(driver)
