@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import sys
 import threading
 from typing import Any
+from unittest import mock
 
 import pytest
 from pyee import EventEmitter as PyeeEventEmitter
+from pyee import PyeeError
+from support import TIMEOUT
 
 from ws import EventEmitter
 
@@ -150,10 +154,72 @@ def test_an_error_without_a_listener_is_raised(emitter: EventEmitter, heard: lis
     assert heard == ['text']
 
 
+@pytest.mark.parametrize('args', [(), ('text',), (None,), (KeyboardInterrupt(),)])
+def test_an_error_that_is_none_is_raised_as_pyee_does(emitter: EventEmitter, args: tuple[Any, ...]) -> None:
+    with pytest.raises(PyeeError, match="Uncaught, unspecified 'error' event"):
+        emitter.emit('error', *args)
+
+
+def test_an_error_that_a_once_listener_took_is_raised_the_next_time(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.once('error', heard.append)
+    assert emitter.emit('error', 'first') is True
+    with pytest.raises(LookupError):
+        emitter.emit('error', LookupError())
+    assert heard == ['first']
+
+
+def test_once_listeners_removed_while_emitting_are_not_called(emitter: EventEmitter, heard: list[Any]) -> None:
+    """As in pyee; those attached with `on` still are, as everywhere."""
+
+    def second() -> None:
+        heard.append('second')
+
+    emitter.on('x', lambda: emitter.removeAllListeners()).once('x', second).on('x', lambda: heard.append('third'))
+    emitter.emit('x')
+    assert heard == ['third']
+    assert emitter.emit('x') is False
+
+
+def test_a_once_listener_is_removed_by_the_function_that_was_given(emitter: EventEmitter, heard: list[Any]) -> None:
+    emitter.once('x', heard.append)
+    emitter.off('x', heard.append)
+    assert emitter.emit('x', 1) is False
+    assert emitter.eventNames() == []
+
+
+def test_a_once_listener_that_raises_is_gone(emitter: EventEmitter) -> None:
+    emitter.once('x', lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        emitter.emit('x')
+    assert emitter.emit('x') is False
+
+
+@pytest.mark.parametrize('event', ['', 5, ('a', 'tuple'), None, object()])
+def test_events_have_names_of_any_kind(emitter: EventEmitter, heard: list[Any], event: Any) -> None:
+    emitter.addListener(event, heard.append)
+    assert emitter.emit(event, 1) is True
+    assert emitter.eventNames() == [event]
+    assert heard == [1]
+
+
 def test_keywords_are_handed_on(emitter: EventEmitter, heard: list[Any]) -> None:
     emitter.on('x', lambda a, b=0: heard.append((a, b)))
     emitter.emit('x', 1, b=2)
-    assert heard == [(1, 2)]
+    emitter.emit('x', a=3)
+    assert heard == [(1, 2), (3, 0)]
+
+
+def test_emitters_can_be_pickled(emitter: EventEmitter) -> None:
+    """As pyee's: without their lock, and the new one must be of our kind."""
+    emitter.on('x', print)
+    other = pickle.loads(pickle.dumps(emitter))
+    assert other.listeners('x') == [print]
+    worker = threading.Thread(target=other.off, args=('x', print), daemon=True)
+    worker.start()
+    worker.join(TIMEOUT)
+    assert not worker.is_alive()
+    assert other.listeners('x') == []
+    assert emitter.listeners('x') == [print]
 
 
 @pytest.mark.parametrize('name', ['newListener', 'new_listener'])
@@ -194,6 +260,43 @@ def wrapped(function: Any) -> Any:
     return wrapper
 
 
+def described(partial: functools.partial[Any]) -> Any:
+    """With name and docstring of the function, as is often done."""
+    return functools.update_wrapper(partial, partial.func)
+
+
+def with_a_first_one(function: Any) -> Any:
+    """A decorator that knows more than it is given."""
+
+    @functools.wraps(function)
+    def wrapper(message: Any) -> Any:
+        return function('extra', message)
+
+    return wrapper
+
+
+class Decorator:
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def cached(function: Any) -> Any:
+    return functools.lru_cache(function)
+
+
+class Decorated:
+    def __init__(self, heard: list[Any]) -> None:
+        self.heard = heard
+
+    @wrapped
+    def method(self, first: Any) -> None:
+        self.heard.append((first,))
+
+
 @pytest.mark.parametrize(
     ('make', 'expected'),
     [
@@ -206,7 +309,18 @@ def wrapped(function: Any) -> Any:
         (lambda heard: lambda a, *args: heard.append((a, args)), (1, (2,))),
         (lambda heard: lambda a, *, b=7: heard.append((a, b)), (1, 7)),
         (lambda heard: functools.partial(lambda a, b: heard.append((a, b)), 'given'), ('given', 1)),
+        (lambda heard: functools.partial(lambda a, b: heard.append((a, b)), b='given'), (1, 'given')),
         (lambda heard: wrapped(lambda a: heard.append((a,))), (1,)),
+        (lambda heard: wrapped(wrapped(lambda: heard.append(()))), ()),
+        (lambda heard: wrapped(lambda this, a: heard.append((type(this), a))), (EventEmitter, 1)),
+        (lambda heard: with_a_first_one(lambda a, b: heard.append((a, b))), ('extra', 1)),
+        (lambda heard: wrapped(with_a_first_one(lambda a, b: heard.append((a, b)))), ('extra', 1)),
+        (lambda heard: Decorator(lambda a: heard.append((a,))), (1,)),
+        (lambda heard: Decorated(heard).method, (1,)),
+        (lambda heard: cached(lambda a: heard.append((a,))), (1,)),
+        (lambda heard: wrapped(functools.partial(lambda a, b: heard.append((a, b)), 'given')), ('given', 1)),
+        (lambda heard: described(functools.partial(lambda a, b: heard.append((a, b)), 'given')), ('given', 1)),
+        (lambda heard: mock.Mock(side_effect=lambda *args: heard.append(args)), (1, 2)),
         (Callable_, (1,)),
         (lambda heard: Callable_(heard).method, (1, 2)),
         (lambda heard: lambda this: heard.append((type(this),)), (EventEmitter,)),
@@ -229,6 +343,23 @@ def test_what_cannot_be_inspected_gets_everything(emitter: EventEmitter) -> None
     emitter.on('x', [].append)
     emitter.on('x', Callable_.of_class)
     emitter.emit('x', [(1, 2)])
+
+
+def test_builtins_and_classes_get_what_they_can_take(emitter: EventEmitter, capsys: pytest.CaptureFixture[str]) -> None:
+    for function in (print, len, Callable_, [].append, list):
+        emitter.on('x', function)
+    emitter.emit('x', [1], 2, 3)
+    assert capsys.readouterr().out == '[1] 2 3\n'
+
+
+def test_the_emitter_may_be_used_by_whoever_interrupts_it(emitter: EventEmitter, heard: list[Any]) -> None:
+    """A signal handler, or a destructor, in the middle of any of its methods."""
+    emitter.on('x', heard.append)
+    with emitter._lock:
+        emitter.once('x', heard.append)
+        emitter.emit('x', 1)
+        emitter.off('x', heard.append)
+    assert heard == [1, 1]
 
 
 # -- threads ----------------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def test_milliseconds(value: float) -> None:
         (-1, ValueError),
         (float('inf'), ValueError),
         (float('nan'), ValueError),
+        pytest.param(10**400, ValueError, id='more than a float'),
     ],
 )
 def test_what_is_no_time(value: Any, error: type[Exception]) -> None:

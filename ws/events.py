@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FunctionType, MethodType
 from typing import Any, Optional, TypeVar, overload
 
@@ -37,14 +37,23 @@ class Arity:
 
 def arity_of(function: Callable[..., Any]) -> Arity:
     """What `function` takes. Anything callable will do; what can't be inspected is given everything."""
+    arity = _own_arity(function)
+    if arity.most < _ANY_NUMBER or not hasattr(function, '__wrapped__'):
+        return arity
+    # A decorator that passes on whatever it is given: what it is put around decides.
+    wrapped = function.__wrapped__
+    return arity_of(MethodType(wrapped, function.__self__) if isinstance(function, MethodType) else wrapped)
+
+
+def _own_arity(function: Callable[..., Any]) -> Arity:
     bound = isinstance(function, MethodType)
     plain = function.__func__ if isinstance(function, MethodType) else function
-    if type(plain) is FunctionType and not hasattr(plain, '__wrapped__'):  # the usual case, without inspect's cost
+    if type(plain) is FunctionType:  # the usual case, without inspect's cost
         code = plain.__code__
         names = code.co_varnames[bound : code.co_argcount]
         return Arity(names, len(plain.__defaults__ or ()), bool(code.co_flags & inspect.CO_VARARGS))
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
     except (TypeError, ValueError):
         return Arity((), 0, True)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
@@ -107,6 +116,10 @@ class EventEmitter(PyeeEventEmitter):
         self._lock: Any = threading.RLock()
         # Replaced, never changed in place: who emits iterates over a snapshot, without taking the lock.
         self._listeners: dict[str, tuple[Listener, ...]] = {}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        self._lock = threading.RLock()  # what is pickled goes without
 
     # -- attaching ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, Optional
@@ -51,7 +52,7 @@ def milliseconds(options: Options, name: str) -> float:
     value = options[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f'{name} must be a number of milliseconds, not {type(value).__name__}')
-    if not 0 <= value < float('inf'):
+    if not 0 <= value <= sys.float_info.max:
         raise ValueError(f'{name} must be a number of milliseconds, not {value}')
     return value
 
