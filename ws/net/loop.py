@@ -445,6 +445,7 @@ class Loop:
         for mine in (self._handles, self._pollables, self._inbox, self._timers, self._deferred, self.dirty):
             mine.clear()
         self._referenced = 0
+        self._heart = None
         self._stopping = True
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.
         self._close_descriptors()

@@ -29,8 +29,6 @@ class SelectorPoller:
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """Wait at most `timeout` seconds (negative: for ever); return ``(fd, mask)`` for each ready descriptor."""
-        if not self._selector.get_map() and timeout < 0:  # select() on Windows refuses three empty lists
-            raise ValueError('nothing to wait for')
         ready = self._selector.select(None if timeout < 0 else timeout)
         return [(key.fd, _from_selectors(mask)) for key, mask in ready]
 
