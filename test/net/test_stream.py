@@ -695,6 +695,24 @@ def test_a_destroyed_stream_keeps_nothing_alive(driver: Driver, make: Maker) -> 
         gc.enable()
 
 
+def test_a_destroyed_stream_lets_go_of_what_was_queued(driver: Driver, make: Maker) -> None:
+    """Its owner may still refer to it: to ask how much was received, say."""
+
+    class Large(bytearray):
+        pass
+
+    stream, peer = make(4096)
+    large = Large(1 << 20)
+    gone = weakref.ref(large)
+    driver(stream.write, large)
+    del large
+    driver.turns()
+    assert gone() is not None
+    driver(stream.destroy)
+    driver.turns()
+    until(lambda: gone() is None)
+
+
 # -- broken connections -----------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ class TLSStream(Stream):
         self._watch()
 
     def destroy(self, error: Optional[Exception] = None) -> None:
-        self._on_handshake = None
+        self._on_handshake = self._unfinished = None
         super().destroy(error)
 
     # -- reading and writing -----------------------------------------------------------------------------------------
