@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -15,6 +16,22 @@ from .net.tls import TLSStream
 from .protocol.handshake import ClientHandshake
 from .protocol.http import Request, RequestParser, Response, ResponseParser, build_refusal
 from .protocol.url import Address
+
+#: Opening handshakes of clients, line by line, at DEBUG.
+_log = logging.getLogger('ws.handshake')
+
+
+def _log_request(head: bytes) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        for line in head.decode('latin-1').splitlines()[:-1]:
+            _log.debug('> %s', line)
+
+
+def _log_response(response: Response) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug('< HTTP/%s %d %s', response.httpVersion, response.statusCode, response.statusMessage)
+        for name, value in zip(response.rawHeaders[::2], response.rawHeaders[1::2]):
+            _log.debug('< %s: %s', name, value)
 
 
 class ClientOpening:
@@ -106,6 +123,7 @@ class ClientOpening:
         assert self._stream is not None
         self._stream.on_data = self._on_data
         self._stream.on_end = self._on_end
+        _log_request(self._handshake.request)
         self._stream.write(self._handshake.request)
         self._stream.resume()
 
@@ -113,6 +131,7 @@ class ClientOpening:
         try:
             response = self._parser.feed(data)
             if response is not None:
+                _log_response(response)
                 self._finish(response)
         except HandshakeError as error:
             self._fail(error)
