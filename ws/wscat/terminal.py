@@ -251,11 +251,17 @@ class Terminal:
     def feed(self, data: bytes) -> Iterator[Optional[str]]:
         """Type what the keyboard delivered; yields each finished line, and END for Ctrl-D on an empty one."""
         for line in self._editor.feed(self._decoder.decode(data)):
-            if line is not END:
-                self._erase()
-                self._put(self.prompt + visible(line) + '\n')
+            if line is not END and self._shown:
+                self.echo(line)
             yield line
+        if not data:  # the keyboard is gone
+            yield END
         self._redraw()
+
+    def echo(self, line: str) -> None:
+        """Leave a line on the screen as one that was typed."""
+        self._erase()
+        self._put(self.prompt + visible(line) + '\n')
 
     def write(self, text: str, stream: TextIO) -> None:
         """Write `text`, whole lines, to a stream; if that is the terminal, above the line that is being typed."""
