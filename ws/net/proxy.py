@@ -51,16 +51,17 @@ def connect_through(proxy_url: str, host: str, port: int, timeout: float) -> soc
     """Have the proxy connect to `host` and `port`; returns the socket to there, in blocking mode.
 
     `timeout`: seconds for all of it. Raises ValueError for `proxy_url` and `host`, :class:`ProxyError` if the proxy
-    can't be reached, refuses, or does not answer in time, :class:`OSError` if the connection to it breaks.
+    can't be reached, refuses, answers with something else, or not in time.
     """
     proxy = parse_proxy(proxy_url)
+    request = _request(proxy, host, port)
     deadline = time.monotonic() + timeout
     try:
         sock = socket.create_connection((proxy.host, proxy.port), timeout)
     except OSError as error:
         raise ProxyError(f'the proxy {proxy.host}:{proxy.port} is out of reach: {error.strerror or error}') from None
     try:
-        sock.sendall(_request(proxy, host, port))
+        sock.sendall(request)
         _check(_read_head(sock, deadline))
         sock.settimeout(None)
     except BaseException:
@@ -71,7 +72,7 @@ def connect_through(proxy_url: str, host: str, port: int, timeout: float) -> soc
 
 def _request(proxy: Proxy, host: str, port: int) -> bytes:
     target = f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
-    if not _is_target(target):
+    if not host or not _is_target(target):
         raise ValueError(f'invalid host {host!r}')
     lines = [f'CONNECT {target} HTTP/1.1', f'Host: {target}']
     if proxy.authorization is not None:
@@ -88,6 +89,8 @@ def _read_head(sock: socket.socket, deadline: float) -> bytes:
             byte = sock.recv(1)
         except socket.timeout:
             raise ProxyError('the proxy did not answer in time') from None
+        except ConnectionError:
+            byte = b''
         if not byte:
             raise ProxyError('the proxy closed the connection before it answered')
         head += byte

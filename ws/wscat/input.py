@@ -62,8 +62,9 @@ class Values:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._depth = 0
-        self._tried = 0
+        self._depth = 0  # of brackets
+        self._size = 0
+        self._tried = 0  # the size it had when it was last found incomplete
 
     @property
     def begun(self) -> bool:
@@ -77,10 +78,10 @@ class Values:
         self._lines.append(line)
         bare = _drop_strings('', line)
         self._depth += sum(map(bare.count, '[{')) - sum(map(bare.count, ']}'))
-        size = sum(map(len, self._lines))
-        if self._depth > 0 and size < 2 * self._tried:  # so that many lines don't take quadratic time
+        self._size += len(line) + 1
+        if self._depth > 0 and self._size < 2 * self._tried:  # so that many lines don't take quadratic time
             return None
-        self._tried = size
+        self._tried = self._size
         return self._try()
 
     def _try(self) -> Optional[str]:
@@ -99,7 +100,7 @@ class Values:
         return text
 
     def _forget(self) -> None:
-        self._lines, self._depth, self._tried = [], 0, 0
+        self._lines, self._depth, self._size, self._tried = [], 0, 0, 0
 
 
 class Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import threading
 import warnings
 from base64 import b64encode
 from collections.abc import Sequence
@@ -88,7 +89,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     """The options of a command line, checked as far as that needs nothing else. Raises UsageError."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.listen is not None and options.connect is not None:
         raise UsageError('use either --listen or --connect')
     if options.location or options.max_redirects is not None:
@@ -97,16 +98,20 @@ def parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
         for name in _CONNECT_ONLY:
             if getattr(options, name) not in (None, False, []):
                 raise UsageError(f'--{name.replace("_", "-")} works with --connect only')
+    try:
+        '\0'.join(options.execute).encode()
+    except UnicodeEncodeError:
+        raise UsageError('--execute: the message is not text in the encoding of this terminal') from None
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog='wscat', add_help=False, allow_abbrev=False)
     add = parser.add_argument
     add('-c', '--connect')
     add('-l', '--listen', type=int)
     add('-x', '--execute', action='append', default=[])
-    add('-w', '--wait', type=float, default=2.0)
+    add('-w', '--wait', type=_seconds, default=2.0)
     add('--binary', action='store_true')
     add('--json', action='store_true')
     add('--raw', action='store_true')
@@ -137,6 +142,16 @@ _CONNECT_ONLY = (
     'subprotocol', 'origin', 'host', 'header', 'auth', 'protocol', 'proxy',
     'ca', 'cert', 'key', 'passphrase', 'no_check',
 )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not -threading.TIMEOUT_MAX < seconds < threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f'{text} is no number of seconds')
+    return seconds
+
+
+_seconds.__name__ = 'float'  # argparse's messages name it
 
 
 def url_of(text: str) -> str:

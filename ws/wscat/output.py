@@ -34,9 +34,11 @@ class Output:
                 stream.reconfigure(errors='backslashreplace')
 
     def status(self, text: str) -> None:
-        """What happens to the connection: for a person only."""
+        """What happens to the connection."""
         if self._interactive:
             self._write(sys.stdout, text, _GREEN)
+        else:
+            self.detail(text)
 
     def notice(self, text: str) -> None:
         """What came in besides messages."""
@@ -103,7 +105,7 @@ def shown(data: Message) -> str:
     rows = [data[place : place + 16] for place in range(0, min(len(data), _MAX_SHOWN), 16)]
     lines = [f'{sized(data)}:'] + [f'{16 * number:04x}  {_row(row)}' for number, row in enumerate(rows)]
     if len(data) > _MAX_SHOWN:
-        lines.append(f'and {len(data) - _MAX_SHOWN} bytes more')
+        lines.append(f'and {size_of(data[_MAX_SHOWN:])} more')
     return '\n'.join(lines)
 
 
@@ -112,10 +114,13 @@ def _row(row: bytes) -> str:
     return f'{row.hex(" "):47}  {text}'
 
 
+def size_of(data: bytes) -> str:
+    return '1 byte' if len(data) == 1 else f'{len(data)} bytes'
+
+
 def sized(data: Message) -> str:
     """What kind of message this is, and its size."""
-    size = len(data.encode(errors='surrogatepass')) if isinstance(data, str) else len(data)
-    return f'{"text" if isinstance(data, str) else "binary"}, {size} {"byte" if size == 1 else "bytes"}'
+    return f'text, {size_of(data.encode())}' if isinstance(data, str) else f'binary, {size_of(data)}'
 
 
 def described(error: BaseException) -> str:

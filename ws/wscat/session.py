@@ -27,7 +27,7 @@ from ..websocket import WebSocket, close_reason
 from ..websocket_server import WebSocketServer
 from .input import Lines, Pieces, Reader, Values
 from .options import CLOSE_TIMEOUT, UsageError, client_options, url_of
-from .output import Message, Output, described, discard_output, ending, sized
+from .output import Message, Output, described, discard_output, ending, size_of, sized
 from .terminal import END, Terminal, are_terminals
 
 #: Close codes by which a peer says that all is well (RFC 6455 section 7.4.1).
@@ -148,8 +148,6 @@ class Session:
         self._ws = ws
         self._closing = False
         self._output.status(text)
-        if self._terminal is not None:
-            self._terminal.show()
         for message in self.options.execute:
             self._send(message)
         early, self._typed_early = self._typed_early, []
@@ -157,6 +155,8 @@ class Session:
             if self._terminal is not None and isinstance(entry, str):
                 self._terminal.echo(entry)
             self._enter(entry)
+        if self._terminal is not None:
+            self._terminal.show()
 
     def _on_message(self, data: Message, flags: MessageFlags) -> None:
         self._room.release()
@@ -175,7 +175,7 @@ class Session:
         if self.options.show_ping_pong:
             self._output.notice(f'Received {kind} (data: "{data.decode(errors="backslashreplace")}")')
         else:
-            self._output.detail(f'< {kind}, {len(data)} bytes')
+            self._output.detail(f'< {kind}, {size_of(data)}')
 
     def _on_error(self, error: Exception) -> None:
         if not self._leaving:
@@ -185,7 +185,7 @@ class Session:
         if self._ws is None:  # it never was open
             return
         self._ws = None
-        self._output.detail(f'closed by {"us" if self._closing else "the peer"} {ending(code, reason)}')
+        self._output.detail('closed by us' if self._closing else 'closed by the peer')
         if self._terminal is not None:
             self._terminal.hide()
         self._output.status(f'Disconnected {ending(code, reason)}')
@@ -286,9 +286,9 @@ class Session:
         code, _, reason = arguments.partition(' ')
         if code and not code.isdecimal():
             raise ValueError(f'{code!r} is no close code')
-        number = int(code or _NORMAL_CLOSURE)
+        number = int(code[:5] or _NORMAL_CLOSURE)
         if not is_valid_error_code(number):
-            raise ValueError(f'{number} is no close code that may be sent')
+            raise ValueError(f'{code} is no close code that may be sent')
         close_reason(number, reason)
         ws.close(number, reason)
         self._closing = True
