@@ -59,10 +59,8 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'allowUnmasked': False,
 }
 
-_CLOSE_OPCODE = 0x8  # RFC 6455 section 5.2
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
-_NO_STATUS = 1005
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
 
@@ -606,17 +604,9 @@ class WebSocket(Emitter, EventTarget):
         self._close_frame = (code, reason)
         if self.readyState == OPEN:
             self._leave_open()
-            self._echo(code, reason)
+            self._sender.answer_close(code, reason, not self._is_server)
         self._socket.end()
         self._expect_end()
-
-    def _echo(self, code: int, reason: str) -> None:
-        """Answer a close frame with its own code (RFC 6455 section 5.5.1), and with an empty one if it had none."""
-        masked = not self._is_server
-        if code == _NO_STATUS:
-            self._sender.frame_and_send(_CLOSE_OPCODE, b'', True, masked, None)
-        else:
-            self._sender.close(code, reason, masked)
 
     def _expect_end(self) -> None:
         """The peer gets ``closeTimeout`` to do its part."""
