@@ -11,14 +11,14 @@ from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter, report
 from .errors import HandshakeError, WebSocketError
-from .net.listen import BACKLOG, Listener, bind
+from .net.listen import BACKLOG, Listener, bind, describe
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream, server_context
 from .opening import ServerOpening
 from .options import Options, count, merge, milliseconds
-from .protocol.handshake import check_request, split_path
+from .protocol.handshake import check_request
 from .protocol.http import Request, build_head
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
@@ -136,7 +136,7 @@ class WebSocketServer(Emitter):
             sock = bind(answer.endpoints, self.options.backlog)
         except OSError as error:
             return None, error
-        self._address = _describe(sock)
+        self._address = Options(describe(sock))
         return sock, None
 
     def _bound(self, sock: Optional[socket.socket], problem: Optional[OSError]) -> None:
@@ -234,7 +234,7 @@ class WebSocketServer(Emitter):
         self._connect(request, opening.stream, rest, protocolVersion=handshake.version, protocol=protocol)
 
     def _check_path(self, request: Request) -> None:
-        if self.path is not None and split_path(request.url) != self.path:
+        if self.path is not None and request.path != self.path:
             raise HandshakeError('Bad Request', 400)
 
     def _connect(self, request: Request, stream: Stream, rest: bytes, **options: Any) -> None:
@@ -352,9 +352,3 @@ def _host_and_port(options: Options) -> tuple[str, int]:
     if not 0 <= number <= 65535:
         raise ValueError(f'port must be from 0 to 65535, not {port}')
     return host, number
-
-
-def _describe(sock: socket.socket) -> Options:
-    name = sock.getsockname()
-    family = 'IPv6' if sock.family == socket.AF_INET6 else 'IPv4'
-    return Options(address=name[0], family=family, port=name[1])
