@@ -16,7 +16,6 @@ from .protocol.handshake import ClientHandshake
 from .protocol.http import Request, RequestParser, Response, ResponseParser, build_refusal
 from .protocol.url import Address
 
-
 #: How many bytes a client may send ahead while its request is considered.
 _REST_LIMIT = 65536
 
@@ -142,7 +141,7 @@ class ServerOpening:
     follows in any case, once the connection is somebody else's or closed.
     """
 
-    __slots__ = ('_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'over', 'stream')
+    __slots__ = ('_decided', '_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'stream')
 
     def __init__(
         self,
@@ -159,10 +158,14 @@ class ServerOpening:
         self._parser = RequestParser()
         self._rest = bytearray()  # what has come after the request
         self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
-        #: Whether it is decided: taken, refused, or ended by the client.
-        self.over = False
+        self._decided = False
         self.stream = stream
         stream.on_close = self._on_close
+
+    @property
+    def over(self) -> bool:
+        """Whether it is decided: taken, refused, ended by the client, or cut off."""
+        return self._decided or self.stream.closed
 
     def start(self) -> None:
         """Read the request."""
@@ -191,7 +194,7 @@ class ServerOpening:
 
     def take(self) -> bytes:
         """Give the stream away; returns what has been read beyond the request."""
-        self.over = True
+        self._decided = True
         self._on_more = None
         if self._timer is not None:
             self._timer.cancel()
@@ -203,7 +206,7 @@ class ServerOpening:
         """Answer with an HTTP error, `name` its reason phrase, and end; the deadline stays in force until the peer has
         ended, too. Raises as :func:`build_refusal` does."""
         response = build_refusal(error.status or 400, str(error), error.headers, name)
-        self.over = True
+        self._decided = True
         self._on_more = None
         self.stream.on_data = _nobody
         self.stream.resume()  # it may be paused, and would not see the peer's end
@@ -252,11 +255,11 @@ class ServerOpening:
         self.stream.destroy()
 
     def _on_end(self) -> None:
-        self.over = True
+        self._decided = True
         self.stream.end()
 
     def _on_close(self, error: Optional[Exception]) -> None:
-        self.over = True
+        self._decided = True
         if self._timer is not None:
             self._timer.cancel()
         self._on_done(self)

@@ -15,6 +15,7 @@ from .net.stream import Stream
 from .net.tls import client_context
 from .opening import ClientOpening
 from .options import Options, count, merge, milliseconds
+from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
 from .protocol.handshake import VERSIONS, ClientHandshake
 from .protocol.http import Request
@@ -121,10 +122,10 @@ class WebSocket(Emitter, EventTarget):
         self.readyState = CONNECTING
         #: The sub-protocol in use, or None.
         self.protocol: Optional[str] = None
-        #: 13 or 8.
+        #: 13 or 8; on a server's end 'hixie-76', too.
         self.protocolVersion: Any = self.options.protocolVersion
         #: What this connection can do: ``supports.binary``.
-        self.supports = Options(binary=True)
+        self.supports = Options(binary=not self._is_hixie)
         #: The network stream; Node's ``ws._socket``.
         self._socket: Optional[Stream] = None
         self._receiver = self._make_receiver()
@@ -146,11 +147,16 @@ class WebSocket(Emitter, EventTarget):
         else:
             self._prepare(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
 
-    def _make_receiver(self) -> Receiver:
-        masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
-        if self._is_server and self.options.allowUnmasked:
-            masked = None
-        receiver = Receiver(masked, count(self.options, 'maxPayload'), count(self.options, 'maxFragments'))
+    def _make_receiver(self) -> Union[Receiver, hixie.Receiver]:
+        max_payload = count(self.options, 'maxPayload')
+        receiver: Union[Receiver, hixie.Receiver]
+        if self._is_hixie:
+            receiver = hixie.Receiver(max_payload)
+        else:
+            masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
+            if self._is_server and self.options.allowUnmasked:
+                masked = None
+            receiver = Receiver(masked, max_payload, count(self.options, 'maxFragments'))
         receiver.ontext = receiver.onbinary = self._on_message
         receiver.onping = self._on_ping
         receiver.onpong = self._on_pong
@@ -227,9 +233,13 @@ class WebSocket(Emitter, EventTarget):
 
     # -- both --------------------------------------------------------------------------------------------------------
 
+    @property
+    def _is_hixie(self) -> bool:
+        return self._is_server and bool(self.options.protocolVersion == hixie.VERSION)
+
     def _use(self, stream: Stream) -> None:
         self._socket = stream
-        self._sender = Sender(stream)
+        self._sender = hixie.Sender(stream) if self._is_hixie else Sender(stream)
         stream.on_data = self._receiver.add
         stream.on_end = self._on_end
         stream.on_close = self._on_stream_closed

@@ -72,8 +72,8 @@ class WebSocketServer(Emitter):
     - ``verifyClient(info)``: whether to accept; ``info.origin`` (str or None), ``info.secure`` (bool), ``info.req``.
       With two parameters it is ``verifyClient(info, callback)``, and is to call ``callback(ok, code, name, headers)``,
       now or later, from any thread: `code` (int, 401), `name` (str) and `headers` (dict) are for a refusal.
-    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is to
-      return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. Without it, the first is used.
+    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is
+      to return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. By default it is the first.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
