@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
 from .delivery import Emitter
 from .errors import NotOpenError, ProtocolError, WebSocketError
@@ -13,7 +13,7 @@ from .event_target import EventTarget
 from .net.loop import Timer
 from .net.stream import Stream
 from .net.tls import client_context
-from .opening import ClientOpening
+from .opening import ClientOpening, check_agent
 from .options import Options, count, merge, milliseconds
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
@@ -24,7 +24,14 @@ from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
 from .streams import File, Pieces, Streams, Supplied, Waiting
 
+if TYPE_CHECKING:
+    from . import node
+    from .protocol import receiver
+    from .websocket_server import WebSocketServer
+
 Callback = Callable[..., Any]
+
+_AnyReceiver = Union[Receiver, hixie.Receiver]
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -42,6 +49,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'origin': None,
     'host': None,
     'headers': None,
+    'agent': None,
     'handshakeTimeout': 30_000,
     **LIMITS,
     'ca': None,
@@ -78,6 +86,9 @@ class WebSocket(Emitter, EventTarget):
     - ``protocol`` (str): sub-protocols, separated by commas; those of `protocols` come first.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
     - ``headers`` (dict): further header lines of the request.
+    - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
+      these arguments, returns a connected socket; it is called on a thread of its own, and may block. ``options`` has
+      ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``, unless it is there.
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
@@ -93,6 +104,15 @@ class WebSocket(Emitter, EventTarget):
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
+
+    # What Node's module exports: there it is this class. Set in __init__.py.
+    Server: ClassVar[type[WebSocketServer]]
+    Receiver: ClassVar[type[receiver.Receiver]]
+    Sender: ClassVar[type[node.Sender]]
+    ErrorCodes: ClassVar[node._ErrorCodes]
+    createServer: ClassVar[Callable[..., WebSocketServer]]
+    connect: ClassVar[Callable[..., WebSocket]]
+    createConnection: ClassVar[Callable[..., WebSocket]]
 
     CONNECTING = CONNECTING
     OPEN = OPEN
@@ -147,9 +167,9 @@ class WebSocket(Emitter, EventTarget):
         else:
             self._prepare(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
 
-    def _make_receiver(self) -> Union[Receiver, hixie.Receiver]:
+    def _make_receiver(self) -> _AnyReceiver:
         max_payload = count(self.options, 'maxPayload')
-        receiver: Union[Receiver, hixie.Receiver]
+        receiver: _AnyReceiver
         if self._is_hixie:
             receiver = hixie.Receiver(max_payload)
         else:
@@ -182,6 +202,7 @@ class WebSocket(Emitter, EventTarget):
         options = self.options
         address = parse_url(url)
         milliseconds(options, 'handshakeTimeout')
+        check_agent(options.agent)
         handshake = ClientHandshake(
             address=address,
             version=_version(options.protocolVersion),
@@ -193,7 +214,7 @@ class WebSocket(Emitter, EventTarget):
         context = self._tls_context(address)
         self.url = url
         self._opening = ClientOpening(
-            self._loop, address, handshake, context, self._on_handshake, self._on_handshake_failure
+            self._loop, address, handshake, context, options.agent, self._on_handshake, self._on_handshake_failure
         )
 
     def _tls_context(self, address: Address) -> Any:

@@ -60,6 +60,11 @@ class MessageFlags:
         # The text came from strict UTF-8, which has one encoding only, so this is what was received.
         return payload.encode() if isinstance(payload, str) else payload
 
+    def get(self, name: str, default: object = None) -> object:
+        """As of a dict: what a message came with may be the options it is sent on with."""
+        value = getattr(self, name)
+        return default if value is None else value
+
     def __bool__(self) -> bool:
         return isinstance(self._payload, bytes)
 
