@@ -373,6 +373,7 @@ class TestRefresh:
         def with_clear(*args: Any) -> Any:
             monkeypatch.setattr(owner, step, plain)
             timeout.close()
+            on_loop(lambda: None)  # the loop has heard of it
             return plain(*args)
 
         monkeypatch.setattr(owner, step, with_clear)
@@ -440,7 +441,10 @@ class TestReferences:
                 timer = setImmediate(callback)
                 clearImmediate(timer if end.startswith('cleared') else None)
             until(lambda: not get_loop()._handles)
-            del callback, timer
+            del callback
+            if end in ('called', 'refreshed'):  # could be refreshed once more
+                assert gone() is not None
+                del timer
             until(lambda: gone() is None)
         finally:
             gc.enable()
@@ -453,6 +457,17 @@ class TestReferences:
         timers = on_loop(lambda: [entry for entry in get_loop()._timers if entry[2].callback is not None])
         assert len(timers) == 1
         keeper.close()
+
+
+def test_shutdown_clears_them() -> None:
+    waiter = Waiter()
+    with held_up():
+        setTimeout(waiter, HOUR)
+        setInterval(waiter, 1).unref()
+        get_loop().call(get_loop()._shutdown_handles)
+        setImmediate(waiter)
+    until(lambda: not get_loop()._handles)
+    assert waiter.nothing(0.05)
 
 
 class TestImmediate:
@@ -560,9 +575,9 @@ class TestProcess:
     @pytest.mark.filterwarnings('ignore:.*multi-threaded.*fork:DeprecationWarning')
     def test_a_fork_gets_none(self, script: Scripts) -> None:  # noqa: F811
         child = script("""
-            import os, warnings
+            import os, threading, warnings
             warnings.simplefilter('ignore')
-            from ws.timers import clearTimeout, setImmediate, setInterval, setTimeout
+            from ws.timers import clearImmediate, clearTimeout, setImmediate, setInterval, setTimeout
 
             parent = os.getpid()
             timers = [setTimeout(lambda: print('parent' if os.getpid() == parent else 'child'), 300)]
@@ -572,6 +587,10 @@ class TestProcess:
             if pid == 0:
                 from ws.net.lifetime import get_loop
                 assert not get_loop()._handles
+                for timer in timers:  # no longer known here
+                    clearTimeout(timer)
+                clearImmediate(immediate)
+                assert threading.active_count() == 1
                 setTimeout(lambda: print("the child's own", flush=True), 500)
             else:
                 _, status = os.waitpid(pid, 0)

@@ -698,11 +698,10 @@ def test_pfx(passphrase: Any) -> None:
     assert not shakes_hands(server, client_context(ca=ca))
 
 
+@pytest.mark.skipif(shutil.which('openssl') is None, reason='there is no openssl command')
 def test_pfx_made_by_openssl(certificate: trustme.LeafCert, authority: trustme.CA, tmp_path: Path) -> None:
     for name, pem in (('cert', chain_of(certificate)), ('key', certificate.private_key_pem.bytes())):
         (tmp_path / name).write_bytes(pem)
-    if shutil.which('openssl') is None:
-        pytest.skip('no openssl here')
     command = 'openssl pkcs12 -export -in cert -inkey key -out pfx -passout pass:secret'
     subprocess.run(command, shell=True, cwd=tmp_path, check=True, timeout=TIMEOUT)
     context = server_context(pfx=(tmp_path / 'pfx').read_bytes(), passphrase='secret')
