@@ -32,6 +32,14 @@ from ws.timers import (
 HOUR = 3600_000
 
 
+@pytest.fixture(autouse=True)
+def nothing_keeps_the_process() -> Iterator[None]:
+    """A test that fails and leaves a timer behind must not keep pytest from ending."""
+    yield
+    for handle in list(get_loop()._handles):
+        get_loop().unref(handle)
+
+
 def on_loop(function: Callable[[], Any]) -> Any:
     """What `function` returns when it is called on the loop thread."""
     waiter = Waiter()
