@@ -54,6 +54,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     **LIMITS,
     'ca': None,
     'cert': None,
+    'pfx': None,
     'key': None,
     'passphrase': None,
     'ciphers': None,
@@ -93,7 +94,8 @@ class WebSocket(Emitter, EventTarget):
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``ca`` (str, bytes or a list), ``cert``, ``key``, ``passphrase`` (str or bytes), ``ciphers`` (str): TLS, in PEM:
-      contents, not file names. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
+      contents, not file names. ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the
+      package cryptography. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
     :class:`ssl.SSLError` for TLS material that can't be used. What fails later is an ``error`` event.
@@ -222,7 +224,13 @@ class WebSocket(Emitter, EventTarget):
         if not address.secure:
             return None
         return client_context(
-            options.ca, options.cert, options.key, options.passphrase, options.ciphers, options.rejectUnauthorized
+            options.ca,
+            options.cert,
+            options.key,
+            options.passphrase,
+            options.ciphers,
+            options.rejectUnauthorized,
+            options.pfx,
         )
 
     def _begin(self) -> None:

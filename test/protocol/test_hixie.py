@@ -125,7 +125,7 @@ class TestCheckRequest:
             '3  ',  # not divisible
             '12 345 6 7',
             '4294967296 ',  # more than 32 bits
-            '42949672960 ',
+            '10000000000 ',
             '9' * 9000 + ' ',
         ],
     )

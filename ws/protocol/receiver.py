@@ -267,8 +267,8 @@ class BaseReceiver(ABC):
             self._data = self._data[self._pos :]
             self._pos = 0
 
-    def _burst(self) -> None:
-        """Call back for all that comes next and needs no ``_step``: the fast lane of those who have one."""
+    def _burst(self) -> None:  # noqa: B027  # no abstract method: not all have one
+        """Call back for all that comes next and needs no ``_step``: the fast lane."""
 
     def _step(self) -> bool:
         """Take one frame, or what is there of it. False if there is too little to do anything."""
