@@ -359,7 +359,12 @@ class WebSocket(Emitter, EventTarget):
     def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
         if self.readyState == OPEN:
             self._taken_in += len(payload)
-            self._sender.send(payload, binary, True, masked, callback)
+            try:
+                self._sender.send(payload, binary, True, masked, callback)
+            except ValueError as error:  # a byte that Hixie-76 can't send
+                if callback is None:
+                    raise
+                callback(error)
         else:
             self._drop_handed_in(payload, callback)
 
