@@ -7,6 +7,7 @@ import configparser
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -21,6 +22,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from documents import ROOT
+from proxies import connect_proxy
 from support import TIMEOUT, Log, Waiter, echo_server, read_head, server, url_of
 from window import CTRL_A, CTRL_C, CTRL_D, CTRL_K, CTRL_Z, DOWN, ENTER, LEFT, UP, Window, python
 
@@ -740,6 +742,8 @@ def test_piped_input_goes_to_the_client_that_comes() -> None:
         (['-l', '70000'], '--listen: port must be from 0 to 65535, not 70000'),
         (['-l', '0', '--no-check'], '--no-check works with --connect only'),
         (['-l', '0', '-H', 'a:b'], '--header works with --connect only'),
+        (['-c', 'x', '--proxy', 'socks5://x'], "--proxy: invalid proxy 'socks5://x': it must be like "),
+        (['-c', 'ws+unix:/x', '--proxy', 'x'], '--proxy: there is none to a UNIX socket'),
         (['-c', 'x', '--nonsense'], 'unrecognized arguments: --nonsense'),
         (['-c', 'x', '--exec', 'x'], 'unrecognized arguments: --exec x'),
         (['-c'], 'argument -c/--connect: expected one argument'),
@@ -867,6 +871,31 @@ def test_a_certificate_of_the_client(authority: trustme.CA, tmp_path: Path, aske
         assert peer.subject() == 'client.example'
 
 
+def test_proxies() -> None:
+    with connect_proxy() as proxy, echo_server() as wss:
+        target = url_of(wss).partition('://')[2].strip('/')
+        wait = ('-x', 'hello', '-w', '0.3')
+        assert run('-c', target, '--proxy', proxy.address, *wait) == (0, 'hello\n', '')
+        assert run('-c', target, '--proxy', f'http://me:secret@{proxy.address}', *wait) == (0, 'hello\n', '')
+        assert proxy.requests == [(target, ''), (target, 'Basic bWU6c2VjcmV0')]
+        with RawServer() as nobody:
+            gone = nobody.address
+        assert run('-c', gone, '--proxy', proxy.address) == (1, '', 'error: the proxy refused: 502 Bad Gateway\n')
+        result = run('-c', target, '--proxy', gone)
+        assert result == (1, '', f'error: the proxy {gone} is out of reach: Connection refused\n')
+
+
+def test_tls_through_a_proxy(authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(tmp_path / 'ca.pem')
+    issued = authority.issue_cert('localhost')
+    with connect_proxy() as proxy:
+        with echo_server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
+            url = url_of(wss, scheme='wss').replace('127.0.0.1', 'localhost')
+            ca = ('--ca', str(tmp_path / 'ca.pem'))
+            assert run('-c', url, '--proxy', proxy.address, *ca, '-x', 'hello', '-w', '0.3') == (0, 'hello\n', '')
+        assert proxy.requests[0][0].startswith('localhost:')
+
+
 def test_verbose() -> None:
     with server() as wss:
 
@@ -925,8 +954,20 @@ def test_it_is_one_program(command: list[str], tmp_path: Path) -> None:
         assert output_of('-c', url_of(wss), '-x', 'hello', '-w', '0.3') == 'hello\n'
 
 
-def test_bin_wscat_is_executable() -> None:
-    assert os.access(ROOT / 'bin' / 'wscat', os.X_OK)
+@pytest.mark.parametrize('has_venv', [True, False])
+def test_a_checkout_whose_packages_are_in_its_virtual_environment(has_venv: bool, tmp_path: Path) -> None:
+    (tmp_path / 'bin').mkdir()
+    shutil.copy(ROOT / 'bin' / 'wscat', tmp_path / 'bin')
+    (tmp_path / 'ws').symlink_to(ROOT / 'ws')
+    if has_venv:
+        (tmp_path / '.venv').symlink_to(sys.prefix)
+    program = tmp_path / 'bin' / 'wscat'
+    assert os.access(program, os.X_OK)
+    # Without site-packages.
+    result = subprocess.run([sys.executable, '-I', '-S', program, '-h'], capture_output=True, encoding='utf-8')
+    complaint = 'error: wscat needs the Python package pyee: pip install pyee, or make demo\n'
+    expected = (0, HELP, '') if has_venv else (1, '', complaint)
+    assert (result.returncode, result.stdout, result.stderr) == expected
 
 
 def test_the_installed_command(metadata: configparser.ConfigParser) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import socket
 import threading
 import warnings
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
+
+from ..net.proxy import connect_through, parse_proxy
 
 HELP = """\
 Usage: wscat [options] (-c URL | -l PORT)
@@ -76,6 +79,8 @@ Examples
 
 #: How long, in milliseconds, the peer may take to answer a close frame.
 CLOSE_TIMEOUT = 2000
+#: How long, in seconds, a proxy may take to connect.
+_PROXY_TIMEOUT = 30.0
 
 
 class UsageError(Exception):
@@ -172,6 +177,7 @@ def client_options(options: argparse.Namespace) -> dict[str, Any]:
         'key': _contents('key', options.key),
         'passphrase': _ask_for_passphrase() if options.passphrase is True else options.passphrase,
         'rejectUnauthorized': not options.no_check,
+        'agent': _agent(options) if options.proxy is not None else None,
     }
 
 
@@ -188,6 +194,17 @@ def _headers(options: argparse.Namespace) -> dict[str, list[str]]:
         headers.pop(names.get('authorization', ''), None)
         headers['Authorization'] = ['Basic ' + b64encode(os.fsencode(options.auth)).decode('ascii')]  # RFC 7617
     return headers
+
+
+def _agent(options: argparse.Namespace) -> Callable[..., socket.socket]:
+    proxy: str = options.proxy
+    if url_of(options.connect).startswith('ws+unix:'):
+        raise UsageError('--proxy: there is none to a UNIX socket')
+    try:
+        parse_proxy(proxy)
+    except ValueError as error:
+        raise UsageError(f'--proxy: {error}') from None
+    return lambda request, target: connect_through(proxy, target.host, target.port, _PROXY_TIMEOUT)
 
 
 def _contents(option: str, file: Optional[str]) -> Optional[bytes]:

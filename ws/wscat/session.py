@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
-from ..errors import WebSocketError
+from ..errors import NotOpenError, WebSocketError
 from ..events import fitted
+from ..options import Options
 from ..protocol.error_codes import is_valid_error_code
 from ..protocol.http import Request
 from ..protocol.receiver import MessageFlags
@@ -203,7 +204,8 @@ class Session:
     def _on_sent(self, error: Optional[Exception]) -> None:
         self._unsent -= 1
         if error is not None and not self._closing and self.status == 0:
-            self._complain('the connection was closed before everything was sent')
+            lost = isinstance(error, (NotOpenError, ConnectionError))
+            self._complain('the connection was closed before everything was sent' if lost else described(error))
         self._wait_for_answers()
 
     def _wait_for_answers(self) -> None:
@@ -385,7 +387,7 @@ class Server(Session):
 
     def _on_listening(self) -> None:
         address = self._server.address()
-        if address is not None:
+        if isinstance(address, Options):
             self._output.status(f'Listening on port {address.port} (press CTRL+C to quit)')
 
     def _on_headers(self, lines: list[str], request: Request) -> None:
