@@ -63,7 +63,7 @@ def test_pipes_and_tls_to_their_server(peer: Peer) -> None:
     command = [sys.executable, str(ROOT / 'bin' / 'wscat'), '-c', peer.url('/wscat-pipe?echo', secure=True)]
     options = ['--ca', str(peer.certificates.ca), '-w', '0.5']
     result = subprocess.run(
-        [sys.executable, str(ROOT / 'bin' / 'wscat'), *arguments],
+        [*command, *options],
         input='one\ntwo\n',
         capture_output=True,
         encoding='utf-8',

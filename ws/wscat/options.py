@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import math
 import os
 import socket
 import threading
@@ -150,13 +151,13 @@ _CONNECT_ONLY = (
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if not -threading.TIMEOUT_MAX < seconds < threading.TIMEOUT_MAX:
-        raise argparse.ArgumentTypeError(f'{text} is no number of seconds')
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of seconds')
     return seconds
-
-
-_seconds.__name__ = 'float'  # argparse's messages name it
 
 
 def url_of(text: str) -> str:

@@ -44,6 +44,9 @@ _INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
 class Session:
     """One connection at a time, what is sent there, and how all of it ends. Runs on the main thread."""
 
+    #: Whether it is about one connection only.
+    _ends_with_connection: bool
+
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.status = 0
@@ -180,7 +183,7 @@ class Session:
 
     def _on_error(self, error: Exception) -> None:
         if not self._leaving:
-            self._complain(described(error))
+            self._complain(described(error), fatal=self._ends_with_connection)
 
     def _on_close(self, code: int, reason: str) -> None:
         if self._ws is None:  # it never was open
@@ -252,7 +255,7 @@ class Session:
         if self._closing:
             return
         if isinstance(entry, str) and self.options.slash and entry.startswith('/'):
-            self._command(entry)
+            self._command(entry.rstrip('\r\n'))
         elif isinstance(entry, str) and self._values is not None:
             self._enter_json(self._values, entry)
         else:
@@ -336,6 +339,8 @@ class Session:
 class Client(Session):
     """``wscat -c``."""
 
+    _ends_with_connection = True
+
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(options)
         self._subprotocols = [name.strip() for listed in options.subprotocol for name in listed.split(',')]
@@ -372,6 +377,8 @@ class Client(Session):
 
 class Server(Session):
     """``wscat -l``."""
+
+    _ends_with_connection = False
 
     def _start(self) -> None:
         self._is_taken = False  # by a client; known to the loop thread only
