@@ -379,7 +379,7 @@ def test_json_is_typed_in_several_lines_and_laid_out() -> None:
         answer = ['< {', '    "a": [', '      1,', '      "]ü"', '    ]', '  }']
         window.shows(CONNECTED, '> {"a":', '.', '. [1, "]ü"]}', *answer, '>')
         window.type(ENTER + '[1,]' + ENTER)
-        window.until(lambda: 'error: not JSON: ' in window.lines()[-2] and window.lines()[-1] == '>')
+        window.until(lambda: 'error: not JSON: ' in '\n'.join(window.lines()[-3:]) and window.lines()[-1] == '>')
         window.type('"no longer [1"' + ENTER)
         assert log.get()[1] == '"no longer [1"'
 
@@ -633,6 +633,14 @@ def test_input_that_could_not_be_sent_is_an_error() -> None:
         wss.on('connection', lambda ws: ws.on('message', lambda: ws.close(1000)))
         result = run('-c', url_of(wss), '-w', '10', data=b'line\n' * 2_000_000)
         assert result == (1, '', 'error: the connection was closed before everything was sent\n')
+
+
+def test_a_pipe_in_which_nothing_comes_is_no_input() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.close(1000))
+        process = subprocess.Popen([sys.executable, '-m', 'ws', '-c', url_of(wss)], cwd=ROOT, stdin=subprocess.PIPE)
+        with process:
+            assert process.wait(TIMEOUT) == 0
 
 
 def test_much_input_and_much_output() -> None:

@@ -109,18 +109,26 @@ class Reader:
     def __init__(self, deliver: Callable[[bytes], object]) -> None:
         self._deliver = deliver
         self._asked = threading.Semaphore(0)
+        self._has_read = threading.Event()
+        self._piece = b''
         threading.Thread(target=self._run, name='wscat-reader', daemon=True).start()
 
     def ask(self) -> None:
+        """Have a piece delivered, once there is one."""
+        self._has_read.clear()
         self._asked.release()
 
+    def has_read(self, seconds: float) -> bool:
+        """Whether what was asked for is there, or comes in that time, and is not the end."""
+        return self._has_read.wait(seconds) and bool(self._piece)
+
     def _run(self) -> None:
-        data = b'-'
-        while data:
+        while True:
             self._asked.acquire()
             try:
                 # Not sys.stdin's buffer, whose lock would be held when the process ends.
-                data = os.read(0, _READ_SIZE)
+                self._piece = os.read(0, _READ_SIZE)
             except OSError:  # the terminal is gone
-                data = b''
-            self._deliver(data)
+                self._piece = b''
+            self._has_read.set()
+            self._deliver(self._piece)

@@ -39,6 +39,10 @@ _TRY_AGAIN_LATER = 1013
 _MAX_WAITING = 256
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
 _INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
+#: How long, in seconds, to look for piped input when the peer has closed the connection.
+_LAST_LOOK = 0.1
+
+_NOT_SENT = 'the connection was closed before everything was sent'
 
 
 class Session:
@@ -208,7 +212,7 @@ class Session:
         self._unsent -= 1
         if error is not None and not self._closing and self.status == 0:
             lost = isinstance(error, (NotOpenError, ConnectionError))
-            self._complain('the connection was closed before everything was sent' if lost else described(error))
+            self._complain(_NOT_SENT if lost else described(error))
         self._wait_for_answers()
 
     def _wait_for_answers(self) -> None:
@@ -365,11 +369,18 @@ class Client(Session):
     def _on_close(self, code: int, reason: str) -> None:
         was_open = self._ws is not None
         super()._on_close(code, reason)
-        if was_open and not self._closing and code not in _GOOD_CODES and self.status == 0:
+        if was_open and not self._closing and self.status == 0:
+            self._judge(code, reason)
+        self._ended = True
+
+    def _judge(self, code: int, reason: str) -> None:
+        """The peer has closed the connection: does a script have to know?"""
+        if code not in _GOOD_CODES:
             self.status = 1
             if not self._interactive:
                 self._output.error(f'disconnected {ending(code, reason)}')
-        self._ended = True
+        elif self._reading and not self._typed and self._reader is not None and self._reader.has_read(_LAST_LOOK):
+            self._complain(_NOT_SENT)
 
     def _close(self) -> None:
         self._client.close(_NORMAL_CLOSURE)
