@@ -498,7 +498,7 @@ class Result:
         return repr((self.status, self.output, self.errors))
 
 
-def run(*arguments: str, data: bytes = b'', **options: Any) -> Result:
+def run(*arguments: str, data: Optional[bytes] = b'', **options: Any) -> Result:
     """Run wscat to its end, with these arguments and this standard input."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
     command = [sys.executable, '-W', 'error', '-m', 'ws', *arguments]
@@ -628,10 +628,11 @@ def test_input_that_is_no_text_is_an_error() -> None:
         assert result == (1, '', 'error: standard input is not UTF-8 text; --binary sends it as it is\n')
 
 
-def test_input_that_could_not_be_sent_is_an_error() -> None:
-    with server() as wss:
+def test_input_that_could_not_be_sent_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / 'input').write_bytes(b'line\n' * 2_000_000)
+    with server() as wss, open(tmp_path / 'input', 'rb') as file:
         wss.on('connection', lambda ws: ws.on('message', lambda: ws.close(1000)))
-        result = run('-c', url_of(wss), '-w', '10', data=b'line\n' * 2_000_000)
+        result = run('-c', url_of(wss), '-w', '10', data=None, stdin=file)
         assert result == (1, '', 'error: the connection was closed before everything was sent\n')
 
 

@@ -40,7 +40,7 @@ _MAX_WAITING = 256
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
 _INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
 #: How long, in seconds, to look for piped input when the peer has closed the connection.
-_LAST_LOOK = 0.1
+_LAST_LOOK = 0.5
 
 _NOT_SENT = 'the connection was closed before everything was sent'
 
@@ -379,8 +379,12 @@ class Client(Session):
             self.status = 1
             if not self._interactive:
                 self._output.error(f'disconnected {ending(code, reason)}')
-        elif self._reading and not self._typed and self._reader is not None and self._reader.has_read(_LAST_LOOK):
+        elif self._unsent or self._input_is_left():
             self._complain(_NOT_SENT)
+
+    def _input_is_left(self) -> bool:
+        waiting = self._reading and not self._typed
+        return waiting and self._reader is not None and self._reader.has_read(_LAST_LOOK)
 
     def _close(self) -> None:
         self._client.close(_NORMAL_CLOSURE)
