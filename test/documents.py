@@ -242,6 +242,8 @@ class Runner:
 
     def __init__(self, code: str, folder: Path, name: str = 'block.py') -> None:
         self._code = code
+        #: Where it runs.
+        self.folder = folder
         self._script = folder / name
         self._exits = contextlib.ExitStack()
 

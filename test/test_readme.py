@@ -210,7 +210,7 @@ def test_links(path: str) -> None:
 
 @pytest.mark.parametrize('path', DOCUMENTS)
 def test_every_block_is_of_a_kind_that_is_tested(path: str) -> None:
-    assert {block.language for block in Document(path).blocks} <= {'python', 'js', 'sh', 'text'}
+    assert {block.language for block in Document(path).blocks} <= {'python', 'js', 'nginx', 'haproxy', 'sh', 'text'}
 
 
 @pytest.mark.parametrize('path', [path for path in DOCUMENTS if path.startswith('doc/')])
