@@ -139,7 +139,7 @@ class _UpgradingHandler(BaseHTTPRequestHandler):
     def _hand_over(self, request: Request, on_upgrade: OnUpgrade) -> None:
         self.wfile.flush()
         head = self._unread()
-        sock = _take(self.connection)
+        sock = take_socket(self.connection)
         try:
             on_upgrade(request, sock, head)
         except BaseException as error:
@@ -164,7 +164,7 @@ class _UpgradingHandler(BaseHTTPRequestHandler):
         return head
 
 
-def _take(sock: socket.socket) -> socket.socket:
+def take_socket(sock: socket.socket) -> socket.socket:
     """The connection as a socket that the server, which is going to close its own, does not close."""
     if isinstance(sock, ssl.SSLSocket):
         _keep_open(sock)
