@@ -185,11 +185,11 @@ def test_control_characters_are_shown_and_not_obeyed() -> None:
         ws.send('\x1b[2J\x1b]0;title\x07\rA\tB\x7f\x9b31m\u202eC\u2028D\0')
         window.shows(CONNECTED, '< \\x1b[2J\\x1b]0;title\\x07\\rA    B\\x7f\\x9b31m\\u202eC\\u2028D\\x00', '>')
         assert b'\x1b[2J\x1b]0' not in window.output
-        ws.close(4000, 'bye\x1b[2J')
+        ws.close(4000, 'bye\x1b[2J\n')
         window.shows(
             CONNECTED,
             '< \\x1b[2J\\x1b]0;title\\x07\\rA    B\\x7f\\x9b31m\\u202eC\\u2028D\\x00',
-            'Disconnected (code: 4000, reason: "bye\\x1b[2J")',
+            'Disconnected (code: 4000, reason: "bye\\x1b[2J\\n")',
         )
         window.ends(1)
 
@@ -915,11 +915,13 @@ def test_verbose() -> None:
             this.close(1000, 'bye')
 
         wss.on('connection', lambda ws: ws.on('message', answer))
-        result = run('-c', url_of(wss), '-x', 'ü', '-v', '-w', '-1')
+        result = run('-c', url_of(wss), '-x', 'ü', '-v', '-w', '-1', '--auth', 'me:secret', '-H', 'Cookie: secret')
     assert (result.status, result.bytes) == (0, b'hello\n\0')
     lines = result.errors.splitlines()
     assert lines[0] == '* > GET / HTTP/1.1'
     assert '* > Sec-WebSocket-Version: 13' in lines
+    assert '* > Authorization: ...' in lines
+    assert '* > Cookie: ...' in lines
     answer = lines.index('* < HTTP/1.1 101 Switching Protocols')
     assert '* < Upgrade: websocket' in lines[answer:]
     assert '* > text, 2 bytes' in lines

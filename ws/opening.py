@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional
 
 from .errors import HandshakeError
@@ -21,6 +21,8 @@ from .protocol.url import Address
 
 #: Opening handshakes of clients, line by line, at DEBUG.
 _log = logging.getLogger('ws.handshake')
+# Logs are kept, and read by others.
+_SECRET = ('authorization', 'cookie', 'set-cookie')
 
 # Agents may block. So many of them can be at work in a process.
 _agents = Workers('ws-agent', 16)
@@ -174,15 +176,20 @@ class ClientOpening:
 
 def _log_request(head: bytes) -> None:
     if _log.isEnabledFor(logging.DEBUG):
-        for line in head.decode('latin-1').splitlines()[:-1]:
-            _log.debug('> %s', line)
+        start_line, *lines = head.decode('latin-1').splitlines()[:-1]
+        _log_head('>', start_line, [line.split(': ', 1) for line in lines])
 
 
 def _log_response(response: Response) -> None:
     if _log.isEnabledFor(logging.DEBUG):
-        _log.debug('< HTTP/%s %d %s', response.httpVersion, response.statusCode, response.statusMessage)
-        for name, value in zip(response.rawHeaders[::2], response.rawHeaders[1::2]):
-            _log.debug('< %s: %s', name, value)
+        start_line = f'HTTP/{response.httpVersion} {response.statusCode} {response.statusMessage}'
+        _log_head('<', start_line, zip(response.rawHeaders[::2], response.rawHeaders[1::2]))
+
+
+def _log_head(direction: str, start_line: str, headers: Iterable[Sequence[str]]) -> None:
+    _log.debug('%s %s', direction, start_line)
+    for name, value in headers:
+        _log.debug('%s %s: %s', direction, name, '...' if name.lower() in _SECRET else value)
 
 
 def check_agent(agent: Any) -> None:

@@ -61,9 +61,9 @@ class Output:
         if self._as_is:
             self._pass_on(data)
         elif self._interactive:
-            self._write(sys.stdout, '< ' + shown(data).replace('\n', '\n  '), _BLUE)
+            self._write(sys.stdout, '< ' + shown(data).replace('\n', '\n  '), _BLUE, keep='\n\t')
         else:
-            self._write(sys.stdout, shown(data))
+            self._write(sys.stdout, shown(data), keep='\n\t')
 
     def _pass_on(self, data: Message) -> None:
         if isinstance(data, str):
@@ -71,8 +71,8 @@ class Output:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
-    def _write(self, stream: TextIO, text: str, colour: Optional[int] = None) -> None:
-        text = visible(text, keep='\n\t')
+    def _write(self, stream: TextIO, text: str, colour: Optional[int] = None, keep: str = '') -> None:
+        text = visible(text, keep)
         if colour and self._coloured and are_terminals(stream):
             text = f'\x1b[{colour}m{text}\x1b[39m'
         try:
