@@ -31,7 +31,9 @@ _LAUNCH = 'import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv
 class Window:
     """The terminal. Closed at the end of a ``with`` statement, and the program killed if it still runs."""
 
-    def __init__(self, *command: str, columns: int = 72, rows: int = 24, env: Optional[Mapping[str, str]] = None):
+    def __init__(
+        self, *command: str, columns: int = 72, rows: int = 24, env: Optional[Mapping[str, str]] = None
+    ) -> None:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         #: Everything the program has written, if not to the screen of another encoding.

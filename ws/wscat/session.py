@@ -37,8 +37,9 @@ _NORMAL_CLOSURE = 1000
 _TRY_AGAIN_LATER = 1013
 #: How many messages may wait to be written out before reading is held up.
 _MAX_WAITING = 256
-#: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
-_INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
+#: How often, in seconds, the main thread ends its wait to look for signals: one that comes when it is just about to
+#: wait doesn't interrupt that, and on Windows none ever does.
+_SIGNAL_POLL = 0.5
 #: How long, in seconds, to look for piped input when the peer has closed the connection.
 _LAST_LOOK = 0.5
 
@@ -113,13 +114,11 @@ class Session:
         raise NotImplementedError
 
     def _do_next(self) -> None:
-        timeout = _INTERRUPT_POLL
-        if self._deadline is not None:
-            timeout = max(0.0, self._deadline - time.monotonic())
+        left = _SIGNAL_POLL if self._deadline is None else self._deadline - time.monotonic()
         try:
-            method, args = self._events.get(timeout=timeout)
+            method, args = self._events.get(timeout=max(0.0, min(left, _SIGNAL_POLL)))
         except queue.Empty:
-            if self._deadline is not None:
+            if left <= _SIGNAL_POLL and self._deadline is not None:
                 self.leave()
             return
         try:
@@ -324,7 +323,7 @@ class Session:
         signal.signal(signal.SIGTERM, self._on_interrupt)
         if self._terminal is not None:
             signal.signal(signal.SIGTSTP, self._later(self._suspend))
-            signal.signal(signal.SIGWINCH, self._later(self._terminal.refresh))
+            signal.signal(signal.SIGWINCH, self._later(self._terminal.redraw))
 
     def _on_interrupt(self, *_: object) -> None:
         if self._interrupted:

@@ -238,15 +238,16 @@ class Terminal:
     def show(self) -> None:
         """Show the line that is being typed."""
         self._shown = True
-        self._redraw()
+        self.redraw()
 
     def hide(self) -> None:
         self._shown = False
         self._erase()
 
-    def refresh(self) -> None:
-        """The window has another size."""
-        self._redraw()
+    def redraw(self) -> None:
+        """Draw the line anew, if it is shown, as when the window has got another size."""
+        if self._shown:
+            self._put(self._erasing() + self._drawing())
 
     def feed(self, data: bytes) -> Iterator[Optional[str]]:
         """Type what the keyboard delivered; yields each finished line, and END for Ctrl-D on an empty one."""
@@ -256,7 +257,7 @@ class Terminal:
             yield line
         if not data:  # the keyboard is gone
             yield END
-        self._redraw()
+        self.redraw()
 
     def echo(self, line: str) -> None:
         """Leave a line on the screen as one that was typed."""
@@ -277,10 +278,6 @@ class Terminal:
     def _put(self, text: str) -> None:
         self._screen.write(text)
         self._screen.flush()
-
-    def _redraw(self) -> None:
-        if self._shown:
-            self._put(self._erasing() + self._drawing())
 
     def _erase(self) -> None:
         self._put(self._erasing())
