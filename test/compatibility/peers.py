@@ -229,3 +229,17 @@ def request(wss: WebSocketServer, *lines: str, body: bytes = b'') -> Iterator[so
 def status(sock: socket.socket) -> int:
     """That of the response."""
     return int(read_head(sock).split()[1])
+
+
+KEY1 = 'Sec-WebSocket-Key1: 3e6b263  4 17 80'
+KEY2 = 'Sec-WebSocket-Key2: 17  9 G`ZD9   2 2b 7X 3 /r90'
+NONCE = b'WjN}|M(6'
+
+
+@contextlib.contextmanager
+def hixie_request(
+    wss: WebSocketServer, *lines: str, keys: tuple[str, ...] = (KEY1, KEY2), body: bytes = NONCE
+) -> Iterator[socket.socket]:
+    """A request of Hixie-76."""
+    with request(wss, *keys, *lines, body=body) as sock:
+        yield sock
