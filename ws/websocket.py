@@ -579,13 +579,16 @@ class WebSocket(Emitter, EventTarget):
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
-    def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None) -> None:
+    def close(
+        self, code: Optional[int] = None, data: Union[str, bytes, None] = None, options: Optional[object] = None
+    ) -> None:
         """Start, or answer, the closing handshake (RFC 6455 section 7.1.2); ``close`` follows when it is complete, or
         after ``closeTimeout``.
 
         `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
-        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. While
-        connecting, the attempt is given up; nothing happens if the connection is closing or closed.
+        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. `options` has
+        no effect; in Node, too, ported programs may pass ``{'mask': True}``. While connecting, the attempt is given up;
+        nothing happens if the connection is closing or closed.
         """
         if self.readyState in (CLOSING, CLOSED):
             return
