@@ -46,7 +46,7 @@ class ClientOpening:
         context: Optional[ssl.SSLContext],
         agent: Any,
         on_open: Callable[[Stream, Optional[str], bytes], object],
-        on_failure: Callable[[Exception], object],
+        on_failure: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
         self._address = address
@@ -92,7 +92,7 @@ class ClientOpening:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         on_failure = self._on_failure
         self.cancel()
         on_failure(error)
@@ -105,18 +105,18 @@ class ClientOpening:
         sock, error = None, None
         try:
             sock = connect_by_agent(self._agent, self._address, self._handshake)
-        except Exception as problem:
+        except BaseException as problem:  # whatever it is: somebody waits for the result
             error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
         self._loop.call(self._on_agent, error, sock)
 
-    def _on_agent(self, error: Optional[Exception], sock: Optional[socket.socket]) -> None:
+    def _on_agent(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if self._on_open is _nobody:  # cancelled
             if sock is not None:
                 sock.close()
         else:
             self._on_connected(error, sock)
 
-    def _on_connected(self, error: Optional[Exception], sock: Optional[socket.socket]) -> None:
+    def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is None:
             self._fail(error or OSError('not connected'))
         elif isinstance(sock, ssl.SSLSocket):  # an agent's
