@@ -105,13 +105,19 @@ class Checks:
 
 
 class Child:
-    """A Python script that runs as a process of its own."""
+    """A script, in Python if nothing else is said, that runs as a process of its own."""
 
-    def __init__(self, script: Path, *arguments: object, options: tuple[str, ...] = ('-W', 'error')) -> None:
+    def __init__(
+        self,
+        script: Path,
+        *arguments: object,
+        interpreter: str = sys.executable,
+        options: tuple[str, ...] = ('-W', 'error'),
+    ) -> None:
         environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
         with _sigint_not_ignored():
             self._process = subprocess.Popen(
-                [sys.executable, *options, str(script), *map(str, arguments)],
+                [interpreter, *options, str(script), *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
