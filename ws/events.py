@@ -14,6 +14,8 @@ F = TypeVar('F', bound=Callable[..., Any])
 E = TypeVar('E', bound='EventEmitter')
 
 _ANY_NUMBER = 1 << 30
+# CPython 3.11 raises SystemError when two threads have inspect look at built-in functions at the same time.
+_inspecting = threading.RLock()
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -53,7 +55,8 @@ def _own_arity(function: Callable[..., Any]) -> Arity:
         names = code.co_varnames[bound : code.co_argcount]
         return Arity(names, len(plain.__defaults__ or ()), bool(code.co_flags & inspect.CO_VARARGS))
     try:
-        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+        with _inspecting:
+            parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
     except (TypeError, ValueError):
         return Arity((), 0, True)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
@@ -173,10 +176,12 @@ class EventEmitter(PyeeEventEmitter):
         self._attach(event, k)  # where pyee's own ways of attaching arrive
 
     def _attach(self, event: str, function: Callable[..., Any], once: bool = False, first: bool = False) -> None:
-        listener = Listener(function, once)
+        self._insert(event, Listener(function, once), first)
+
+    def _insert(self, event: str, listener: Listener, first: bool = False) -> None:
         for name in ('newListener', 'new_listener'):  # Node's name and pyee's; both come before the attaching
             if name in self._listeners:
-                self.emit(name, event, function)
+                self.emit(name, event, listener.function)
         with self._lock:
             attached = self._listeners.get(event, ())
             self._listeners[event] = (listener, *attached) if first else (*attached, listener)

@@ -82,6 +82,11 @@ class Stream:
     # -- the peer, named as Node's net.Socket names it ----------------------------------------------------------------
 
     @property
+    def authorized(self) -> bool:
+        """Whether TLS has verified the peer."""
+        return False
+
+    @property
     def remoteAddress(self) -> Optional[str]:
         """The peer's IP address, or its UNIX path; None once the connection is gone."""
         return _host_of(self._name(self._sock.getpeername))
