@@ -1,7 +1,7 @@
 // A clock that knows who is still listening.  Start it with:  node heartbeat.js port interval
 //
-// Clients of ws://127.0.0.1:port/clock say "hello name" within five intervals of so many milliseconds, and then "start"
-// and "stop", or "three" for three ticks. At each interval they are sent a ping; who leaves three unanswered is ended.
+// Clients of ws://127.0.0.1:port/clock say "hello name" within five intervals of so many milliseconds, and then "start",
+// or "three" for three ticks. At each interval they are sent a ping; who leaves three unanswered is ended.
 
 var WebSocketServer = require('ws').Server;
 
@@ -72,7 +72,6 @@ function said(message) {
   if (words[0] == 'hello') hello(this, words[1]);
   else if (message == 'start') start(this, Infinity);
   else if (message == 'three') start(this, 3);
-  else if (message == 'stop') stop(this);
   else if (message == 'end') end();
   else this.close(1008, 'what is ' + message + '?');
 }

@@ -1,7 +1,7 @@
 # A clock that knows who is still listening.  Start it with:  python heartbeat.py port interval
 #
-# Clients of ws://127.0.0.1:port/clock say "hello name" within five intervals of so many milliseconds, and then "start"
-# and "stop", or "three" for three ticks. At each interval they are sent a ping; who leaves three unanswered is ended.
+# Clients of ws://127.0.0.1:port/clock say "hello name" within five intervals of so many milliseconds, and then "start",
+# or "three" for three ticks. At each interval they are sent a ping; who leaves three unanswered is ended.
 
 import math
 import sys
@@ -81,8 +81,6 @@ def said(this, message):
         start(this, math.inf)
     elif message == 'three':
         start(this, 3)
-    elif message == 'stop':
-        stop(this)
     elif message == 'end':
         end()
     else:

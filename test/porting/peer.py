@@ -77,7 +77,7 @@ class Play:
         response = connection.next()
         assert isinstance(response, Response)
         chosen = f', protocol {protocol.subprotocol}' if protocol.subprotocol else ''
-        self.note(who, f'<- {response.status_code} {response.reason_phrase}{chosen}')
+        self.note(who, f'<- {response.status_code}{chosen}')
         return connection
 
     def listen(self) -> Listener:
@@ -195,7 +195,7 @@ class Connection:
     def _respond(self, response: Response) -> None:
         assert isinstance(self._protocol, ServerProtocol)
         chosen = response.headers.get('Sec-WebSocket-Protocol')
-        self._note(f'{response.status_code} {response.reason_phrase}' + (f', protocol {chosen}' if chosen else ''))
+        self._note(f'{response.status_code}, protocol {chosen}' if chosen else str(response.status_code))
         with self._lock:
             self._protocol.send_response(response)
             self._write()

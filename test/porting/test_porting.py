@@ -125,7 +125,7 @@ def heartbeat(play: Play, start: Start, folder: Path) -> None:
     ann.gets(3)
 
     silent = play.connect('silent', url, answers_pings=False)
-    silent.sends('hello silent', 'start', 'stop')
+    silent.sends('hello silent')
     silent.gets()
     silent.is_ended()
     silent.notes_pings()
