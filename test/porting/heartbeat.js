@@ -39,7 +39,7 @@ var beat = setInterval(check, interval);
 
 function tick(ws) {
   ws.ticks += 1;
-  ws.send('tick ' + ws.ticks);
+  if (ws.readyState == ws.OPEN) ws.send('tick ' + ws.ticks);
   if (ws.ticks == ws.wanted) stop(ws);
 }
 
@@ -77,7 +77,7 @@ function said(message) {
 }
 
 function gone() {
-  console.log(this.name + ' is gone, its clock ' + (this.clock ? 'running' : 'stopped'));
+  console.log(this.name + ' is gone');
   stop(this);
   clearTimeout(this.impatience);
   if (wss.clients.length == 0) wss.close();

@@ -43,7 +43,8 @@ beat = setInterval(check, interval)
 
 def tick(ws):
     ws.ticks += 1
-    ws.send(f'tick {ws.ticks}')
+    if ws.readyState == ws.OPEN:
+        ws.send(f'tick {ws.ticks}')
     if ws.ticks == ws.wanted:
         stop(ws)
 
@@ -88,7 +89,7 @@ def said(this, message):
 
 
 def gone(this):
-    print(this.name + ' is gone, its clock ' + ('running' if this.clock else 'stopped'))
+    print(this.name + ' is gone')
     stop(this)
     clearTimeout(this.impatience)
     if len(wss.clients) == 0:

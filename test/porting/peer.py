@@ -154,6 +154,8 @@ class Connection:
                 events = self._protocol.events_received()
                 if self._answers_pings:
                     self._write()
+                else:
+                    self._protocol.data_to_send()  # or the pongs would go out with what is sent next
             for event in events:
                 self._events.put(event)
         self._end_writing()
