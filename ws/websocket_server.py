@@ -331,27 +331,29 @@ class WebSocketServer(Emitter):
             self._rules,
             opening,
             request,
-            lambda lines, request: self._dispatch('headers', (lines, request)),
-            lambda head, rest, version, protocol: self._connect(
-                request, opening.stream, head, rest, tell, protocolVersion=version, protocol=protocol
-            ),
+            self._tell_of_headers,
+            functools.partial(self._connect, request, opening.stream, tell),
         )
         if callback is None and not self._accepting:
             self._unheard.append(upgrade.start)
         else:
             upgrade.start()
 
+    def _tell_of_headers(self, lines: list[str], request: Request) -> bool:
+        return self._dispatch('headers', (lines, request))
+
     def _connect(
         self,
         request: Request,
         stream: Stream,
+        tell: Callable[[WebSocket, Request], object],
         head: bytes,
         rest: bytes,
-        tell: Callable[[WebSocket, Request], object],
-        **options: Any,
+        version: Any,
+        protocol: Optional[str],
     ) -> None:
         stream.write(head)
-        ws = WebSocket([request, stream, rest], {**self._client_options, **options})
+        ws = WebSocket([request, stream, rest], self._client_options, protocolVersion=version, protocol=protocol)
         ws._on_closed = self._forget
         self._connections.add(ws)
         if self.options.clientTracking:
