@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
@@ -17,7 +18,7 @@ from .net.listen import BACKLOG, Listener, bind, describe
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
-from .net.tls import TLSStream, server_context
+from .net.tls import TLSStream, close_socket, is_kept_open, server_context
 from .opening import ServerOpening
 from .options import Options, count, merge, milliseconds
 from .protocol.http import Request, build_refusal
@@ -270,21 +271,24 @@ class WebSocketServer(Emitter):
         self._openings.add(opening)
         return opening
 
-    def handleUpgrade(
-        self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]
-    ) -> None:
+    def handleUpgrade(self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]) -> None:
         """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it. Refusals are
         answered here, and there is no ``connection`` event.
 
         `request`: a :class:`Request`, a ``BaseHTTPRequestHandler`` or a WSGI environ. `socket`: its connection, which
-        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used or
-        closed by anybody else. `head`: what was read beyond the request.
+        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used by
+        anybody else. `head`: what was read beyond the request.
 
-        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed.
+        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed;
+        then the socket is still the caller's.
         """
         callback = self._callback(callback)
-        request = request_from(request)
-        self._take(request, take_socket(socket), head or b'', callback)
+        parsed = request_from(request)
+        head = _bytes_of(head)
+        _check_socket(socket)
+        if isinstance(request, BaseHTTPRequestHandler):
+            request.close_connection = True  # for its part: there is no next request to wait for
+        self._take(parsed, take_socket(socket), head, callback)
 
     def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
         """On a thread of the HTTP server."""
@@ -296,7 +300,7 @@ class WebSocketServer(Emitter):
         if self._closing:
             _refuse_at_once(sock)
         else:
-            self._run(self._adopt, request, sock, bytes(head), callback)
+            self._run(self._adopt, request, sock, head, callback)
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
         if self._loop.in_thread():
@@ -313,7 +317,7 @@ class WebSocketServer(Emitter):
         try:
             stream = TLSStream(self._loop, sock) if isinstance(sock, ssl.SSLSocket) else Stream(self._loop, sock)
         except (OSError, ValueError):  # the client is gone already
-            sock.close()
+            close_socket(sock)
             return
         if callback is None:
             opening = self._open(stream, self._on_request)
@@ -459,9 +463,23 @@ class WebSocketServer(Emitter):
 
 def _refuse_at_once(sock: socket.socket) -> None:
     """The server is closing, or has closed: there is no loop any more to do it properly."""
-    with contextlib.suppress(OSError):
+    sock.setblocking(False)
+    with contextlib.suppress(OSError):  # also if it can't be sent without waiting
         sock.send(build_refusal(503, 'The server is closing'))
-    sock.close()
+    close_socket(sock)
+
+
+def _bytes_of(head: Any) -> bytes:
+    if head is not None and not isinstance(head, (bytes, bytearray, memoryview)):
+        raise TypeError(f'head must be bytes, not {type(head).__name__}')
+    return bytes(head or b'')
+
+
+def _check_socket(sock: Any) -> None:
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
+    if sock.fileno() < 0 or is_kept_open(sock):
+        raise ValueError('the socket is closed, or given to handleUpgrade() already')
 
 
 def _host_and_port(options: Options) -> tuple[str, int]:
