@@ -26,6 +26,8 @@ class Rules:
     """What a server asks of a request: its options, and the functions among them as they are called."""
 
     def __init__(self, options: Options, server: object) -> None:
+        if options.path is not None and not isinstance(options.path, str):
+            raise TypeError(f'path must be a str, not {type(options.path).__name__}')
         self.path: Optional[str] = options.path
         self.disable_hixie = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)

@@ -117,8 +117,9 @@ class WebSocketServer(Emitter):
         self._connections: set[WebSocket] = set()
         self._openings: set[ServerOpening] = set()
         self._context = self._tls_context()
-        #: The HTTP server whose port is shared.
-        self._http_server = self.options.server if self.options.port is None else None
+        #: The HTTP server whose port is shared, while it is.
+        self._http_server: Any = None
+        self._keeps_process = self.options.port is not None  # else that is up to the HTTP server
         self._listener: Optional[Listener] = None
         self._address: Union[Options, str, None] = None
         self._accept_timer: Optional[Timer] = None
@@ -147,12 +148,12 @@ class WebSocketServer(Emitter):
         if self.options.port is not None:
             self._begin_on_port()
             return
-        if self._http_server is not None:
-            attach(self._http_server, self.path, self._on_upgrade)
+        if self.options.server is not None:
+            attach(self.options.server, self.path, self._on_upgrade)
+            self._http_server = self.options.server
             self._address = address_of(self._http_server)
-        self._keeps_process = False  # that is up to the HTTP server
         self._hold()
-        self._loop.call(self._begin_without_port)
+        self._loop.call(self._begin_without_port, self._http_server is not None)
 
     def _begin_on_port(self) -> None:
         host, port = _host_and_port(self.options)
@@ -166,10 +167,12 @@ class WebSocketServer(Emitter):
         self._hold()
         self._loop.call(self._bound, sock, problem)
 
-    def _begin_without_port(self) -> None:
-        if self._closed:  # by a subclass's constructor
-            self._loop.release(self)
-        elif self._http_server is not None and not self._closing:
+    def _begin_without_port(self, listens: bool) -> None:
+        if self._closing:  # by a subclass's constructor
+            self._leave_http_server()
+            if self._closed:
+                self._loop.release(self)
+        elif listens:
             self._on_listen()
 
     def _bind(self, answer: Answer) -> None:
@@ -235,11 +238,6 @@ class WebSocketServer(Emitter):
         for start in unheard:
             start()
 
-    def _attached(self, event: str) -> None:
-        super()._attached(event)
-        if event == 'connection' and self._kept is not None and (self._listener or self._http_server):
-            self._loop.call(self._accept_when_heard)
-
     def address(self) -> Union[Options, str, None]:
         """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
         UNIX socket; None if it doesn't listen."""
@@ -271,7 +269,9 @@ class WebSocketServer(Emitter):
         self._openings.add(opening)
         return opening
 
-    def handleUpgrade(self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]) -> None:
+    def handleUpgrade(
+        self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]
+    ) -> None:
         """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it. Refusals are
         answered here, and there is no ``connection`` event.
 
@@ -403,9 +403,13 @@ class WebSocketServer(Emitter):
         if callback is not None:
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
-        if self._http_server is not None:
-            detach(self._http_server, self.path)
+        self._leave_http_server()
         self._run(self._close, code, data, callback)
+
+    def _leave_http_server(self) -> None:
+        httpd, self._http_server = self._http_server, None
+        if httpd is not None:  # once: by the next time, the path may be somebody else's
+            detach(httpd, self.path)
 
     def _close(self, code: Any, data: Any, callback: Optional[Callable[..., Any]]) -> None:
         if self._closed:
@@ -416,7 +420,7 @@ class WebSocketServer(Emitter):
             self._on_closed.append(callback)
         if self._closing:
             return
-        if self._accepting or self._listener is not None:
+        if self._accepting or self._accept_timer is not None:  # it has begun to listen
             self._tell_listening()
         self._closing = True
         self._unheard.clear()
@@ -457,6 +461,10 @@ class WebSocketServer(Emitter):
         self._closing = self._closed = True
         self.clients.clear()
         self._connections.clear()
+        for opening in self._openings:  # the loop does not know of those that read nothing
+            opening.stream.abandon()
+        self._openings.clear()
+        self._unheard.clear()
         if self._listener is not None:
             self._listener.abandon()
 
