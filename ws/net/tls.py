@@ -83,7 +83,7 @@ class TLSStream(Stream):
         """Whether the peer has shown a certificate, and it was verified; False once the connection is gone."""
         try:
             return bool(self._sock.getpeercert())
-        except (OSError, ValueError):
+        except (AttributeError, OSError, ValueError):  # the first from a closed SSLSocket, which has no SSLObject
             return False
 
     # -- reading and writing -----------------------------------------------------------------------------------------
