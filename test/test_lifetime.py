@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import HANDSHAKE, Log, Waiter, read_all, read_head, server, url_of
+from support import HANDSHAKE, Log, Waiter, end, read_all, read_head, server, url_of
 
 from ws import WebSocket
 
@@ -515,3 +515,114 @@ def test_an_unheard_protocol_error_is_reported_as_a_thread_s(script: Scripts) ->
     assert status == -signal.SIGINT
     assert errors.count('Traceback') == 1
     assert errors.rstrip().endswith('ProtocolError: reserved fields must be empty')
+
+
+# -- servers without a port of their own ------------------------------------------------------------------------------
+
+SITE = """
+    import sys, threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from ws import WebSocketServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+        def log_message(self, *args):
+            pass
+
+    httpd = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=httpd.serve_forever, args=[0.01], daemon=True).start()
+    wss = WebSocketServer(server=httpd)
+    wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+"""
+
+
+@pytest.mark.parametrize('options', ['server=httpd, path="/a"', 'noServer=True'])
+def test_a_server_without_a_port_does_not_keep_the_process(script: Scripts, options: str) -> None:
+    assert script(f'{SITE}\n    other = WebSocketServer({options})').end() == (0, '', '')
+
+
+def test_unless_ref_says_so(script: Scripts) -> None:
+    child = script(f'{SITE}\n    wss.ref()\n    print(httpd.server_port, flush=True)')
+    port = child.line()
+    for _ in range(2):  # nothing else is open between the two
+        end(WebSocket(f'ws://127.0.0.1:{port}'))
+    log = connect(port)
+    child.interrupt()
+    assert log.get() == ('close', 1001, '')
+    assert child.end() == (-signal.SIGINT, '', '')
+
+
+def test_its_connections_keep_the_process(script: Scripts) -> None:
+    child = script(
+        f'{SITE}\n    opened = threading.Event()\n    wss.on("connection", opened.set)\n'
+        '    print(httpd.server_port, flush=True)\n    opened.wait()'
+    )
+    ws = WebSocket(f'ws://127.0.0.1:{child.line()}')
+    log = Log(ws, 'open', 'message', 'close')
+    log.until('open')
+    ws.send('still there?')
+    assert log.get()[1] == 'still there?'
+    ws.close()
+    assert log.get() == ('close', 1000, '')
+    assert child.end() == (0, '', '')
+
+
+def test_exit_closes_what_does_not_keep_the_process(script: Scripts) -> None:
+    child = script(
+        f'{SITE}\n    opened = threading.Event()\n    wss.on("connection", lambda ws: (ws.unref(), opened.set()))\n'
+        '    print(httpd.server_port, flush=True)\n    opened.wait()'
+    )
+    assert connect(child.line()).get() == ('close', 1001, '')
+    assert child.end() == (0, '', '')
+
+
+@pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='descriptors are counted in /proc')
+def test_after_a_fork_the_shared_server_is_the_parents(script: Scripts) -> None:
+    """The child has none of its connections, those that are still being considered included, and may have its own."""
+    child = script(
+        SITE
+        + """
+    import os, time, warnings
+    warnings.simplefilter('ignore', DeprecationWarning)  # 3.12 and later warn of what is tested here
+    waiting = threading.Event()
+    slow = WebSocketServer(server=httpd, path='/slow', verifyClient=lambda info, callback: waiting.set())
+    print(httpd.server_port, flush=True)
+    waiting.wait()
+    opening = next(iter(slow._openings))
+    while len(opening._rest) < 65536:
+        time.sleep(0.01)
+    if os.fork():
+        print('parent', flush=True)
+        sys.stdin.readline()
+        wss.close()
+        slow.close()
+    else:
+        def sockets():
+            found = [os.readlink(f'/proc/self/fd/{number}') for number in os.listdir('/proc/self/fd') if
+                     os.path.exists(f'/proc/self/fd/{number}')]
+            return sum(name.startswith('socket:') for name in found)
+        print('child', sockets(), wss.address(), len(wss.clients), flush=True)
+        wss.close()
+        own = WebSocketServer(server=httpd)
+        print('child', list(httpd._webSocketPaths) == ['/slow', None], flush=True)
+        os._exit(0)
+    """
+    )
+    port = child.line()
+    ws = WebSocket(f'ws://127.0.0.1:{port}')
+    log = Log(ws)
+    log.until('open')
+    with socket.create_connection(('127.0.0.1', int(port))) as slow:
+        slow.sendall(HANDSHAKE % b'/slow' + bytes(80_000))
+        lines = [child.line() for _ in range(3)]
+        # One socket: that on which the HTTP server listens.
+        assert sorted(lines) == ['child 1 None 0', 'child True', 'parent']
+        ws.send('unharmed')
+        assert log.until('message')[-1][1] == 'unharmed'
+        assert child.process.stdin is not None
+        child.process.stdin.write('\n')
+        child.process.stdin.flush()
+        assert read_all(slow).startswith(b'HTTP/1.1 503 ')
+    assert log.get() == ('close', 1001, '')
+    assert child.end()[0] == 0

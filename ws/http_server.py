@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from .errors import HandshakeError, WebSocketError
 from .net.listen import describe
+from .net.tls import keep_open
 from .options import Options
 from .protocol.http import Request, RequestParser, build_head, build_refusal
 
@@ -167,25 +168,12 @@ class _UpgradingHandler(BaseHTTPRequestHandler):
 def take_socket(sock: socket.socket) -> socket.socket:
     """The connection as a socket that the server, which is going to close its own, does not close."""
     if isinstance(sock, ssl.SSLSocket):
-        _keep_open(sock)
+        keep_open(sock)
         taken: socket.socket = sock
     else:
         taken = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     taken.setblocking(True)
     return taken
-
-
-def _keep_open(sock: Any) -> None:
-    """A TLS connection can't leave its socket object. So two own that now, and it closes when both have closed it."""
-
-    def close() -> None:
-        own.pop('shutdown', None)
-        if own.pop('close', None) is None:  # the other one was faster by a hair
-            sock.close()
-
-    own = vars(sock)
-    own['shutdown'] = lambda how: None
-    own['close'] = close
 
 
 def request_from(source: object) -> Request:

@@ -269,11 +269,12 @@ class ServerOpening:
         on_more()
 
     def take(self) -> bytes:
-        """Give the stream away; returns what has been read beyond the request."""
+        """Give the stream away, paused; returns what has been read beyond the request."""
         self._decided = True
         self._on_more = None
         if self._timer is not None:
             self._timer.cancel()
+        self.stream.pause()  # what comes now must not come before what is here
         self.stream.on_close = _nobody
         self._on_done(self)
         return bytes(self._rest)
@@ -336,6 +337,7 @@ class ServerOpening:
 
     def _on_close(self, error: Optional[Exception]) -> None:
         self._decided = True
+        self._on_more = None
         if self._timer is not None:
             self._timer.cancel()
         self._on_done(self)

@@ -5,6 +5,7 @@ In this order: path, handshake, ``verifyClient``, then ``handleProtocols`` and `
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
@@ -15,7 +16,7 @@ from .opening import ServerOpening
 from .options import Options
 from .protocol import hixie
 from .protocol.handshake import ServerHandshake, check_request
-from .protocol.http import Request, build_head
+from .protocol.http import Request, build_head, is_token
 
 #: ``(head, rest, version, protocol)``: what answers the request, what came behind it, and what was agreed upon.
 OnAccepted = Callable[[bytes, bytes, Any, Optional[str]], object]
@@ -25,6 +26,8 @@ class Rules:
     """What a server asks of a request: its options, and the functions among them as they are called."""
 
     def __init__(self, options: Options, server: object) -> None:
+        if options.path is not None and not isinstance(options.path, str):
+            raise TypeError(f'path must be a str, not {type(options.path).__name__}')
         self.path: Optional[str] = options.path
         self.disable_hixie = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)
@@ -32,7 +35,8 @@ class Rules:
 
     def check(self, request: Request) -> Union[ServerHandshake, hixie.ServerHandshake]:
         """Raises :class:`HandshakeError` with the status to refuse the request with."""
-        if self.path is not None and request.path != self.path:
+        # Who wants no WebSocket is told so, whatever the path.
+        if self.path is not None and request.path != self.path and 'upgrade' in request.headers:
             raise HandshakeError('Bad Request', 400)
         if not hixie.is_hixie(request):
             return check_request(request)
@@ -48,7 +52,31 @@ def _function(options: Options, name: str, server: object) -> tuple[Optional[Cal
         return None, False
     if not callable(function):
         raise TypeError(f'{name} must be callable, not {type(function).__name__}')
+    if inspect.iscoroutinefunction(function):  # what it returns is true, whatever it is going to say
+        raise TypeError(f'{name} must not be a coroutine function: nobody would await its answer')
     return fitted(function, server), arity_of(function).needed == 2
+
+
+def _check_refusal(code: object, name: object) -> None:
+    """Raises TypeError for what is no status code or no reason phrase by its type; None is left to us."""
+    if code is not None and (isinstance(code, bool) or not isinstance(code, int)):
+        raise TypeError(f'the status code of a refusal must be an int, not {type(code).__name__}')
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f'the name of a refusal must be a str, not {type(name).__name__}')
+
+
+def _lines(headers: Any) -> list[str]:
+    """Header lines. Raises TypeError and ValueError for what can't be one; what is in the values is not looked at."""
+    if headers is None:
+        return []
+    if not isinstance(headers, Mapping):
+        raise TypeError(f'the headers of a refusal must be a dict, not {type(headers).__name__}')
+    for name, value in headers.items():
+        if not isinstance(name, str) or not is_token(name):
+            raise ValueError(f'invalid header name {name!r}')
+        if not isinstance(value, (str, int)):
+            raise TypeError(f'header {name}: value must be a str, not {type(value).__name__}')
+    return [f'{name}: {value}' for name, value in headers.items()]
 
 
 class Upgrade:
@@ -102,39 +130,25 @@ class Upgrade:
             accepted = verify(info)
         except BaseException:
             self._fail()
-            return
-        self._on_verified(accepted)
-
-    def _answer(
-        self,
-        ok: object = False,
-        code: Optional[int] = None,
-        name: Optional[str] = None,
-        headers: Optional[Mapping[str, str]] = None,
-    ) -> None:
-        """The callback of ``verifyClient``. The first answer counts, if it comes in time."""
-        if self._loop.in_thread():
-            self._on_verified(ok, code, name, headers)
         else:
-            self._loop.call(self._on_verified, ok, code, name, headers)
+            self._answer(accepted)
 
-    def _on_verified(
-        self,
-        ok: object,
-        code: Optional[int] = None,
-        name: Optional[str] = None,
-        headers: Optional[Mapping[str, str]] = None,
-    ) -> None:
-        if self._verified or self._opening.over:
-            return
-        self._verified = True
-        if ok:
-            self._agree()
-            return
+    def _answer(self, ok: object = False, code: object = None, name: object = None, headers: object = None) -> None:
+        """The callback of ``verifyClient``. The first answer counts, if it comes in time."""
+        if not self._loop.in_thread():
+            self._loop.call(self._answer, ok, code, name, headers)
+        elif not self._verified and not self._opening.over:
+            self._verified = True
+            if ok:
+                self._agree()
+            else:
+                self._refuse(code, name, headers)
+
+    def _refuse(self, code: Any, name: Any, headers: Any) -> None:
         try:
-            lines = [f'{header}: {value}' for header, value in (headers or {}).items()]
-            self._opening.refuse(HandshakeError(name or 'Unauthorized', 401 if code is None else code, lines), name)
-        except (AttributeError, TypeError, ValueError):
+            _check_refusal(code, name)
+            self._opening.refuse(HandshakeError(name or '', code or 401, _lines(headers)), name or None)
+        except BaseException:  # the user's objects may have methods of their own
             self._fail()
 
     # -- what is agreed upon -----------------------------------------------------------------------------------------
@@ -151,7 +165,8 @@ class Upgrade:
         except BaseException:
             self._fail()
         else:
-            self._accept(lines, protocol)
+            if not self._opening.over:  # handleProtocols closed the server, or the connection
+                self._accept(lines, protocol)
 
     def _choose_protocol(self, handshake: ServerHandshake) -> Optional[str]:
         """Raises :class:`HandshakeError` to refuse, and what ``handleProtocols`` raises."""

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
@@ -17,7 +18,7 @@ from .net.listen import BACKLOG, Listener, bind, describe
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
-from .net.tls import TLSStream, server_context
+from .net.tls import TLSStream, close_socket, is_kept_open, server_context
 from .opening import ServerOpening
 from .options import Options, count, merge, milliseconds
 from .protocol.http import Request, build_refusal
@@ -116,8 +117,9 @@ class WebSocketServer(Emitter):
         self._connections: set[WebSocket] = set()
         self._openings: set[ServerOpening] = set()
         self._context = self._tls_context()
-        #: The HTTP server whose port is shared.
-        self._http_server = self.options.server if self.options.port is None else None
+        #: The HTTP server whose port is shared, while it is.
+        self._http_server: Any = None
+        self._keeps_process = self.options.port is not None  # else that is up to the HTTP server
         self._listener: Optional[Listener] = None
         self._address: Union[Options, str, None] = None
         self._accept_timer: Optional[Timer] = None
@@ -146,12 +148,12 @@ class WebSocketServer(Emitter):
         if self.options.port is not None:
             self._begin_on_port()
             return
-        if self._http_server is not None:
-            attach(self._http_server, self.path, self._on_upgrade)
+        if self.options.server is not None:
+            attach(self.options.server, self.path, self._on_upgrade)
+            self._http_server = self.options.server
             self._address = address_of(self._http_server)
-        self._keeps_process = False  # that is up to the HTTP server
         self._hold()
-        self._loop.call(self._begin_without_port)
+        self._loop.call(self._begin_without_port, self._http_server is not None)
 
     def _begin_on_port(self) -> None:
         host, port = _host_and_port(self.options)
@@ -165,10 +167,12 @@ class WebSocketServer(Emitter):
         self._hold()
         self._loop.call(self._bound, sock, problem)
 
-    def _begin_without_port(self) -> None:
-        if self._closed:  # by a subclass's constructor
-            self._loop.release(self)
-        elif self._http_server is not None and not self._closing:
+    def _begin_without_port(self, listens: bool) -> None:
+        if self._closing:  # by a subclass's constructor
+            self._leave_http_server()
+            if self._closed:
+                self._loop.release(self)
+        elif listens:
             self._on_listen()
 
     def _bind(self, answer: Answer) -> None:
@@ -234,11 +238,6 @@ class WebSocketServer(Emitter):
         for start in unheard:
             start()
 
-    def _attached(self, event: str) -> None:
-        super()._attached(event)
-        if event.startswith('connection') and self._kept is not None and (self._listener or self._http_server):
-            self._loop.call(self._accept_when_heard)
-
     def address(self) -> Union[Options, str, None]:
         """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
         UNIX socket; None if it doesn't listen."""
@@ -277,14 +276,19 @@ class WebSocketServer(Emitter):
         answered here, and there is no ``connection`` event.
 
         `request`: a :class:`Request`, a ``BaseHTTPRequestHandler`` or a WSGI environ. `socket`: its connection, which
-        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used or
-        closed by anybody else. `head`: what was read beyond the request.
+        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used by
+        anybody else. `head`: what was read beyond the request.
 
-        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed.
+        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed;
+        then the socket is still the caller's.
         """
         callback = self._callback(callback)
-        request = request_from(request)
-        self._take(request, take_socket(socket), head or b'', callback)
+        parsed = request_from(request)
+        head = _bytes_of(head)
+        _check_socket(socket)
+        if isinstance(request, BaseHTTPRequestHandler):
+            request.close_connection = True  # for its part: there is no next request to wait for
+        self._take(parsed, take_socket(socket), head, callback)
 
     def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
         """On a thread of the HTTP server."""
@@ -296,7 +300,7 @@ class WebSocketServer(Emitter):
         if self._closing:
             _refuse_at_once(sock)
         else:
-            self._run(self._adopt, request, sock, bytes(head), callback)
+            self._run(self._adopt, request, sock, head, callback)
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
         if self._loop.in_thread():
@@ -313,7 +317,7 @@ class WebSocketServer(Emitter):
         try:
             stream = TLSStream(self._loop, sock) if isinstance(sock, ssl.SSLSocket) else Stream(self._loop, sock)
         except (OSError, ValueError):  # the client is gone already
-            sock.close()
+            close_socket(sock)
             return
         if callback is None:
             opening = self._open(stream, self._on_request)
@@ -331,27 +335,29 @@ class WebSocketServer(Emitter):
             self._rules,
             opening,
             request,
-            lambda lines, request: self._dispatch('headers', (lines, request)),
-            lambda head, rest, version, protocol: self._connect(
-                request, opening.stream, head, rest, tell, protocolVersion=version, protocol=protocol
-            ),
+            self._tell_of_headers,
+            functools.partial(self._connect, request, opening.stream, tell),
         )
         if callback is None and not self._accepting:
             self._unheard.append(upgrade.start)
         else:
             upgrade.start()
 
+    def _tell_of_headers(self, lines: list[str], request: Request) -> bool:
+        return self._dispatch('headers', (lines, request))
+
     def _connect(
         self,
         request: Request,
         stream: Stream,
+        tell: Callable[[WebSocket, Request], object],
         head: bytes,
         rest: bytes,
-        tell: Callable[[WebSocket, Request], object],
-        **options: Any,
+        version: Any,
+        protocol: Optional[str],
     ) -> None:
         stream.write(head)
-        ws = WebSocket([request, stream, rest], {**self._client_options, **options})
+        ws = WebSocket([request, stream, rest], self._client_options, protocolVersion=version, protocol=protocol)
         ws._on_closed = self._forget
         self._connections.add(ws)
         if self.options.clientTracking:
@@ -397,9 +403,13 @@ class WebSocketServer(Emitter):
         if callback is not None:
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
-        if self._http_server is not None:
-            detach(self._http_server, self.path)
+        self._leave_http_server()
         self._run(self._close, code, data, callback)
+
+    def _leave_http_server(self) -> None:
+        httpd, self._http_server = self._http_server, None
+        if httpd is not None:  # once: by the next time, the path may be somebody else's
+            detach(httpd, self.path)
 
     def _close(self, code: Any, data: Any, callback: Optional[Callable[..., Any]]) -> None:
         if self._closed:
@@ -410,7 +420,7 @@ class WebSocketServer(Emitter):
             self._on_closed.append(callback)
         if self._closing:
             return
-        if self._accepting or self._listener is not None:
+        if self._accepting or self._accept_timer is not None:  # it has begun to listen
             self._tell_listening()
         self._closing = True
         self._unheard.clear()
@@ -451,15 +461,33 @@ class WebSocketServer(Emitter):
         self._closing = self._closed = True
         self.clients.clear()
         self._connections.clear()
+        for opening in self._openings:  # the loop does not know of those that read nothing
+            opening.stream.abandon()
+        self._openings.clear()
+        self._unheard.clear()
         if self._listener is not None:
             self._listener.abandon()
 
 
 def _refuse_at_once(sock: socket.socket) -> None:
     """The server is closing, or has closed: there is no loop any more to do it properly."""
-    with contextlib.suppress(OSError):
+    sock.setblocking(False)
+    with contextlib.suppress(OSError):  # also if it can't be sent without waiting
         sock.send(build_refusal(503, 'The server is closing'))
-    sock.close()
+    close_socket(sock)
+
+
+def _bytes_of(head: Any) -> bytes:
+    if head is not None and not isinstance(head, (bytes, bytearray, memoryview)):
+        raise TypeError(f'head must be bytes, not {type(head).__name__}')
+    return bytes(head or b'')
+
+
+def _check_socket(sock: Any) -> None:
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
+    if sock.fileno() < 0 or is_kept_open(sock):
+        raise ValueError('the socket is closed, or given to handleUpgrade() already')
 
 
 def _host_and_port(options: Options) -> tuple[str, int]:

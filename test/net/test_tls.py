@@ -28,7 +28,7 @@ from streams import Driver, Received, in_thread, receive, tcp_pair, unix_pair
 from support import TIMEOUT, Waiter, until
 
 from ws.net.stream import Stream
-from ws.net.tls import TLSStream, client_context, server_context
+from ws.net.tls import TLSStream, client_context, is_kept_open, keep_open, server_context
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -837,3 +837,79 @@ def test_threads_may_make_contexts_at_once(certificate: trustme.LeafCert) -> Non
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+# -- what others have done with the socket before, and know of it afterwards ------------------------------------------
+
+
+def test_authorized_tells_whether_the_peer_was_verified(
+    driver: Driver, tls_contexts: Contexts, authority: trustme.CA
+) -> None:
+    """Server and client are asked in turn; only a certificate that was verified counts."""
+    both = ssl.create_default_context()
+    authority.configure_trust(both)
+    authority.issue_cert('client').configure_cert(both)
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('localhost').configure_cert(asking)
+    authority.configure_trust(asking)
+    asking.verify_mode = ssl.CERT_REQUIRED
+    for server, client, verified in (
+        (tls_contexts[0], tls_contexts[1], (False, True)),
+        (tls_contexts[0], client_context(reject_unauthorized=False), (False, False)),
+        (asking, both, (True, True)),
+    ):
+        ends = Ends(driver, (server, client))
+        assert not ends.server.authorized and not ends.client.authorized
+        ends.shake(driver)
+        assert (ends.server.authorized, ends.client.authorized) == verified
+        for stream in (ends.server, ends.client):
+            driver(stream.destroy)
+            assert not stream.authorized
+
+
+def test_what_openssl_had_decrypted_for_somebody_else_is_read(driver: Driver, tls_contexts: Contexts) -> None:
+    near, far = tcp_pair()
+    with in_thread(lambda: tls_contexts[1].wrap_socket(far, server_hostname='localhost')) as shaken:
+        sock = tls_contexts[0].wrap_socket(near, server_side=True)
+        peer = shaken()
+    with peer:
+        peer.sendall(b'xdecrypted')
+        assert sock.recv(1) == b'x'
+        stream = TLSStream(driver.loop, sock)
+        received = Received(stream)
+        driver(lambda: (stream.resume(), stream.pause(), stream.resume()))
+        assert received.bytes(9) == b'decrypted'
+        peer.sendall(b'and on')
+        assert received.bytes(15) == b'decryptedand on'
+        driver(stream.destroy)
+
+
+def test_whoever_else_has_a_socket_that_is_kept_open_closes_it_in_vain(driver: Driver, tls_contexts: Contexts) -> None:
+    """Until the stream is closed, or without a stream until the second one has closed it."""
+    for with_stream in (True, False):
+        near, far = tcp_pair()
+        sock = tls_contexts[0].wrap_socket(near, server_side=True, do_handshake_on_connect=False)
+        keep_open(sock)
+        assert is_kept_open(sock) and not is_kept_open(far)
+        sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
+        assert sock.fileno() >= 0
+        if with_stream:
+            stream = TLSStream(driver.loop, sock)
+            driver(stream.destroy)
+        else:
+            sock.close()
+        assert sock.fileno() < 0
+        assert far.recv(1) == b''
+        far.close()
+
+
+def test_a_stream_is_the_last_owner_of_its_socket(driver: Driver, tls_contexts: Contexts) -> None:
+    near, far = tcp_pair()
+    sock = tls_contexts[0].wrap_socket(near, server_side=True, do_handshake_on_connect=False)
+    keep_open(sock)
+    driver(TLSStream(driver.loop, sock).destroy)
+    assert sock.fileno() < 0
+    sock.close()
+    assert far.recv(1) == b''
+    far.close()

@@ -83,7 +83,7 @@ class TLSStream(Stream):
         """Whether the peer has shown a certificate, and it was verified; False once the connection is gone."""
         try:
             return bool(self._sock.getpeercert())
-        except (OSError, ValueError):
+        except (AttributeError, OSError, ValueError):  # the first from a closed SSLSocket, which has no SSLObject
             return False
 
     # -- reading and writing -----------------------------------------------------------------------------------------
@@ -177,6 +177,9 @@ class TLSStream(Stream):
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
+    def _close_socket(self) -> None:
+        close_socket(self._sock)
+
     def _wanted(self) -> int:
         if self.handshaking:
             return WRITE if self._read_wants_write else READ
@@ -184,6 +187,33 @@ class TLSStream(Stream):
         read = (self._reading and not self._read_wants_write) or self._write_wants_read
         write = (self.stalled and not self._write_wants_read) or (self._reading and self._read_wants_write)
         return (READ if read else 0) | (WRITE if write else 0)
+
+
+def keep_open(sock: ssl.SSLSocket) -> None:
+    """A connection can't leave its socket object, as those without TLS can. Whoever owns `sock` so far, and is going to
+    close it, will do so in vain: it closes by :func:`close_socket`, or when it is closed a second time."""
+
+    def close() -> None:
+        own.pop('shutdown', None)
+        if own.pop('close', None) is None:  # another thread was faster by a hair
+            sock.close()
+
+    own = vars(sock)
+    own['shutdown'] = lambda how: None
+    own['close'] = close
+
+
+def is_kept_open(sock: socket.socket) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and 'close' in vars(sock)
+
+
+def close_socket(sock: socket.socket) -> None:
+    """Close a socket, whatever :func:`keep_open` has done to it."""
+    if isinstance(sock, ssl.SSLSocket):
+        for name in ('shutdown', 'close'):
+            vars(sock).pop(name, None)
+    with contextlib.suppress(OSError):
+        sock.close()
 
 
 def client_context(
