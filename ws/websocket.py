@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
@@ -73,6 +74,9 @@ _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
+
+# Not to be shown: what stands before the host in a URL.
+_find_credentials = re.compile('//[^/?#]*@')
 
 _log = logging.getLogger('ws')
 
@@ -282,7 +286,7 @@ class WebSocket(Emitter, EventTarget):
             self._socket.resume()
 
     def __repr__(self) -> str:
-        peer = self.url
+        peer = _find_credentials.sub('//', self.url or '')
         if self.upgradeReq is not None and self._socket is not None:
             peer = f'from {self._socket.remoteAddress}:{self._socket.remotePort}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
@@ -580,13 +584,16 @@ class WebSocket(Emitter, EventTarget):
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
-    def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None) -> None:
+    def close(
+        self, code: Optional[int] = None, data: Union[str, bytes, None] = None, options: Optional[object] = None
+    ) -> None:
         """Start, or answer, the closing handshake (RFC 6455 section 7.1.2); ``close`` follows when it is complete, or
         after ``closeTimeout``.
 
         `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
-        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. While
-        connecting, the attempt is given up; nothing happens if the connection is closing or closed.
+        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. `options` has
+        no effect; in Node, too, ported programs may pass ``{'mask': True}``. While connecting, the attempt is given up;
+        nothing happens if the connection is closing or closed.
         """
         if self.readyState in (CLOSING, CLOSED):
             return

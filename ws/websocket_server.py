@@ -70,11 +70,13 @@ class WebSocketServer(Emitter):
     - ``noServer`` (bool, False): take only what is given to :meth:`handleUpgrade`.
     - ``path`` (str): take connections to this path only, others get status 400. Several of these servers may share an
       HTTP server, each with a path of its own.
-    - ``verifyClient(info)``: whether to accept; ``info.origin`` (str or None), ``info.secure`` (bool), ``info.req``.
-      With two parameters it is ``verifyClient(info, callback)``, and is to call ``callback(ok, code, name, headers)``,
-      now or later, from any thread: `code` (int, 401), `name` (str) and `headers` (dict) are for a refusal.
-    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is
-      to return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. By default it is the first.
+    - ``verifyClient`` (callable): ``verifyClient(info)`` returns whether to accept; ``info.origin`` (str or None),
+      ``info.secure`` (bool), ``info.req``. If it takes two arguments, ``verifyClient(info, callback)`` is to call
+      ``callback(ok, code, name, headers)``, now or later, from any thread: `code` (int, 401), `name` (str) and
+      `headers` (dict) are for a refusal.
+    - ``handleProtocols`` (callable): ``handleProtocols(protocols, callback)`` returns the sub-protocol to use, or calls
+      ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. By
+      default the first is used.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
@@ -219,7 +221,7 @@ class WebSocketServer(Emitter):
             self._accept_timer.cancel()
         if self._kept is None or self._kept.is_over():
             self._start_accepting()
-        elif self.listenerCount('connection'):
+        elif any(event.startswith('connection') for event in self.eventNames()):
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._start_accepting)
         else:
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._accept_when_heard)
@@ -234,7 +236,7 @@ class WebSocketServer(Emitter):
 
     def _attached(self, event: str) -> None:
         super()._attached(event)
-        if event == 'connection' and self._kept is not None and (self._listener or self._http_server):
+        if event.startswith('connection') and self._kept is not None and (self._listener or self._http_server):
             self._loop.call(self._accept_when_heard)
 
     def address(self) -> Union[Options, str, None]:
