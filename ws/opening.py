@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional
+from weakref import WeakSet
 
 from .errors import HandshakeError
 from .net.connect import Connector
@@ -25,7 +26,9 @@ _log = logging.getLogger('ws.handshake')
 _SECRET = ('authorization', 'cookie', 'set-cookie')
 
 # Agents may block. So many of them can be at work in a process.
-_agents = Workers('ws-agent', 16)
+_agents = Workers('ws-agent', 256)
+# The sockets they have returned. Only for the loop thread.
+_claimed: WeakSet[socket.socket] = WeakSet()
 
 #: How many bytes a client may send ahead while its request is considered.
 _REST_LIMIT = 65536
@@ -110,11 +113,14 @@ class ClientOpening:
         self._loop.call(self._on_agent, error, sock)
 
     def _on_agent(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
-        if self._on_open is _nobody:  # cancelled
-            if sock is not None:
-                sock.close()
-        else:
+        if sock is not None:
+            error = _claim(sock)
+        if error is not None:
+            sock = None
+        if self._on_open is not _nobody:
             self._on_connected(error, sock)
+        elif sock is not None:  # cancelled
+            sock.close()
 
     def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is None:
@@ -208,6 +214,19 @@ def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -
     if not isinstance(sock, socket.socket):
         raise TypeError(f'agent must return a connected socket, not {type(sock).__name__}')
     return sock
+
+
+def _claim(sock: socket.socket) -> Optional[OSError]:
+    """What is wrong with an agent's socket. It is closed then, unless it is another connection's."""
+    if sock in _claimed:
+        return OSError('agent must return another socket for each connection')
+    try:
+        sock.getpeername()
+    except OSError as error:
+        sock.close()
+        return OSError(f'agent must return a connected socket: {error}')
+    _claimed.add(sock)
+    return None
 
 
 class ServerOpening:
