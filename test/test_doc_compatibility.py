@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from compatibility.peers import silence
 from documents import ROOT, Document
-from support import Waiter
+from support import Waiter, end
 
 import ws
 from ws import WebSocket, WebSocketServer
@@ -84,10 +85,9 @@ def test_all_methods_and_attributes() -> None:
     closed = Waiter()
     wss.close(closed)
     closed.get()
-    client = WebSocket('ws://127.0.0.1:9/')
-    client.on('close', closed)
-    client.terminate()
-    closed.get()
+    with silence() as url:
+        client = WebSocket(url)
+        end(client)
     assert public(client) <= names('Process', 'WebSocket: methods')
     assert public(wss) <= names('Process', 'WebSocketServer: methods')
 
