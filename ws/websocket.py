@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
@@ -73,6 +74,9 @@ _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
+
+# Not to be shown: what stands before the host in a URL.
+_find_credentials = re.compile('//[^/?#]*@')
 
 _log = logging.getLogger('ws')
 
@@ -282,7 +286,7 @@ class WebSocket(Emitter, EventTarget):
             self._socket.resume()
 
     def __repr__(self) -> str:
-        peer = self.url
+        peer = _find_credentials.sub('//', self.url or '')
         if self.upgradeReq is not None and self._socket is not None:
             peer = f'from {self._socket.remoteAddress}:{self._socket.remotePort}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'

@@ -306,7 +306,7 @@ def start_javascript(tmp_path: Path) -> Callable[..., Child]:
 
     def start(name: str, *arguments: object) -> Child:
         script = Path(shutil.copy(HERE / f'{name}.js', tmp_path))
-        return Child(script, *arguments, interpreter='node', options=('--no-deprecation',))
+        return Child(script, *arguments)
 
     return start
 
