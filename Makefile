@@ -4,6 +4,7 @@
 #   make test       the whole test suite; only some of it:  make test T='test/net -k tls'
 #   make lint       ruff and mypy
 #   make coverage   branch coverage of ws/protocol by its own tests: 100 %
+#   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
 #   make bench      echo and broadcast beside other libraries; options:  make bench B='--quick --peers ws,websockets'
@@ -23,7 +24,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage pythons installs bench clean node-peers
+.PHONY: demo test lint coverage autobahn autobahn-quick pythons installs bench clean node-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -39,6 +40,12 @@ lint: $(VENV)/installed-lint
 coverage: $(VENV)/installed-test
 	$(BIN)/coverage run -m pytest test/protocol
 	$(BIN)/coverage report --fail-under=100
+
+autobahn: $(VENV)/installed
+	$(BIN)/python test/autobahn/run.py .venv-autobahn
+
+autobahn-quick: $(VENV)/installed
+	$(BIN)/python test/autobahn/run.py .venv-autobahn --quick
 
 # Runs $(1) for each of PYTHONS, with $$python its path and $$version its number; fails if one fails, says which are missing.
 define on-each-python
