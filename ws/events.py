@@ -173,10 +173,12 @@ class EventEmitter(PyeeEventEmitter):
         self._attach(event, k)  # where pyee's own ways of attaching arrive
 
     def _attach(self, event: str, function: Callable[..., Any], once: bool = False, first: bool = False) -> None:
-        listener = Listener(function, once)
+        self._insert(event, Listener(function, once), first)
+
+    def _insert(self, event: str, listener: Listener, first: bool = False) -> None:
         for name in ('newListener', 'new_listener'):  # Node's name and pyee's; both come before the attaching
             if name in self._listeners:
-                self.emit(name, event, function)
+                self.emit(name, event, listener.function)
         with self._lock:
             attached = self._listeners.get(event, ())
             self._listeners[event] = (listener, *attached) if first else (*attached, listener)

@@ -17,6 +17,10 @@ from .protocol.http import Request, RequestParser, Response, ResponseParser, bui
 from .protocol.url import Address
 
 
+#: How many bytes a client may send ahead while its request is considered.
+_REST_LIMIT = 65536
+
+
 class ClientOpening:
     """From an address to an open WebSocket stream. Exactly one of the two callbacks is called, unless cancelled.
 
@@ -132,13 +136,13 @@ class ClientOpening:
 
 
 class ServerOpening:
-    """From an accepted socket to a request. ``on_request(opening, request)`` is called at most once.
+    """From a connection to a request. ``on_request(opening, request)`` is called at most once.
 
-    Who is called takes the stream (:meth:`take`) or refuses (:meth:`refuse`). ``on_done(opening)`` follows in any case,
-    once the connection is somebody else's or closed.
+    Who is called takes the stream (:meth:`take`) or refuses (:meth:`refuse`), at once or later. ``on_done(opening)``
+    follows in any case, once the connection is somebody else's or closed.
     """
 
-    __slots__ = ('_loop', '_on_done', '_on_request', '_parser', '_timer', 'stream')
+    __slots__ = ('_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'over', 'stream')
 
     def __init__(
         self,
@@ -151,29 +155,59 @@ class ServerOpening:
         self._loop = loop
         self._on_request = on_request
         self._on_done = on_done
+        self._on_more: Optional[Callable[[], object]] = None
         self._parser = RequestParser()
+        self._rest = bytearray()  # what has come after the request
         self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
+        #: Whether it is decided: taken, refused, or ended by the client.
+        self.over = False
         self.stream = stream
         stream.on_close = self._on_close
 
     def start(self) -> None:
+        """Read the request."""
         if isinstance(self.stream, TLSStream):
             self.stream.handshake(self._read)
         else:
             self._read()
 
+    def start_with(self, request: Request, head: bytes) -> None:
+        """Somebody else has read the request, and `head` behind it."""
+        self.stream.on_end = self._on_end
+        self._on_parsed(request, head)
+        if not self.over:
+            self.stream.resume()
+
+    def wait_for(self, size: int, callback: Callable[[], object]) -> None:
+        """Call ``callback()`` when `size` bytes have come after the request."""
+
+        def on_more() -> None:
+            if len(self._rest) >= size and not self.over:
+                self._on_more = None
+                callback()
+
+        self._on_more = on_more
+        on_more()
+
     def take(self) -> bytes:
         """Give the stream away; returns what has been read beyond the request."""
+        self.over = True
+        self._on_more = None
         if self._timer is not None:
             self._timer.cancel()
         self.stream.on_close = _nobody
         self._on_done(self)
-        return self._parser.rest
+        return bytes(self._rest)
 
-    def refuse(self, error: HandshakeError) -> None:
-        """Answer with an HTTP error and end; the deadline stays in force until the peer has ended, too."""
+    def refuse(self, error: HandshakeError, name: Optional[str] = None) -> None:
+        """Answer with an HTTP error, `name` its reason phrase, and end; the deadline stays in force until the peer has
+        ended, too. Raises as :func:`build_refusal` does."""
+        response = build_refusal(error.status or 400, str(error), error.headers, name)
+        self.over = True
+        self._on_more = None
         self.stream.on_data = _nobody
-        self.stream.write(build_refusal(error.status or 400, str(error), error.headers))
+        self.stream.resume()  # it may be paused, and would not see the peer's end
+        self.stream.write(response)
         self.stream.end()
 
     def cancel(self) -> None:
@@ -192,7 +226,20 @@ class ServerOpening:
             self.refuse(error)
             return
         if request is not None:
-            self._on_request(self, request)
+            self._on_parsed(request, self._parser.rest)
+
+    def _on_parsed(self, request: Request, rest: bytes) -> None:
+        self._rest += rest
+        # Reading goes on, so that a client that leaves is noticed.
+        self.stream.on_data = self._on_rest
+        self._on_request(self, request)
+
+    def _on_rest(self, data: bytes) -> None:
+        self._rest += data
+        if self._on_more is not None:
+            self._on_more()
+        if len(self._rest) >= _REST_LIMIT and not self.over:
+            self.stream.pause()
 
     def _on_timeout(self) -> None:
         self._cut_off(HandshakeError('Request Timeout', 408))
@@ -205,9 +252,11 @@ class ServerOpening:
         self.stream.destroy()
 
     def _on_end(self) -> None:
+        self.over = True
         self.stream.end()
 
     def _on_close(self, error: Optional[Exception]) -> None:
+        self.over = True
         if self._timer is not None:
             self._timer.cancel()
         self._on_done(self)

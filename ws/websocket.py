@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional, Union
 
 from .delivery import Emitter
 from .errors import NotOpenError, ProtocolError, WebSocketError
+from .event_target import EventTarget
 from .net.loop import Timer
 from .net.stream import Stream
 from .net.tls import client_context
@@ -19,6 +21,7 @@ from .protocol.http import Request
 from .protocol.receiver import MessageFlags, Receiver
 from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
+from .streams import File, Pieces, Streams, Supplied, Waiting
 
 Callback = Callable[..., Any]
 
@@ -56,17 +59,15 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'allowUnmasked': False,
 }
 
-_CLOSE_OPCODE = 0x8  # RFC 6455 section 5.2
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
-_NO_STATUS = 1005
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
 
 _log = logging.getLogger('ws')
 
 
-class WebSocket(Emitter):
+class WebSocket(Emitter, EventTarget):
     """A WebSocket connection (RFC 6455).
 
     ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL.
@@ -131,8 +132,9 @@ class WebSocket(Emitter):
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
         self._head_bytes = 0
-        self._handed_in = 0  # bytes given to send() off the loop thread; guarded by the lock
-        self._taken_in = 0  # of these, those the loop thread has come to
+        self._handed_in = 0  # bytes given to send() that can't be written at once; guarded by the lock
+        self._taken_in = 0  # of these, those that have been written or dropped since
+        self._streams: Optional[Streams] = None  # a message in pieces is being sent
         self._paused = False
         self._reading_held = False
         self._pong_queued = False
@@ -273,9 +275,14 @@ class WebSocket(Emitter):
         """Send a message.
 
         `data`: a str is sent as text; bytes, bytearray, memoryview, array.array, a numpy array and whatever else has
-        the buffer protocol as binary; a number as its decimal text; None as an empty text. Options, as a dict or as
-        keywords: ``binary`` (bool) overrides that, ``mask`` (bool) whether the frame is masked (clients do, RFC 6455
-        section 5.3). ``callback(error)`` runs once, with None when the data was handed to the kernel.
+        the buffer protocol as binary; a number as its decimal text; None as an empty text. An open file, or what else
+        has ``read(size)``, is sent from where it stands to its end as one message of many frames, and closed; it is
+        read on another thread, no faster than the peer reads. What is sent meanwhile follows behind it.
+
+        Options, as a dict or as keywords: ``binary`` (bool) whether it is binary data, which overrides what the type
+        says; ``mask`` (bool) whether the frame is masked (clients do, RFC 6455 section 5.3).
+        ``callback(error)`` runs once, with None when the data was handed to the kernel. What reading a file raises goes
+        there, or without a callback to ``error``; if a part of it has been sent, the connection closes with 1011.
 
         Raises TypeError for data of another type, and :class:`NotOpenError` if ``readyState`` is not OPEN and there is
         no callback to tell.
@@ -292,61 +299,143 @@ class WebSocket(Emitter):
             self._refuse(callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
-        if self._loop.in_thread():
+        if type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None)):
+            tell = self._complain_of_file if callback is None else callback
+            self._run(self._send_in_pieces, File(self._loop, data, binary, masked, tell))
+        elif self._loop.in_thread() and self._streams is None:
             self._sender.send(data, binary, True, masked, callback)
         else:
             payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
             with self._lock:
                 self._handed_in += len(payload)
-            self._loop.call(self._send_handed_in, payload, is_binary if binary is None else binary, masked, callback)
+            self._run(self._send_in_turn, payload, is_binary if binary is None else binary, masked, callback)
+
+    def _send_in_turn(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
+        if self._streams is None:
+            self._send_handed_in(payload, binary, masked, callback)
+        else:
+            send = functools.partial(self._send_handed_in, payload, binary, masked, callback)
+            self._streams.wait(Waiting(send, functools.partial(self._drop_handed_in, payload, callback)))
 
     def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
-        self._taken_in += len(payload)
         if self.readyState == OPEN:
+            self._taken_in += len(payload)
             self._sender.send(payload, binary, True, masked, callback)
-        elif callback is not None:
-            callback(NotOpenError())
+        else:
+            self._drop_handed_in(payload, callback)
+
+    def _drop_handed_in(self, payload: bytes, callback: Optional[Callback]) -> None:
+        self._taken_in += len(payload)
+        if callback is not None:
+            self._loop.defer(callback, NotOpenError())
 
     def _refuse(self, callback: Optional[Callback]) -> None:
         if callback is None:
             raise NotOpenError()
         self._loop.call(callback, NotOpenError())
 
+    def stream(
+        self,
+        options: Union[Mapping[str, Any], Callback, None] = None,
+        callback: Optional[Callback] = None,
+        *,
+        binary: Optional[bool] = None,
+        mask: Optional[bool] = None,
+    ) -> None:
+        """Send a message in pieces: ``callback(None, send)`` is called for each of them when the kernel has taken the
+        last one, ``callback(error)`` if the connection is not open, or no longer so.
+
+        ``send(data, final)`` sends a piece; the message is complete with a true `final`. `data` is what :meth:`send`
+        takes, but no file. It may be called later, and from any thread: until it was called with `final`, what else is
+        sent has to wait. Options: ``binary`` (bool; if None the first piece decides) and ``mask`` (bool).
+
+        Raises TypeError without a callback.
+        """
+        if callable(options):
+            callback, options = options, None
+        if callback is None:
+            raise TypeError('callback must be provided')
+        callback = self._callback(callback)
+        if options is not None:
+            binary = options.get('binary', binary)
+            mask = options.get('mask', mask)
+        if self.readyState != OPEN:
+            self._refuse(callback)
+            return
+        masked = not self._is_server if mask is None else bool(mask)
+        self._run(self._send_in_pieces, Supplied(self._loop, callback, binary, masked))
+
+    def _send_in_pieces(self, pieces: Pieces) -> None:
+        if self.readyState != OPEN:
+            pieces.cancel()
+            return
+        if self._streams is None:
+            self._streams = Streams(self._sender, self._on_streams_idle, self._on_stream_broken)
+        self._streams.add(pieces)
+
+    def _on_streams_idle(self) -> None:
+        self._streams = None
+
+    def _on_stream_broken(self) -> None:
+        if self.readyState == OPEN:
+            self._close(_INTERNAL_ERROR, b'')
+
+    def _complain_of_file(self, error: Optional[Exception]) -> None:
+        """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""
+        if error is not None and not isinstance(error, NotOpenError) and self.readyState != CLOSED:
+            self._deliver('error', error)
+
     def ping(
-        self, data: Any = None, options: Optional[Mapping[str, Any]] = None, dontFailWhenClosed: bool = False
+        self,
+        data: Any = None,
+        options: Union[Mapping[str, Any], Callback, None] = None,
+        dontFailWhenClosed: bool = False,
+        callback: Optional[Callback] = None,
     ) -> None:
         """Send a ping (RFC 6455 section 5.5.2), `data` as in :meth:`send`, at most 125 bytes of it.
 
         Options: ``mask`` (bool). Raises :class:`NotOpenError` if ``readyState`` is not OPEN, unless
-        `dontFailWhenClosed` is true; TypeError and ValueError for `data`.
+        `dontFailWhenClosed` is true or there is a callback to tell; TypeError and ValueError for `data`.
+        ``callback(error)`` runs once, as that of :meth:`send`; it may stand in the place of any argument.
         """
-        self._send_control('ping', data, options, dontFailWhenClosed)
+        self._send_control('ping', data, options, dontFailWhenClosed, callback)
 
     def pong(
-        self, data: Any = None, options: Optional[Mapping[str, Any]] = None, dontFailWhenClosed: bool = False
+        self,
+        data: Any = None,
+        options: Union[Mapping[str, Any], Callback, None] = None,
+        dontFailWhenClosed: bool = False,
+        callback: Optional[Callback] = None,
     ) -> None:
         """Send a pong nobody asked for (RFC 6455 section 5.5.3); arguments as for :meth:`ping`.
 
         Pings are answered without this.
         """
-        self._send_control('pong', data, options, dontFailWhenClosed)
+        self._send_control('pong', data, options, dontFailWhenClosed, callback)
 
-    def _send_control(self, kind: str, data: Any, options: Optional[Mapping[str, Any]], silent: bool) -> None:
+    def _send_control(self, kind: str, data: Any, options: Any, silent: Any, callback: Optional[Callback]) -> None:
+        if callable(data):
+            data, callback = None, data
+        elif callable(options):
+            options, callback = None, options
+        elif callable(silent):
+            silent, callback = False, silent
+        if callback is not None:
+            callback = self._callback(callback)
         if self.readyState != OPEN:
-            if silent:
-                return
-            raise NotOpenError()
+            if callback is not None or not silent:
+                self._refuse(callback)
+            return
         payload = _control_payload(data)
-        mask = (options or {}).get('mask')
+        mask = _mask_option(options)
         masked = not self._is_server if mask is None else bool(mask)
-        if self._loop.in_thread():
-            self._send_control_now(kind, payload, masked)
-        else:
-            self._loop.call(self._send_control_now, kind, payload, masked)
+        self._run(self._send_control_now, kind, payload, masked, callback)
 
-    def _send_control_now(self, kind: str, payload: bytes, masked: bool) -> None:
+    def _send_control_now(self, kind: str, payload: bytes, masked: bool, callback: Optional[Callback]) -> None:
         if self.readyState == OPEN:
-            getattr(self._sender, kind)(payload, masked)
+            getattr(self._sender, kind)(payload, masked, callback)
+        elif callback is not None:
+            callback(NotOpenError())
 
     # -- pausing -----------------------------------------------------------------------------------------------------
 
@@ -432,7 +521,7 @@ class WebSocket(Emitter):
         """Fail the connection (RFC 6455 section 7.1.7)."""
         assert self._socket is not None
         was_open = self.readyState == OPEN
-        self.readyState = CLOSING
+        self._leave_open()
         if was_open:
             self._sender.close(code, b'', not self._is_server)
         self._socket.end()
@@ -480,11 +569,18 @@ class WebSocket(Emitter):
         if self.readyState == CONNECTING:
             self._terminate()
         elif self.readyState == OPEN:
-            self.readyState = CLOSING
+            self._leave_open()
             _log.debug('%r: close %d', self, code)
             self._sender.close(code, reason, not self._is_server)
             self._listen_for_close_frame()
             self._expect_end()
+
+    def _leave_open(self) -> None:
+        """From here on, no data is sent (RFC 6455 section 5.5.1)."""
+        self.readyState = CLOSING
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams.cancel()
 
     def _listen_for_close_frame(self) -> None:
         """A connection that was paused must be read again, or the peer's answer would never be seen."""
@@ -494,7 +590,7 @@ class WebSocket(Emitter):
     def _terminate(self) -> None:
         if self.readyState == CLOSED:
             return
-        self.readyState = CLOSING
+        self._leave_open()
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
@@ -507,18 +603,10 @@ class WebSocket(Emitter):
         assert self._socket is not None
         self._close_frame = (code, reason)
         if self.readyState == OPEN:
-            self.readyState = CLOSING
-            self._echo(code, reason)
+            self._leave_open()
+            self._sender.answer_close(code, reason, not self._is_server)
         self._socket.end()
         self._expect_end()
-
-    def _echo(self, code: int, reason: str) -> None:
-        """Answer a close frame with its own code (RFC 6455 section 5.5.1), and with an empty one if it had none."""
-        masked = not self._is_server
-        if code == _NO_STATUS:
-            self._sender.frame_and_send(_CLOSE_OPCODE, b'', True, masked, None)
-        else:
-            self._sender.close(code, reason, masked)
 
     def _expect_end(self) -> None:
         """The peer gets ``closeTimeout`` to do its part."""
@@ -529,15 +617,16 @@ class WebSocket(Emitter):
         """The peer has finished sending, with or without a close frame."""
         assert self._socket is not None
         if self.readyState == OPEN:
-            self.readyState = CLOSING
+            self._leave_open()
         self._socket.end()
         self._expect_end()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
-        if error is not None and self.readyState == OPEN:
-            self.readyState = CLOSING
+        was_open = self.readyState == OPEN
+        self._leave_open()
+        if error is not None and was_open:
             self._deliver_if_heard(error)
-        self._finish()
+        self._loop.defer(self._finish)  # behind the callbacks of what could not be sent
 
     def _finish(self) -> None:
         """The one end of every connection."""
@@ -591,6 +680,12 @@ def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[st
     if more:
         listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
     return listed
+
+
+def _mask_option(options: Any) -> Optional[bool]:
+    """`options` of ping() and pong() is a dict, or as in ws 8 the mask itself."""
+    mask: Optional[bool] = options.get('mask') if isinstance(options, Mapping) else options
+    return mask
 
 
 def _control_payload(data: Any) -> bytes:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional, Union
 
-from .delivery import WAIT_BEHIND, Emitter, report
-from .errors import HandshakeError, WebSocketError
-from .net.listen import BACKLOG, Listener, bind
+from .delivery import WAIT_BEHIND, Emitter
+from .errors import WebSocketError
+from .http_server import address_of, attach, detach, request_from, take_socket
+from .net.listen import BACKLOG, Listener, bind, describe
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream, server_context
 from .opening import ServerOpening
 from .options import Options, count, merge, milliseconds
-from .protocol.handshake import check_request, split_path
-from .protocol.http import Request, build_head
+from .protocol.http import Request, build_refusal
+from .upgrade import Rules, Upgrade
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {
     'host': '0.0.0.0',
     'port': None,
+    'server': None,
+    'noServer': False,
     'path': None,
+    'verifyClient': None,
+    'handleProtocols': None,
+    'disableHixie': False,
     'clientTracking': True,
     'backlog': BACKLOG,
     'handshakeTimeout': 10_000,
@@ -51,21 +58,33 @@ class Clients(list[WebSocket]):
 
 
 class WebSocketServer(Emitter):
-    """A WebSocket server on a TCP port.
+    """A WebSocket server: on a TCP port of its own, on that of an HTTP server, or without one.
 
-    ``WebSocketServer(options, [callback])``; `callback` is called once it listens. Options, as a dict or as keywords:
+    ``WebSocketServer(options, [callback])``; `callback` is called once it listens. Options, as a dict or as keywords,
+    of which one of the first three is needed:
 
     - ``port`` (int): 0 lets the system choose. ``host`` (str, '0.0.0.0'): the address or name to listen on.
-    - ``path`` (str): take connections to this path only, others get status 400.
+    - ``server``: an HTTP server of Python's ``socketserver`` family, to share its port: ``http.server.HTTPServer`` and
+      ``ThreadingHTTPServer``, what ``wsgiref`` and Werkzeug make. It stays the caller's to run and to close.
+    - ``noServer`` (bool, False): take only what is given to :meth:`handleUpgrade`.
+    - ``path`` (str): take connections to this path only, others get status 400. Several of these servers may share an
+      HTTP server, each with a path of its own.
+    - ``verifyClient(info)``: whether to accept; ``info.origin`` (str or None), ``info.secure`` (bool), ``info.req``.
+      With two parameters it is ``verifyClient(info, callback)``, and is to call ``callback(ok, code, name, headers)``,
+      now or later, from any thread: `code` (int, 401), `name` (str) and `headers` (dict) are for a refusal.
+    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is to
+      return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. Without it, the first is used.
+    - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
-    - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, TLS included.
+    - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
     - ``key``, ``cert`` (str or bytes, PEM: contents, not file names), ``passphrase``, ``ciphers`` (str): serve TLS.
 
-    Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` for TLS material that can't be used.
+    Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` for TLS material that can't be used,
+    :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
 
     Events, all on the loop thread: ``listening()``; ``headers(lines, request)`` before the answer to a handshake is
     sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``; ``error(error)``
@@ -81,10 +100,11 @@ class WebSocketServer(Emitter):
         super().__init__()
         #: All options, with their defaults.
         self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
-        if self.options.port is None:
+        if self.options.port is None and self.options.server is None and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
         self._client_options = self._make_client_options()
+        self._rules = Rules(self.options, self)
         #: The path that is served, or None for all.
         self.path: Optional[str] = self.options.path
         #: The open connections, unless ``clientTracking`` is off.
@@ -92,9 +112,13 @@ class WebSocketServer(Emitter):
         self._connections: set[WebSocket] = set()
         self._openings: set[ServerOpening] = set()
         self._context = self._tls_context()
+        #: The HTTP server whose port is shared.
+        self._http_server = self.options.server if self.options.port is None else None
         self._listener: Optional[Listener] = None
-        self._address: Optional[Options] = None
+        self._address: Union[Options, str, None] = None
         self._accept_timer: Optional[Timer] = None
+        self._accepting = False  # there is somebody to hear of connections, or has had the time to come
+        self._unheard: list[Callable[[], object]] = []  # requests that wait for that
         self._closing = False
         self._closed = False
         self._on_listening = self._callback(callback) if callback is not None else None
@@ -115,6 +139,17 @@ class WebSocketServer(Emitter):
     # -- listening ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        if self.options.port is not None:
+            self._begin_on_port()
+            return
+        if self._http_server is not None:
+            attach(self._http_server, self.path, self._on_upgrade)
+            self._address = address_of(self._http_server)
+        self._keeps_process = False  # that is up to the HTTP server
+        self._hold()
+        self._loop.call(self._begin_without_port)
+
+    def _begin_on_port(self) -> None:
         host, port = _host_and_port(self.options)
         endpoints = look_up_literal(host, port, socket.AI_PASSIVE)
         if endpoints is None:
@@ -126,6 +161,12 @@ class WebSocketServer(Emitter):
         self._hold()
         self._loop.call(self._bound, sock, problem)
 
+    def _begin_without_port(self) -> None:
+        if self._closed:  # by a subclass's constructor
+            self._loop.release(self)
+        elif self._http_server is not None and not self._closing:
+            self._on_listen()
+
     def _bind(self, answer: Answer) -> None:
         self._bound(*self._try_to_bind(answer))
 
@@ -136,7 +177,7 @@ class WebSocketServer(Emitter):
             sock = bind(answer.endpoints, self.options.backlog)
         except OSError as error:
             return None, error
-        self._address = _describe(sock)
+        self._address = Options(describe(sock))
         return sock, None
 
     def _bound(self, sock: Optional[socket.socket], problem: Optional[OSError]) -> None:
@@ -151,11 +192,14 @@ class WebSocketServer(Emitter):
             self._end_of_events()
         else:
             self._listener = Listener(self._loop, sock, self._accept)
-            _log.debug('%r: listening', self)
-            self._deliver('listening')
-            # `wss = WebSocketServer(options, lambda: wss.address())`: the name must be there when it is asked for.
-            self._loop.call_later(WAIT_BEHIND if self._kept is not None else 0, self._tell_listening)
-            self._accept_when_heard()
+            self._on_listen()
+
+    def _on_listen(self) -> None:
+        _log.debug('%r: listening', self)
+        self._deliver('listening')
+        # `wss = WebSocketServer(options, lambda: wss.address())`: the name must be there when it is asked for.
+        self._loop.call_later(WAIT_BEHIND if self._kept is not None else 0, self._tell_listening)
+        self._accept_when_heard()
 
     def _tell_listening(self) -> None:
         callback, self._on_listening = self._on_listening, None
@@ -167,29 +211,40 @@ class WebSocketServer(Emitter):
 
         Those attached in the same breath, for ``headers`` say, get a few milliseconds, too.
         """
-        if self._listener is None or self._closing:
+        if self._closing or self._accepting:
             return
         if self._accept_timer is not None:
             self._accept_timer.cancel()
         if self._kept is None or self._kept.is_over():
-            self._listener.start()
+            self._start_accepting()
         elif self.listenerCount('connection'):
-            self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._listener.start)
+            self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._start_accepting)
         else:
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._accept_when_heard)
 
+    def _start_accepting(self) -> None:
+        self._accepting = True
+        if self._listener is not None:
+            self._listener.start()
+        unheard, self._unheard = self._unheard, []
+        for start in unheard:
+            start()
+
     def _attached(self, event: str) -> None:
         super()._attached(event)
-        if event == 'connection' and self._kept is not None:
+        if event == 'connection' and self._kept is not None and (self._listener or self._http_server):
             self._loop.call(self._accept_when_heard)
 
-    def address(self) -> Optional[Options]:
-        """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; None if it doesn't."""
+    def address(self) -> Union[Options, str, None]:
+        """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
+        UNIX socket; None if it doesn't listen."""
         return None if self._closing or self._closed else self._address
 
     def __repr__(self) -> str:
         where = self._address
-        return f'<WebSocketServer {where.address}:{where.port}>' if where is not None else '<WebSocketServer>'
+        if isinstance(where, Options):
+            return f'<WebSocketServer {where.address}:{where.port}>'
+        return f'<WebSocketServer {where}>' if where is not None else '<WebSocketServer>'
 
     # -- opening handshakes ------------------------------------------------------------------------------------------
 
@@ -199,51 +254,108 @@ class WebSocketServer(Emitter):
         except (OSError, ValueError):  # the client is gone already
             sock.close()
             return
-        opening = ServerOpening(self._loop, stream, self._handshake_timeout, self._on_request, self._openings.discard)
-        self._openings.add(opening)
-        opening.start()
+        self._open(stream, self._on_request).start()
 
     def _make_stream(self, sock: socket.socket) -> Stream:
         if self._context is None:
             return Stream(self._loop, sock)
         return TLSStream(self._loop, self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False))
 
-    def _on_request(self, opening: ServerOpening, request: Request) -> None:
+    def _open(self, stream: Stream, on_request: Callable[[ServerOpening, Request], object]) -> ServerOpening:
+        opening = ServerOpening(self._loop, stream, self._handshake_timeout, on_request, self._openings.discard)
+        self._openings.add(opening)
+        return opening
+
+    def handleUpgrade(
+        self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]
+    ) -> None:
+        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it. Refusals are
+        answered here, and there is no ``connection`` event.
+
+        `request`: a :class:`Request`, a ``BaseHTTPRequestHandler`` or a WSGI environ. `socket`: its connection, which
+        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used or
+        closed by anybody else. `head`: what was read beyond the request.
+
+        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed.
+        """
+        callback = self._callback(callback)
+        request = request_from(request)
+        self._take(request, take_socket(socket), head or b'', callback)
+
+    def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
+        """On a thread of the HTTP server."""
+        self._take(request, sock, head, None)
+
+    def _take(
+        self, request: Request, sock: socket.socket, head: bytes, callback: Optional[Callable[..., None]]
+    ) -> None:
+        if self._closing:
+            _refuse_at_once(sock)
+        else:
+            self._run(self._adopt, request, sock, bytes(head), callback)
+
+    def _run(self, method: Callable[..., object], *args: Any) -> None:
+        if self._loop.in_thread():
+            method(*args)
+        else:
+            self._loop.call(method, *args)
+
+    def _adopt(
+        self, request: Request, sock: socket.socket, head: bytes, callback: Optional[Callable[..., None]]
+    ) -> None:
+        if self._closing:
+            _refuse_at_once(sock)
+            return
+        try:
+            stream = TLSStream(self._loop, sock) if isinstance(sock, ssl.SSLSocket) else Stream(self._loop, sock)
+        except (OSError, ValueError):  # the client is gone already
+            sock.close()
+            return
+        if callback is None:
+            opening = self._open(stream, self._on_request)
+        else:
+            opening = self._open(stream, functools.partial(self._on_request, callback=callback))
+        opening.start_with(request, head)
+
+    def _on_request(
+        self, opening: ServerOpening, request: Request, callback: Optional[Callable[..., None]] = None
+    ) -> None:
         request.connection = opening.stream
-        try:
-            self._check_path(request)
-            handshake = check_request(request)
-            protocol = handshake.protocols[0] if handshake.protocols else None
-            lines = handshake.response_lines(protocol)
-        except HandshakeError as error:
-            opening.refuse(error)
-            return
-        healthy = self._dispatch('headers', (lines, request))
-        if opening.stream.closed:  # a listener closed the server, or the connection
-            return
-        try:
-            head = build_head(lines[0], lines[1:])
-        except (IndexError, TypeError, ValueError) as error:  # a listener spoiled the lines
-            report(error)
-            healthy = False
-        if not healthy:
-            opening.refuse(HandshakeError('Internal Server Error', 500))
-            return
-        rest = opening.take()
-        opening.stream.write(head)
-        self._connect(request, opening.stream, rest, protocolVersion=handshake.version, protocol=protocol)
+        tell = self._tell_of_connection if callback is None else callback
+        upgrade = Upgrade(
+            self._loop,
+            self._rules,
+            opening,
+            request,
+            lambda lines, request: self._dispatch('headers', (lines, request)),
+            lambda head, rest, version, protocol: self._connect(
+                request, opening.stream, head, rest, tell, protocolVersion=version, protocol=protocol
+            ),
+        )
+        if callback is None and not self._accepting:
+            self._unheard.append(upgrade.start)
+        else:
+            upgrade.start()
 
-    def _check_path(self, request: Request) -> None:
-        if self.path is not None and split_path(request.url) != self.path:
-            raise HandshakeError('Bad Request', 400)
-
-    def _connect(self, request: Request, stream: Stream, rest: bytes, **options: Any) -> None:
+    def _connect(
+        self,
+        request: Request,
+        stream: Stream,
+        head: bytes,
+        rest: bytes,
+        tell: Callable[[WebSocket, Request], object],
+        **options: Any,
+    ) -> None:
+        stream.write(head)
         ws = WebSocket([request, stream, rest], {**self._client_options, **options})
         ws._on_closed = self._forget
         self._connections.add(ws)
         if self.options.clientTracking:
             self.clients.append(ws)
         _log.debug('%r: connection %r', self, ws)
+        tell(ws, request)
+
+    def _tell_of_connection(self, ws: WebSocket, request: Request) -> None:
         # Never kept for a listener: nobody is accepted before there is one, or could have been.
         self._dispatch('connection' + request.url, (ws, request))
         self._dispatch('connection', (ws, request))
@@ -281,10 +393,9 @@ class WebSocketServer(Emitter):
         if callback is not None:
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
-        if self._loop.in_thread():
-            self._close(code, data, callback)
-        else:
-            self._loop.call(self._close, code, data, callback)
+        if self._http_server is not None:
+            detach(self._http_server, self.path)
+        self._run(self._close, code, data, callback)
 
     def _close(self, code: Any, data: Any, callback: Optional[Callable[..., Any]]) -> None:
         if self._closed:
@@ -295,9 +406,10 @@ class WebSocketServer(Emitter):
             self._on_closed.append(callback)
         if self._closing:
             return
-        if self._listener is not None:
+        if self._accepting or self._listener is not None:
             self._tell_listening()
         self._closing = True
+        self._unheard.clear()
         _log.debug('%r: closing', self)
         if self._accept_timer is not None:
             self._accept_timer.cancel()
@@ -327,7 +439,7 @@ class WebSocketServer(Emitter):
         if self._closed:
             self._loop.release(self)
         else:
-            self._close(None, None, None)
+            self.close()
 
     def abandon(self) -> None:
         """This is the child after a fork: listening socket and connections are the parent's."""
@@ -337,6 +449,13 @@ class WebSocketServer(Emitter):
         self._connections.clear()
         if self._listener is not None:
             self._listener.abandon()
+
+
+def _refuse_at_once(sock: socket.socket) -> None:
+    """The server is closing, or has closed: there is no loop any more to do it properly."""
+    with contextlib.suppress(OSError):
+        sock.send(build_refusal(503, 'The server is closing'))
+    sock.close()
 
 
 def _host_and_port(options: Options) -> tuple[str, int]:
@@ -352,9 +471,3 @@ def _host_and_port(options: Options) -> tuple[str, int]:
     if not 0 <= number <= 65535:
         raise ValueError(f'port must be from 0 to 65535, not {port}')
     return host, number
-
-
-def _describe(sock: socket.socket) -> Options:
-    name = sock.getsockname()
-    family = 'IPv6' if sock.family == socket.AF_INET6 else 'IPv4'
-    return Options(address=name[0], family=family, port=name[1])

@@ -14,7 +14,6 @@ import pytest
 from streams import Driver
 from support import TIMEOUT, Waiter, until
 
-from ws.net import resolver
 from ws.net.resolver import MAX_THREADS, Answer, Endpoint, look_up, look_up_literal, resolve
 
 Rows = list[Any]
@@ -218,10 +217,3 @@ def test_a_failure_keeps_nothing_alive(driver: Driver, monkeypatch: pytest.Monke
         until(lambda: gone() is None)
     finally:
         gc.enable()
-
-
-def test_a_forked_child_looks_up_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = resolver._resolver
-    resolver._renew_after_fork()
-    assert resolver._resolver is not before
-    monkeypatch.setattr(resolver, '_resolver', before)

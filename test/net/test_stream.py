@@ -701,7 +701,7 @@ def test_a_destroyed_stream_lets_go_of_what_was_queued(driver: Driver, make: Mak
     class Large(bytearray):
         pass
 
-    stream, peer = make(4096)
+    stream, _peer = make(4096)
     large = Large(1 << 20)
     gone = weakref.ref(large)
     driver(stream.write, large)

@@ -441,11 +441,18 @@ class TestSender:
             b'\x88\x7d\x03\xe8' + b'x' * 123,
         ]
 
-    def test_close_without_a_code(self) -> None:
-        """As section 5.5.1 allows it: what answers an empty close frame."""
+    def test_answer_to_a_close_frame(self) -> None:
+        """Section 5.5.1: with its code, and with none if it had none."""
         socket = Socket()
-        Sender(socket).frame_and_send(CLOSE, b'')
-        assert socket.written == [b'\x88\x00']
+        sender = Sender(socket)
+        sender.answer_close(4000, 'schön')
+        sender.answer_close(1005, '')
+        assert socket.written == [b'\x88\x08\x0f\xa0' + 'schön'.encode(), b'\x88\x00']
+        wire = Wire(True)
+        Sender(wire).answer_close(1001, 'r', True)
+        Sender(wire).answer_close(1005, '', True)
+        assert [len(data) for data in wire.written] == [9, 6]
+        assert wire.events == [('close', 1001, 'r')]
 
     @pytest.mark.parametrize('code', [0, 999, 1004, 1005, 1006, 2000, 5000, -1, True, '1000', 1000.0])
     def test_close_with_a_code_that_may_not_be_sent(self, code: Any) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, Union
 
 from .loop import Loop
+from .workers import Workers
 
 #: How many look-ups run at once in a process.
 MAX_THREADS = 4
@@ -80,37 +78,7 @@ class LookUp:
             self._on_answer(answer)
 
 
-class Resolver:
-    """A few daemon threads that live while there are names to look up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[LookUp] = deque()
-        self._threads = 0
-
-    def add(self, question: LookUp) -> None:
-        with self._lock:
-            self._waiting.append(question)
-            if self._threads >= MAX_THREADS:
-                return
-            self._threads += 1
-        try:
-            threading.Thread(target=self._work, name='ws-resolver', daemon=True).start()
-        except RuntimeError:
-            # No more threads, or the interpreter is past its last line and starts none: late is better than never.
-            self._work()
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._threads -= 1
-                    return
-                question = self._waiting.popleft()
-            question.run()
-
-
-_resolver = Resolver()
+_resolver = Workers('ws-resolver', MAX_THREADS)
 
 
 def resolve(loop: Loop, host: str, port: int, on_answer: OnAnswer, flags: int = 0) -> LookUp:
@@ -120,14 +88,5 @@ def resolve(loop: Loop, host: str, port: int, on_answer: OnAnswer, flags: int = 
     if endpoints is not None:
         loop.call(question.deliver, Answer(endpoints, None))
     else:
-        _resolver.add(question)
+        _resolver.add(question.run)
     return question
-
-
-def _renew_after_fork() -> None:
-    global _resolver
-    _resolver = Resolver()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_after_fork)

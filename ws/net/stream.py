@@ -45,6 +45,8 @@ class Stream:
 
     #: Whether the bytes on the wire are encrypted.
     encrypted = False
+    #: Whether TLS has verified the peer.
+    authorized: bool = False
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         self._loop = loop

@@ -77,7 +77,21 @@ class TLSStream(Stream):
         self._on_handshake = self._unfinished = None
         super().destroy(error)
 
+    @property
+    def authorized(self) -> bool:
+        """Whether the peer has shown a certificate, and it was verified; False once the connection is gone."""
+        try:
+            return bool(self._sock.getpeercert())
+        except (OSError, ValueError):
+            return False
+
     # -- reading and writing -----------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        super().resume()
+        # Somebody else may have read from the socket before, and less than OpenSSL had decrypted.
+        if self._reading and self._sock.pending():
+            self._loop.defer(self.on_event, READ)
 
     def on_event(self, mask: int) -> None:
         if self._on_handshake is not None:

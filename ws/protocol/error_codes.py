@@ -21,6 +21,9 @@ ERROR_CODES: dict[int, str] = {
     1014: 'bad gateway',
 }
 
+#: What a close frame without a code counts as (section 7.1.5).
+NO_STATUS = 1005
+
 
 def is_valid_error_code(code: object) -> bool:
     """Whether ``code`` may stand in a close frame, in either direction.

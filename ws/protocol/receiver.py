@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from codecs import utf_8_decode
 from functools import partial
 from typing import AnyStr, Callable, Optional, Union
 
 from ..errors import ProtocolError
-from .error_codes import is_valid_error_code
+from .error_codes import NO_STATUS, is_valid_error_code
 from .masking import mask
 from .permessage_deflate import Inflater
 
@@ -30,12 +31,9 @@ _SHORT_LIMIT = 125
 #: Bytes or characters; smaller pieces of a message are put together.
 _PIECE_SIZE = 1024
 
-#: What a close frame without a code counts as (section 7.1.5).
-_NO_STATUS = 1005
-
 _from_bytes = int.from_bytes
 
-# Receiver._state: 0, or one or more of these.
+# BaseReceiver._state: 0, or one or more of these.
 _RUNNING = 1  # add or resume is at work further up the stack
 _PAUSED = 2
 _ENDED = 4
@@ -76,7 +74,7 @@ class MessageFlags:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
 
 
-def _flags(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
+def flags_of(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
     flags = MessageFlags()
     flags.masked = masked
     flags._payload = payload
@@ -184,47 +182,20 @@ def _ignore(*_: object) -> None:
     """What stands for a callback nobody has set."""
 
 
-class Receiver:
-    """Takes bytes in any portions and calls back for what they hold, in wire order.
-
-    ``masked`` is what the MASK bit of the frames must be (section 5.1): True on a server, False on a client,
-    None to take both. ``max_payload`` (bytes in a message) and ``max_fragments`` (frames in a message, empty ones
-    included) are limits; 0 is none. ``inflater`` is set once permessage-deflate is agreed on.
+class BaseReceiver(ABC):
+    """What the receivers of all protocol versions have in common: bytes in any portions, pauses, an end.
 
     Set the callbacks as attributes. After ``onclose`` or ``onerror`` nothing else is called. An exception of a callback
     comes out of ``add`` or ``resume``; the next call of either goes on behind the frame it was about.
     """
 
-    __slots__ = (
-        '_data',
-        '_later',
-        '_masked',
-        '_max_fragments',
-        '_max_payload',
-        '_message',
-        '_pos',
-        '_state',
-        'inflater',
-        'onbinary',
-        'onclose',
-        'onerror',
-        'onping',
-        'onpong',
-        'ontext',
-    )
+    __slots__ = ('_data', '_later', '_pos', '_state', 'onbinary', 'onclose', 'onerror', 'onping', 'onpong', 'ontext')
 
-    def __init__(
-        self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
-    ) -> None:
-        self.inflater: Optional[Inflater] = None
-        self._masked = masked
-        self._max_payload = max_payload or sys.maxsize - 1  # zlib must be able to take one more
-        self._max_fragments = max_fragments or sys.maxsize
+    def __init__(self) -> None:
         self._state = 0
         self._data = b''  # what is being worked on: from _pos on it is still to be done
         self._pos = 0
         self._later: Optional[bytearray] = None  # what was added during a pause or inside a callback
-        self._message: Optional[_Message] = None
         self._forget_callbacks()
 
     def _forget_callbacks(self) -> None:
@@ -274,16 +245,13 @@ class Receiver:
         self._data = b''
         self._pos = 0
         self._later = None
-        self._message = None
-        self.inflater = None  # and with it some 40 KiB
 
     def _run(self) -> None:
         """Work through what is there until it is used up, too little for a step, or a callback pauses or ends it."""
         self._state = _RUNNING
         try:
             while self._state == _RUNNING:
-                if self._message is None:
-                    self._burst()
+                self._burst()
                 if self._pos < len(self._data) and self._state == _RUNNING and self._step():
                     continue
                 if self._later is None:
@@ -308,10 +276,60 @@ class Receiver:
             self._pos = 0
 
     def _burst(self) -> None:
+        """Call back for all that comes next and needs no ``_step``: the fast lane of those who have one."""
+
+    def _step(self) -> bool:
+        """Take one frame, or what is there of it. False if there is too little to do anything."""
+        before = self._pos
+        try:
+            callback = self._advance()
+        except ProtocolError as error:
+            self._end()
+            self.onerror(error, error.code)
+            return False
+        progress = self._pos > before
+        if callback is not None:
+            callback()
+        return progress
+
+    @abstractmethod
+    def _advance(self) -> Optional[Callable[[], object]]:
+        """Like ``_step``, but return the callback to be made, if any, and raise ProtocolError."""
+
+
+class Receiver(BaseReceiver):
+    """Takes bytes in any portions and calls back for what they hold, in wire order.
+
+    ``masked`` is what the MASK bit of the frames must be (section 5.1): True on a server, False on a client,
+    None to take both. ``max_payload`` (bytes in a message) and ``max_fragments`` (frames in a message, empty ones
+    included) are limits; 0 is none.
+    """
+
+    __slots__ = ('_masked', '_max_fragments', '_max_payload', '_message', 'inflater')
+
+    def __init__(
+        self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
+    ) -> None:
+        super().__init__()
+        self._masked = masked
+        self._max_payload = max_payload or sys.maxsize - 1  # zlib must be able to take one more
+        self._max_fragments = max_fragments or sys.maxsize
+        self._message: Optional[_Message] = None
+        #: To be set when permessage-deflate is agreed upon.
+        self.inflater: Optional[Inflater] = None
+
+    def _end(self) -> None:
+        super()._end()
+        self._message = None
+        self.inflater = None  # it holds some 40 KiB
+
+    def _burst(self) -> None:
         """Call back for the whole, unfragmented messages that come next, and stop at anything else.
 
-        The fast lane. What it lets through would pass every check of ``_step``, which says what is wrong with the rest.
+        What it lets through would pass every check of ``_step``, which says what is wrong with the rest.
         """
+        if self._message is not None:
+            return
         data = self._data
         pos = self._pos
         end = len(data)
@@ -362,22 +380,7 @@ class Receiver:
         finally:
             self._pos = pos
 
-    def _step(self) -> bool:
-        """Take one frame, or what is there of it. False if there is too little to do anything."""
-        before = self._pos
-        try:
-            callback = self._advance()
-        except ProtocolError as error:
-            self._end()
-            self.onerror(error, error.code)
-            return False
-        progress = self._pos > before
-        if callback is not None:
-            callback()
-        return progress
-
     def _advance(self) -> Optional[Callable[[], object]]:
-        """Like ``_step``, but return the callback to be made, if any, and raise ProtocolError."""
         message = self._message
         if message is None or not message.remaining:
             header = self._header()
@@ -471,7 +474,7 @@ class Receiver:
             return None
         self._message = None
         value = message.content.value()
-        flags = _flags(message.key is not None, value)
+        flags = flags_of(message.key is not None, value)
         return partial(self.ontext, value, flags) if isinstance(value, str) else partial(self.onbinary, value, flags)
 
     def _control_frame(
@@ -486,10 +489,10 @@ class Receiver:
             payload = mask(payload, key)
         if opcode == _CLOSE:
             return self._close_frame(payload, key is not None)
-        return partial(self.onping if opcode == _PING else self.onpong, payload, _flags(key is not None, payload))
+        return partial(self.onping if opcode == _PING else self.onpong, payload, flags_of(key is not None, payload))
 
     def _close_frame(self, payload: bytes, masked: bool) -> Callable[[], object]:
-        code = int.from_bytes(payload[:2], 'big') if payload else _NO_STATUS
+        code = int.from_bytes(payload[:2], 'big') if payload else NO_STATUS
         if payload and not is_valid_error_code(code):
             raise ProtocolError('invalid error code')
         try:
@@ -497,4 +500,4 @@ class Receiver:
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
         self._end()
-        return partial(self.onclose, code, reason, _flags(masked, None))
+        return partial(self.onclose, code, reason, flags_of(masked, None))

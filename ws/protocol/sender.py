@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Callable, Optional, Protocol
 
 from . import masking
-from .error_codes import is_valid_error_code
+from .error_codes import NO_STATUS, is_valid_error_code
 from .permessage_deflate import Deflater
 
 _FIN = 0x80
@@ -233,6 +233,13 @@ class Sender:
             raise ValueError(f'The message must not be greater than {_REASON_LIMIT} bytes')
         payload.decode()  # a UnicodeDecodeError is a ValueError
         self._send_control(_CLOSE, code.to_bytes(2, 'big') + payload, mask, callback)
+
+    def answer_close(self, code: int, reason: str, mask: bool = False) -> None:
+        """Answer a close frame with its own code (section 5.5.1), and with an empty one if it had none."""
+        if code == NO_STATUS:
+            self.frame_and_send(_CLOSE, b'', True, mask)
+        else:
+            self.close(code, reason, mask)
 
     def _send_control(self, opcode: int, data: object, mask: bool, callback: Optional[Callback]) -> None:
         payload, _ = payload_of(data)

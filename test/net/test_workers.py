@@ -1,0 +1,69 @@
+"""Worker threads: a few at a time, none without work, and none of a parent's in its child."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from support import TIMEOUT, Waiter, until
+
+from ws.net.workers import Workers
+
+
+def count(name: str) -> int:
+    return sum(thread.name == name for thread in threading.enumerate())
+
+
+def test_jobs_are_done_a_few_at_a_time() -> None:
+    workers = Workers('ws-test', 2)
+    begun, release, done = Waiter(), threading.Event(), Waiter()
+
+    def job(number: int) -> None:
+        begun(number)
+        release.wait(TIMEOUT)
+        done(number)
+
+    for number in range(5):
+        workers.add(lambda number=number: job(number))  # type: ignore[misc]
+    assert [begun.get(), begun.get()] == [(0,), (1,)]
+    assert begun.nothing(0.1)
+    assert count('ws-test') == 2
+    release.set()
+    assert sorted(done.get() for _ in range(5)) == [(number,) for number in range(5)]
+    until(lambda: count('ws-test') == 0)
+
+
+def test_where_no_thread_can_be_started_the_job_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, 'start', start)
+    workers = Workers('ws-test', 1)
+    done = Waiter()
+    for number in range(2):
+        workers.add(lambda number=number: done(number))  # type: ignore[misc]
+    assert [done.get(), done.get()] == [(0,), (1,)]
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork here')
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    """Those of the parent are at work, and would be waited for in vain."""
+    program = """if True:
+        import os, sys, threading
+        from ws.net.workers import Workers
+        workers = Workers('ws-test', 1)
+        begun, release = threading.Event(), threading.Event()
+        workers.add(lambda: (begun.set(), release.wait()))
+        begun.wait()
+        child = os.fork()
+        if child == 0:
+            done = threading.Event()
+            workers.add(done.set)
+            os._exit(0 if done.wait(10) else 1)
+        release.set()
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', program], timeout=TIMEOUT, check=True)

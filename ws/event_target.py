@@ -1,0 +1,149 @@
+"""The face that WebSockets have in browsers: ``onmessage`` and the like, ``addEventListener``, event objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Optional, Union
+
+from .events import EventEmitter, Listener
+
+EventListener = Callable[..., Any]
+
+_NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
+_NO_STATUS = 1005
+
+
+class Event:
+    """What a listener attached with ``addEventListener`` gets. ``target`` is the WebSocket."""
+
+    type: str
+
+    def __init__(self, target: object) -> None:
+        self.target = target
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} {self.type}>'
+
+
+class OpenEvent(Event):
+    """The connection is open."""
+
+    type = 'open'
+
+
+class MessageEvent(Event):
+    """A message: ``data`` is a str, and ``type`` 'Text'; or ``data`` is bytes, and ``type`` 'Binary'."""
+
+    def __init__(self, target: object, data: Union[str, bytes, None] = None, flags: Any = None) -> None:
+        super().__init__(target)
+        self.data = data
+        self.type = 'Binary' if flags is not None and flags.binary else 'Text'
+
+
+class CloseEvent(Event):
+    """The end: ``code`` and ``reason`` as for the event ``close``; ``wasClean`` (bool) if it was a normal one."""
+
+    type = 'close'
+
+    def __init__(self, target: object, code: Optional[int] = None, reason: str = '') -> None:
+        super().__init__(target)
+        self.code = code
+        self.reason = reason
+        self.wasClean = code in (None, _NORMAL_CLOSURE, _NO_STATUS)
+
+
+class ErrorEvent(Event):
+    """What went wrong: ``error`` is the exception, ``message`` its text."""
+
+    type = 'error'
+
+    def __init__(self, target: object, error: object = None, *more: object) -> None:
+        super().__init__(target)
+        self.error = error
+        self.message = str(error)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+_EVENTS: dict[str, Callable[..., Event]] = {
+    'open': OpenEvent,
+    'message': MessageEvent,
+    'close': CloseEvent,
+    'error': ErrorEvent,
+}
+
+
+class _EventListener(Listener):
+    """A listener that is given one event object instead of the event's arguments."""
+
+    __slots__ = ('_make_event', 'is_property')
+
+    def __init__(
+        self, function: EventListener, once: bool, make_event: Callable[..., Event], is_property: bool = False
+    ) -> None:
+        super().__init__(function, once)
+        self._make_event = make_event
+        self.is_property = is_property  # the one that ``onmessage`` and its like hold
+
+    def call(self, emitter: object, args: tuple[Any, ...]) -> None:
+        super().call(emitter, (self._make_event(emitter, *args),))
+
+
+def _on(event: str) -> property:
+    """The property ``on<event>``: at most one listener; setting it replaces the former one and no other."""
+
+    def get(self: EventTarget) -> Optional[EventListener]:
+        listener = self._property_listener(event)
+        return None if listener is None else listener.function
+
+    def set_(self: EventTarget, function: Optional[EventListener]) -> None:
+        # Made first: what is not callable raises TypeError, and the former one stays.
+        new = None if function is None else _EventListener(function, False, _EVENTS[event], True)
+        old = self._property_listener(event)
+        if old is not None:
+            self._detach(event, old)
+        if new is not None:
+            self._insert(event, new)
+
+    return property(get, set_, doc=f'The function called with the event object of each ``{event}``, or None.')
+
+
+class EventTarget(EventEmitter):
+    """What the browser's WebSocket has for events, on top of the emitter."""
+
+    onopen = _on('open')
+    onmessage = _on('message')
+    onclose = _on('close')
+    onerror = _on('error')
+
+    def addEventListener(
+        self, type: str, listener: Optional[EventListener], options: Optional[Mapping[str, Any]] = None
+    ) -> None:
+        """Call ``listener(event)`` on each ``open``, ``message``, ``close`` or ``error``; options: ``once`` (bool).
+
+        For any other `type` this is :meth:`on`. None as `listener` is ignored, as in Node; what else is not callable
+        raises TypeError.
+        """
+        if listener is None:
+            return
+        once = bool((options or {}).get('once'))
+        if type in _EVENTS:
+            self._insert(type, _EventListener(listener, once, _EVENTS[type]))
+        else:
+            self._insert(type, Listener(listener, once))
+
+    def removeEventListener(self, type: str, listener: Optional[EventListener]) -> None:
+        """Detach what :meth:`addEventListener` has attached; nothing happens if it is not attached."""
+        with self._lock:
+            for candidate in reversed(self._listeners.get(type, ())):
+                ours = isinstance(candidate, _EventListener) and not candidate.is_property
+                if candidate.function == listener and (ours or type not in _EVENTS):
+                    self._detach(type, candidate)
+                    break
+
+    def _property_listener(self, event: str) -> Optional[_EventListener]:
+        for listener in self._listeners.get(event, ()):
+            if isinstance(listener, _EventListener) and listener.is_property:
+                return listener
+        return None

@@ -1,0 +1,196 @@
+"""What becomes of a request: refused, or a WebSocket; and what the user's functions have to say about that.
+
+In this order: path, handshake, ``verifyClient``, then ``handleProtocols`` and ``headers``, or for Hixie-76 the nonce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Optional, Union
+
+from .errors import HandshakeError
+from .events import arity_of, fitted
+from .net.loop import Loop, report_exception
+from .opening import ServerOpening
+from .options import Options
+from .protocol import hixie
+from .protocol.handshake import ServerHandshake, check_request, split_path
+from .protocol.http import Request, build_head
+
+#: ``(head, rest, version, protocol)``: what answers the request, what came behind it, and what was agreed upon.
+OnAccepted = Callable[[bytes, bytes, Any, Optional[str]], object]
+
+
+class Rules:
+    """What a server asks of a request: its options, and the functions among them as they are called."""
+
+    def __init__(self, options: Options, server: object) -> None:
+        self.path: Optional[str] = options.path
+        self.disable_hixie = bool(options.disableHixie)
+        self.verify, self.verifies_later = _function(options, 'verifyClient', server)
+        self.handle_protocols, self.protocols_by_callback = _function(options, 'handleProtocols', server)
+
+    def check(self, request: Request) -> Union[ServerHandshake, hixie.ServerHandshake]:
+        """Raises :class:`HandshakeError` with the status to refuse the request with."""
+        if self.path is not None and split_path(request.url) != self.path:
+            raise HandshakeError('Bad Request', 400)
+        if not hixie.is_hixie(request):
+            return check_request(request)
+        if self.disable_hixie:
+            raise HandshakeError('Hixie support disabled', 401)
+        return hixie.check_request(request)
+
+
+def _function(options: Options, name: str, server: object) -> tuple[Optional[Callable[..., Any]], bool]:
+    """The option `name`, and whether it takes the two arguments of which the second is a callback."""
+    function = options[name]
+    if function is None:
+        return None, False
+    if not callable(function):
+        raise TypeError(f'{name} must be callable, not {type(function).__name__}')
+    return fitted(function, server), arity_of(function).needed == 2
+
+
+class Upgrade:
+    """One request. Lives on the loop thread; what the user's callbacks answer may come from any."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        rules: Rules,
+        opening: ServerOpening,
+        request: Request,
+        on_headers: Callable[[list[str], Request], bool],
+        on_accepted: OnAccepted,
+    ) -> None:
+        self._loop = loop
+        self._rules = rules
+        self._opening = opening
+        self._request = request
+        self._on_headers = on_headers
+        self._on_accepted = on_accepted
+        self._verified = False  # or the opposite; verifyClient has answered
+
+    def start(self) -> None:
+        if self._opening.over:  # the client did not wait for it
+            return
+        try:
+            self._handshake = self._rules.check(self._request)
+        except HandshakeError as error:
+            self._opening.refuse(error)
+        else:
+            self._verify()
+
+    def _fail(self) -> None:
+        """A function of the user's raised, or what it gave can't be used: nobody knows whether it would have refused."""
+        report_exception()
+        if not self._opening.over:
+            self._opening.refuse(HandshakeError('Internal Server Error', 500))
+
+    # -- verifyClient ------------------------------------------------------------------------------------------------
+
+    def _verify(self) -> None:
+        verify = self._rules.verify
+        if verify is None:
+            self._agree()
+            return
+        info = Options(
+            origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request
+        )
+        try:
+            if self._rules.verifies_later:
+                verify(info, self._answer)
+                return
+            accepted = verify(info)
+        except BaseException:
+            self._fail()
+            return
+        self._on_verified(accepted)
+
+    def _answer(
+        self,
+        ok: object = False,
+        code: Optional[int] = None,
+        name: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        """The callback of ``verifyClient``. The first answer counts, if it comes in time."""
+        if self._loop.in_thread():
+            self._on_verified(ok, code, name, headers)
+        else:
+            self._loop.call(self._on_verified, ok, code, name, headers)
+
+    def _on_verified(
+        self,
+        ok: object,
+        code: Optional[int] = None,
+        name: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        if self._verified or self._opening.over:
+            return
+        self._verified = True
+        if ok:
+            self._agree()
+            return
+        try:
+            lines = [f'{header}: {value}' for header, value in (headers or {}).items()]
+            self._opening.refuse(HandshakeError(name or 'Unauthorized', 401 if code is None else code, lines), name)
+        except (AttributeError, TypeError, ValueError):
+            self._fail()
+
+    # -- what is agreed upon -----------------------------------------------------------------------------------------
+
+    def _agree(self) -> None:
+        if isinstance(self._handshake, hixie.ServerHandshake):
+            self._opening.wait_for(hixie.NONCE_SIZE, self._accept_hixie)
+            return
+        try:
+            protocol = self._choose_protocol(self._handshake)
+            lines = self._handshake.response_lines(protocol)
+        except HandshakeError as error:
+            self._opening.refuse(error)
+        except BaseException:
+            self._fail()
+        else:
+            self._accept(lines, protocol)
+
+    def _choose_protocol(self, handshake: ServerHandshake) -> Optional[str]:
+        """Raises :class:`HandshakeError` to refuse, and what ``handleProtocols`` raises."""
+        handle = self._rules.handle_protocols
+        if handle is None:
+            return handshake.protocols[0] if handshake.protocols else None
+        answers: list[tuple[object, Optional[str]]] = []
+        # As in the original, one empty name stands for none.
+        returned = handle(
+            handshake.protocols or [''], lambda ok=False, protocol=None: answers.append((ok, protocol))
+        )
+        if not answers and returned is None and self._rules.protocols_by_callback:
+            raise HandshakeError('Could not process protocols', 501)
+        ok, protocol = answers[0] if answers else (returned is not False, returned)
+        if not ok:
+            raise HandshakeError('No acceptable subprotocol', 404)
+        return protocol or None
+
+    def _accept(self, lines: list[str], protocol: Optional[str]) -> None:
+        healthy = self._on_headers(lines, self._request)
+        if self._opening.over:  # a listener closed the server, or the connection
+            return
+        try:
+            if not healthy:
+                raise HandshakeError('Internal Server Error', 500)
+            head = build_head(lines[0], lines[1:])
+        except HandshakeError as error:  # what the listener raised has been reported
+            self._opening.refuse(error)
+        except (IndexError, TypeError, ValueError):  # it spoiled the lines
+            self._fail()
+        else:
+            self._on_accepted(head, self._opening.take(), self._handshake.version, protocol)
+
+    def _accept_hixie(self) -> None:
+        assert isinstance(self._handshake, hixie.ServerHandshake)
+        lines = self._handshake.response_lines(self._opening.stream.encrypted)
+        head = build_head(lines[0], lines[1:])
+        rest = self._opening.take()
+        nonce, rest = rest[: hixie.NONCE_SIZE], rest[hixie.NONCE_SIZE :]
+        self._on_accepted(head + self._handshake.answer(nonce), rest, hixie.VERSION, self._handshake.protocol)
