@@ -31,7 +31,7 @@ from support import (
     wait_for,
 )
 
-from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketError
+from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketError, WebSocketServer
 from ws.protocol.handshake import accept_key
 from ws.protocol.sender import build_frame
 
@@ -1139,6 +1139,32 @@ def test_tls(authority: Any, certificate: dict[str, bytes]) -> None:
         assert log.get()[1] == data
         ws.close(3000, 'bye')
         assert log.get() == ('close', 3000, 'bye')
+
+
+def test_tls_with_pfx(authority: Any) -> None:
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
+    pkcs12 = pytest.importorskip('cryptography.hazmat.primitives.serialization.pkcs12')
+    x509 = pytest.importorskip('cryptography.x509')
+    issued = authority.issue_cert('localhost', '127.0.0.1')
+    pfx = pkcs12.serialize_key_and_certificates(
+        None,
+        serialization.load_pem_private_key(issued.private_key_pem.bytes(), None),
+        x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()),
+        None,
+        serialization.BestAvailableEncryption(b'secret'),
+    )
+    with echo_server(pfx=pfx, passphrase='secret') as wss:
+        options = {'ca': authority.cert_pem.bytes(), 'pfx': pfx, 'passphrase': 'secret'}
+        ws = WebSocket(url_of(wss, scheme='wss'), options)
+        log = Log(ws)
+        assert log.get() == ('open',)
+        ws.send('text over TLS')
+        assert log.get()[1] == 'text over TLS'
+        end(ws)
+    with pytest.raises(ValueError, match=r'^pfx cannot be opened'):
+        WebSocket('wss://127.0.0.1:1', pfx=pfx)
+    with pytest.raises(ValueError, match=r'^pfx cannot be opened'):
+        WebSocketServer(port=0, pfx=pfx, passphrase='wrong')
 
 
 def test_tls_certificates_are_verified(certificate: dict[str, bytes]) -> None:

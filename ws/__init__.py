@@ -4,18 +4,37 @@ import logging
 
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .events import EventEmitter
+from .node import ErrorCodes, Sender, connect, createConnection, createServer
+from .protocol.receiver import Receiver
 from .websocket import WebSocket
 from .websocket_server import WebSocketServer
 
+Server = WebSocketServer
+
 __all__ = [
+    'ErrorCodes',
     'EventEmitter',
     'HandshakeError',
     'NotOpenError',
     'ProtocolError',
+    'Receiver',
+    'Sender',
+    'Server',
     'WebSocket',
     'WebSocketError',
     'WebSocketServer',
+    'connect',
+    'createConnection',
+    'createServer',
 ]
+
+# In Node, the module is the class: `var WebSocket = require('ws')`, then `WebSocket.Server`.
+WebSocket.Server = Server
+WebSocket.Receiver = Receiver
+WebSocket.Sender = Sender
+WebSocket.ErrorCodes = ErrorCodes
+WebSocket.createServer = staticmethod(createServer)
+WebSocket.connect = WebSocket.createConnection = staticmethod(connect)
 
 # A library prints nothing that it was not asked for: without a handler, logging would write warnings to stderr.
 logging.getLogger('ws').addHandler(logging.NullHandler())

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
 from .events import EventEmitter, Listener
+from .protocol.error_codes import NO_STATUS
 
 EventListener = Callable[..., Any]
 
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
-_NO_STATUS = 1005
 
 
 class Event:
@@ -49,7 +49,7 @@ class CloseEvent(Event):
         super().__init__(target)
         self.code = code
         self.reason = reason
-        self.wasClean = code in (None, _NORMAL_CLOSURE, _NO_STATUS)
+        self.wasClean = code in (None, _NORMAL_CLOSURE, NO_STATUS)
 
 
 class ErrorEvent(Event):

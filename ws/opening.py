@@ -5,17 +5,21 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Optional
+from typing import Any, Optional
 
 from .errors import HandshakeError
 from .net.connect import Connector
 from .net.loop import Loop, Timer
 from .net.stream import Stream
 from .net.tls import TLSStream
+from .net.workers import Workers
+from .options import Options
 from .protocol.handshake import ClientHandshake
 from .protocol.http import Request, RequestParser, Response, ResponseParser, build_refusal
 from .protocol.url import Address
 
+# Agents may block. So many of them can be at work in a process.
+_agents = Workers('ws-agent', 16)
 
 #: How many bytes a client may send ahead while its request is considered.
 _REST_LIMIT = 65536
@@ -34,6 +38,7 @@ class ClientOpening:
         address: Address,
         handshake: ClientHandshake,
         context: Optional[ssl.SSLContext],
+        agent: Any,
         on_open: Callable[[Stream, Optional[str], bytes], object],
         on_failure: Callable[[Exception], object],
     ) -> None:
@@ -41,6 +46,7 @@ class ClientOpening:
         self._address = address
         self._handshake = handshake
         self._context = context
+        self._agent = agent
         self._on_open = on_open
         self._on_failure = on_failure
         self._parser = ResponseParser()
@@ -52,6 +58,9 @@ class ClientOpening:
         """Begin; after `timeout` milliseconds (0: none) it has failed."""
         if timeout:
             self._timer = self._loop.call_later(timeout, self._on_timeout)
+        if self._agent is not None:
+            _agents.add(self._ask_agent)
+            return
         self._connector = Connector(self._loop, self._on_connected)
         if self._address.socket_path is not None:
             self._connector.connect_unix(self._address.socket_path)
@@ -85,15 +94,37 @@ class ClientOpening:
     def _on_timeout(self) -> None:
         self._fail(HandshakeError('opening handshake has timed out'))
 
-    def _on_connected(self, error: Optional[OSError], sock: Optional[socket.socket]) -> None:
+    def _ask_agent(self) -> None:
+        """On a thread that may block."""
+        sock, error = None, None
+        try:
+            sock = connect_by_agent(self._agent, self._address, self._handshake)
+        except Exception as problem:
+            error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
+        self._loop.call(self._on_agent, error, sock)
+
+    def _on_agent(self, error: Optional[Exception], sock: Optional[socket.socket]) -> None:
+        if self._on_open is _nobody:  # cancelled
+            if sock is not None:
+                sock.close()
+        else:
+            self._on_connected(error, sock)
+
+    def _on_connected(self, error: Optional[Exception], sock: Optional[socket.socket]) -> None:
         if sock is None:
             self._fail(error or OSError('not connected'))
+        elif isinstance(sock, ssl.SSLSocket):  # an agent's
+            self._use(TLSStream(self._loop, sock))
+            self._send_request()
         elif self._context is None:
-            self._stream = Stream(self._loop, sock)
-            self._stream.on_close = self._on_close
+            self._use(Stream(self._loop, sock))
             self._send_request()
         else:
             self._start_tls(self._context, sock)
+
+    def _use(self, stream: Stream) -> None:
+        self._stream = stream
+        stream.on_close = self._on_close
 
     def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         try:
@@ -102,8 +133,8 @@ class ClientOpening:
             sock.close()
             self._fail(error)
             return
-        self._stream = stream = TLSStream(self._loop, wrapped)
-        stream.on_close = self._on_close
+        stream = TLSStream(self._loop, wrapped)
+        self._use(stream)
         stream.handshake(self._send_request)
 
     def _send_request(self) -> None:
@@ -135,6 +166,24 @@ class ClientOpening:
         self._fail(error or HandshakeError('the server closed the connection before it answered'))
 
 
+def check_agent(agent: Any) -> None:
+    """Raises TypeError for what is no agent."""
+    if agent is not None and not callable(getattr(agent, 'addRequest', agent)):
+        raise TypeError(f'agent must be callable, or have a method addRequest, not {type(agent).__name__}')
+
+
+def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -> socket.socket:
+    """The connected socket that `agent` yields. Raises what that does, and TypeError for what is no socket."""
+    request = RequestParser().feed(handshake.request)
+    options = Options(
+        host=address.host, port=address.port, secure=address.secure, socketPath=address.socket_path, path=address.target
+    )
+    sock = getattr(agent, 'addRequest', agent)(request, options)
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f'agent must return a connected socket, not {type(sock).__name__}')
+    return sock
+
+
 class ServerOpening:
     """From a connection to a request. ``on_request(opening, request)`` is called at most once.
 
@@ -142,7 +191,7 @@ class ServerOpening:
     follows in any case, once the connection is somebody else's or closed.
     """
 
-    __slots__ = ('_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'over', 'stream')
+    __slots__ = ('_decided', '_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'stream')
 
     def __init__(
         self,
@@ -159,10 +208,14 @@ class ServerOpening:
         self._parser = RequestParser()
         self._rest = bytearray()  # what has come after the request
         self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
-        #: Whether it is decided: taken, refused, or ended by the client.
-        self.over = False
+        self._decided = False
         self.stream = stream
         stream.on_close = self._on_close
+
+    @property
+    def over(self) -> bool:
+        """Whether it is decided: taken, refused, ended by the client, or cut off."""
+        return self._decided or self.stream.closed
 
     def start(self) -> None:
         """Read the request."""
@@ -191,7 +244,7 @@ class ServerOpening:
 
     def take(self) -> bytes:
         """Give the stream away; returns what has been read beyond the request."""
-        self.over = True
+        self._decided = True
         self._on_more = None
         if self._timer is not None:
             self._timer.cancel()
@@ -203,7 +256,7 @@ class ServerOpening:
         """Answer with an HTTP error, `name` its reason phrase, and end; the deadline stays in force until the peer has
         ended, too. Raises as :func:`build_refusal` does."""
         response = build_refusal(error.status or 400, str(error), error.headers, name)
-        self.over = True
+        self._decided = True
         self._on_more = None
         self.stream.on_data = _nobody
         self.stream.resume()  # it may be paused, and would not see the peer's end
@@ -252,11 +305,11 @@ class ServerOpening:
         self.stream.destroy()
 
     def _on_end(self) -> None:
-        self.over = True
+        self._decided = True
         self.stream.end()
 
     def _on_close(self, error: Optional[Exception]) -> None:
-        self.over = True
+        self._decided = True
         if self._timer is not None:
             self._timer.cancel()
         self._on_done(self)

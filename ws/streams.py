@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 from .errors import NotOpenError, WebSocketError
 from .net.loop import Loop
 from .net.workers import Workers
+from .protocol import hixie
 from .protocol.sender import Sender, payload_of
 
 #: How many bytes, or characters, of a file go into one frame.
@@ -37,7 +38,9 @@ class Streams:
     would take what it got for the whole, or what follows for a part of it.
     """
 
-    def __init__(self, sender: Sender, on_idle: Callable[[], object], on_broken: Callable[[], object]) -> None:
+    def __init__(
+        self, sender: Union[Sender, hixie.Sender], on_idle: Callable[[], object], on_broken: Callable[[], object]
+    ) -> None:
         self._sender = sender
         self._on_idle = on_idle
         self._on_broken = on_broken

@@ -14,7 +14,7 @@ from .net.loop import Loop, report_exception
 from .opening import ServerOpening
 from .options import Options
 from .protocol import hixie
-from .protocol.handshake import ServerHandshake, check_request, split_path
+from .protocol.handshake import ServerHandshake, check_request
 from .protocol.http import Request, build_head
 
 #: ``(head, rest, version, protocol)``: what answers the request, what came behind it, and what was agreed upon.
@@ -32,7 +32,7 @@ class Rules:
 
     def check(self, request: Request) -> Union[ServerHandshake, hixie.ServerHandshake]:
         """Raises :class:`HandshakeError` with the status to refuse the request with."""
-        if self.path is not None and split_path(request.url) != self.path:
+        if self.path is not None and request.path != self.path:
             raise HandshakeError('Bad Request', 400)
         if not hixie.is_hixie(request):
             return check_request(request)
@@ -82,7 +82,7 @@ class Upgrade:
             self._verify()
 
     def _fail(self) -> None:
-        """A function of the user's raised, or what it gave can't be used: nobody knows whether it would have refused."""
+        """A function of the user's raised, or gave what can't be used: nobody knows whether it would have refused."""
         report_exception()
         if not self._opening.over:
             self._opening.refuse(HandshakeError('Internal Server Error', 500))
@@ -94,9 +94,7 @@ class Upgrade:
         if verify is None:
             self._agree()
             return
-        info = Options(
-            origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request
-        )
+        info = Options(origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request)
         try:
             if self._rules.verifies_later:
                 verify(info, self._answer)
@@ -162,9 +160,7 @@ class Upgrade:
             return handshake.protocols[0] if handshake.protocols else None
         answers: list[tuple[object, Optional[str]]] = []
         # As in the original, one empty name stands for none.
-        returned = handle(
-            handshake.protocols or [''], lambda ok=False, protocol=None: answers.append((ok, protocol))
-        )
+        returned = handle(handshake.protocols or [''], lambda ok=False, protocol=None: answers.append((ok, protocol)))
         if not answers and returned is None and self._rules.protocols_by_callback:
             raise HandshakeError('Could not process protocols', 501)
         ok, protocol = answers[0] if answers else (returned is not False, returned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
 from .delivery import Emitter
 from .errors import NotOpenError, ProtocolError, WebSocketError
@@ -13,8 +13,9 @@ from .event_target import EventTarget
 from .net.loop import Timer
 from .net.stream import Stream
 from .net.tls import client_context
-from .opening import ClientOpening
+from .opening import ClientOpening, check_agent
 from .options import Options, count, merge, milliseconds
+from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
 from .protocol.handshake import VERSIONS, ClientHandshake
 from .protocol.http import Request
@@ -23,7 +24,14 @@ from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
 from .streams import File, Pieces, Streams, Supplied, Waiting
 
+if TYPE_CHECKING:
+    from . import node
+    from .protocol import receiver
+    from .websocket_server import WebSocketServer
+
 Callback = Callable[..., Any]
+
+_AnyReceiver = Union[Receiver, hixie.Receiver]
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -41,10 +49,12 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'origin': None,
     'host': None,
     'headers': None,
+    'agent': None,
     'handshakeTimeout': 30_000,
     **LIMITS,
     'ca': None,
     'cert': None,
+    'pfx': None,
     'key': None,
     'passphrase': None,
     'ciphers': None,
@@ -77,11 +87,15 @@ class WebSocket(Emitter, EventTarget):
     - ``protocol`` (str): sub-protocols, separated by commas; those of `protocols` come first.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
     - ``headers`` (dict): further header lines of the request.
+    - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
+      these arguments, returns a connected socket; it is called on a thread of its own, and may block. ``options`` has
+      ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``, unless it is there.
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``ca`` (str, bytes or a list), ``cert``, ``key``, ``passphrase`` (str or bytes), ``ciphers`` (str): TLS, in PEM:
-      contents, not file names. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
+      contents, not file names. ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the
+      package cryptography. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
     :class:`ssl.SSLError` for TLS material that can't be used. What fails later is an ``error`` event.
@@ -92,6 +106,15 @@ class WebSocket(Emitter, EventTarget):
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
+
+    # What Node's module exports: there it is this class. Set in __init__.py.
+    Server: ClassVar[type[WebSocketServer]]
+    Receiver: ClassVar[type[receiver.Receiver]]
+    Sender: ClassVar[type[node.Sender]]
+    ErrorCodes: ClassVar[node._ErrorCodes]
+    createServer: ClassVar[Callable[..., WebSocketServer]]
+    connect: ClassVar[Callable[..., WebSocket]]
+    createConnection: ClassVar[Callable[..., WebSocket]]
 
     CONNECTING = CONNECTING
     OPEN = OPEN
@@ -121,10 +144,10 @@ class WebSocket(Emitter, EventTarget):
         self.readyState = CONNECTING
         #: The sub-protocol in use, or None.
         self.protocol: Optional[str] = None
-        #: 13 or 8.
+        #: 13 or 8; on a server's end 'hixie-76', too.
         self.protocolVersion: Any = self.options.protocolVersion
         #: What this connection can do: ``supports.binary``.
-        self.supports = Options(binary=True)
+        self.supports = Options(binary=not self._is_hixie)
         #: The network stream; Node's ``ws._socket``.
         self._socket: Optional[Stream] = None
         self._receiver = self._make_receiver()
@@ -146,11 +169,16 @@ class WebSocket(Emitter, EventTarget):
         else:
             self._prepare(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
 
-    def _make_receiver(self) -> Receiver:
-        masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
-        if self._is_server and self.options.allowUnmasked:
-            masked = None
-        receiver = Receiver(masked, count(self.options, 'maxPayload'), count(self.options, 'maxFragments'))
+    def _make_receiver(self) -> _AnyReceiver:
+        max_payload = count(self.options, 'maxPayload')
+        receiver: _AnyReceiver
+        if self._is_hixie:
+            receiver = hixie.Receiver(max_payload)
+        else:
+            masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
+            if self._is_server and self.options.allowUnmasked:
+                masked = None
+            receiver = Receiver(masked, max_payload, count(self.options, 'maxFragments'))
         receiver.ontext = receiver.onbinary = self._on_message
         receiver.onping = self._on_ping
         receiver.onpong = self._on_pong
@@ -176,6 +204,7 @@ class WebSocket(Emitter, EventTarget):
         options = self.options
         address = parse_url(url)
         milliseconds(options, 'handshakeTimeout')
+        check_agent(options.agent)
         handshake = ClientHandshake(
             address=address,
             version=_version(options.protocolVersion),
@@ -187,7 +216,7 @@ class WebSocket(Emitter, EventTarget):
         context = self._tls_context(address)
         self.url = url
         self._opening = ClientOpening(
-            self._loop, address, handshake, context, self._on_handshake, self._on_handshake_failure
+            self._loop, address, handshake, context, options.agent, self._on_handshake, self._on_handshake_failure
         )
 
     def _tls_context(self, address: Address) -> Any:
@@ -195,7 +224,13 @@ class WebSocket(Emitter, EventTarget):
         if not address.secure:
             return None
         return client_context(
-            options.ca, options.cert, options.key, options.passphrase, options.ciphers, options.rejectUnauthorized
+            options.ca,
+            options.cert,
+            options.key,
+            options.passphrase,
+            options.ciphers,
+            options.rejectUnauthorized,
+            options.pfx,
         )
 
     def _begin(self) -> None:
@@ -227,9 +262,13 @@ class WebSocket(Emitter, EventTarget):
 
     # -- both --------------------------------------------------------------------------------------------------------
 
+    @property
+    def _is_hixie(self) -> bool:
+        return self._is_server and bool(self.options.protocolVersion == hixie.VERSION)
+
     def _use(self, stream: Stream) -> None:
         self._socket = stream
-        self._sender = Sender(stream)
+        self._sender = hixie.Sender(stream) if self._is_hixie else Sender(stream)
         stream.on_data = self._receiver.add
         stream.on_end = self._on_end
         stream.on_close = self._on_stream_closed

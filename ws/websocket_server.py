@@ -40,6 +40,7 @@ SERVER_OPTIONS: dict[str, Any] = {
     **LIMITS,
     'allowUnmasked': False,
     'cert': None,
+    'pfx': None,
     'key': None,
     'passphrase': None,
     'ciphers': None,
@@ -72,8 +73,8 @@ class WebSocketServer(Emitter):
     - ``verifyClient(info)``: whether to accept; ``info.origin`` (str or None), ``info.secure`` (bool), ``info.req``.
       With two parameters it is ``verifyClient(info, callback)``, and is to call ``callback(ok, code, name, headers)``,
       now or later, from any thread: `code` (int, 401), `name` (str) and `headers` (dict) are for a refusal.
-    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is to
-      return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. Without it, the first is used.
+    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is
+      to return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. By default it is the first.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
@@ -82,6 +83,7 @@ class WebSocketServer(Emitter):
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
     - ``key``, ``cert`` (str or bytes, PEM: contents, not file names), ``passphrase``, ``ciphers`` (str): serve TLS.
+      ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the package cryptography.
 
     Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` for TLS material that can't be used,
     :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
@@ -132,9 +134,9 @@ class WebSocketServer(Emitter):
 
     def _tls_context(self) -> Optional[ssl.SSLContext]:
         options = self.options
-        if options.cert is None and options.key is None:
+        if options.cert is None and options.key is None and options.pfx is None:
             return None
-        return server_context(options.cert, options.key, options.passphrase, options.ciphers)
+        return server_context(options.cert, options.key, options.passphrase, options.ciphers, options.pfx)
 
     # -- listening ---------------------------------------------------------------------------------------------------
 

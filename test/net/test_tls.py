@@ -22,6 +22,8 @@ from typing import IO, Any, Optional
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509 import load_pem_x509_certificate
 from streams import Driver, Received, in_thread, receive, tcp_pair, unix_pair
 from support import TIMEOUT, Waiter, until
 
@@ -635,7 +637,7 @@ def test_certificate_and_key_belong_together(certificate: trustme.LeafCert) -> N
         with pytest.raises(ValueError, match='cert and key belong together'):
             client_context(cert=cert, key=private_key)
         with pytest.raises(ValueError, match='cert and key belong together'):
-            server_context(cert, private_key)  # type: ignore[arg-type]
+            server_context(cert, private_key)
 
 
 def test_a_client_s_certificate(authority: trustme.CA, certificate: trustme.LeafCert) -> None:
@@ -664,6 +666,90 @@ def test_an_encrypted_key(authority: trustme.CA, certificate: trustme.LeafCert) 
 
 def test_a_passphrase_for_a_key_that_needs_none_does_no_harm(certificate: trustme.LeafCert) -> None:
     server_context(chain_of(certificate), certificate.private_key_pem.bytes(), 'not needed')
+
+
+def pfx_of(certificate: trustme.LeafCert, passphrase: Optional[bytes] = None, leave_out: str = '') -> bytes:
+    certs = [load_pem_x509_certificate(pem.bytes()) for pem in certificate.cert_chain_pems]
+    key: Any = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return pkcs12.serialize_key_and_certificates(
+        b'name',
+        None if leave_out == 'key' else key,
+        None if leave_out == 'certificate' else certs[0],
+        certs[1:] if leave_out != 'certificate' else None,
+        encryption,
+    )
+
+
+@pytest.mark.parametrize('passphrase', [None, 'secret', b'secret', 'grün'])
+def test_pfx(passphrase: Any) -> None:
+    """With the certificates in between: the peer knows the root only."""
+    root = trustme.CA()
+    certificate = root.create_child_ca().issue_cert('localhost')
+    pfx = pfx_of(certificate, passphrase.encode() if isinstance(passphrase, str) else passphrase)
+    ca = root.cert_pem.bytes()
+    assert shakes_hands(server_context(pfx=pfx, passphrase=passphrase), client_context(ca=ca))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(server)
+    root.configure_trust(server)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3, the client's handshake ends before it is refused
+    assert shakes_hands(server, client_context(ca=ca, pfx=bytearray(pfx), passphrase=passphrase))
+    assert not shakes_hands(server, client_context(ca=ca))
+
+
+@pytest.mark.skipif(shutil.which('openssl') is None, reason='there is no openssl command')
+def test_pfx_made_by_openssl(certificate: trustme.LeafCert, authority: trustme.CA, tmp_path: Path) -> None:
+    for name, pem in (('cert', chain_of(certificate)), ('key', certificate.private_key_pem.bytes())):
+        (tmp_path / name).write_bytes(pem)
+    command = 'openssl pkcs12 -export -in cert -inkey key -out pfx -passout pass:secret'
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, timeout=TIMEOUT)
+    context = server_context(pfx=(tmp_path / 'pfx').read_bytes(), passphrase='secret')
+    assert shakes_hands(context, client_context(ca=authority.cert_pem.bytes()))
+
+
+@pytest.mark.parametrize('make', [client_context, server_context])
+class TestPfxThatCannotBeUsed:
+    @pytest.mark.parametrize('wrong', [None, '', 'wrong', b'wrong'])
+    def test_wrong_passphrase(self, certificate: trustme.LeafCert, make: Any, wrong: Any) -> None:
+        with pytest.raises(ValueError, match=r'^pfx cannot be opened: '):
+            make(pfx=pfx_of(certificate, b'secret'), passphrase=wrong)
+
+    @pytest.mark.parametrize('rubbish', [b'', b'rubbish', bytes(1000), bytearray(b'x')])
+    def test_rubbish(self, make: Any, rubbish: Any) -> None:
+        with pytest.raises(ValueError, match=r'^pfx cannot be opened: '):
+            make(pfx=rubbish)
+
+    @pytest.mark.parametrize('given', ['file.pfx', 5, Path('file.pfx')])
+    def test_other_types(self, make: Any, given: Any) -> None:
+        with pytest.raises(TypeError, match=f'^pfx must be the bytes of a PKCS#12 file, not {type(given).__name__}$'):
+            make(pfx=given)
+
+    @pytest.mark.parametrize('missing', ['key', 'certificate'])
+    def test_half_of_it(self, certificate: trustme.LeafCert, make: Any, missing: str) -> None:
+        with pytest.raises(ValueError, match=f'^pfx holds no {missing}$'):
+            make(pfx=pfx_of(certificate, b'secret', leave_out=missing), passphrase='secret')
+
+    def test_with_cert_or_key(self, certificate: trustme.LeafCert, make: Any) -> None:
+        chain, key = chain_of(certificate), certificate.private_key_pem.bytes()
+        for both in ({'cert': chain}, {'key': key}, {'cert': chain, 'key': key}):
+            with pytest.raises(ValueError, match=r'^pfx takes the place of cert and key'):
+                make(pfx=pfx_of(certificate), **both)
+
+    def test_without_the_package(
+        self, certificate: trustme.LeafCert, make: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pfx = pfx_of(certificate)
+        monkeypatch.setitem(sys.modules, 'cryptography.hazmat.primitives.serialization', None)
+        with pytest.raises(ModuleNotFoundError, match=r'pip install cryptography; .* openssl pkcs12 -in FILE -nodes'):
+            make(pfx=pfx)
+
+
+def test_the_package_for_pfx_is_imported_only_when_it_is_used() -> None:
+    script = 'import sys, ws; sys.exit("cryptography" in sys.modules)'
+    subprocess.run(
+        [sys.executable, '-c', script], check=True, timeout=TIMEOUT, env={**os.environ, 'PYTHONPATH': str(ROOT)}
+    )
 
 
 def test_nobody_is_asked_for_a_passphrase(certificate: trustme.LeafCert) -> None:

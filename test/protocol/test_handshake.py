@@ -18,7 +18,6 @@ from ws.protocol.handshake import (
     accept_key,
     check_request,
     check_upgrade,
-    split_path,
 )
 from ws.protocol.http import Headers, Request, RequestParser, Response, ResponseParser, build_head
 from ws.protocol.url import parse_url
@@ -517,7 +516,7 @@ def test_both_sides_agree(
 
     received = RequestParser().feed(sent.request)
     assert received is not None
-    assert split_path(received.url) == '/chat'
+    assert received.path == '/chat'
     assert received.headers['x-own'] == own
     server = check_request(received)
     assert server.version == version
@@ -530,32 +529,3 @@ def test_both_sides_agree(
     answer = ResponseParser().feed(build_head(lines[0], lines[1:]))
     assert answer is not None
     assert sent.check(answer) == protocol
-
-
-# Paths
-
-
-@pytest.mark.parametrize(
-    ('url', 'path'),
-    [
-        ('/', '/'),
-        ('/chat', '/chat'),
-        ('/chat?a=/b', '/chat'),
-        ('/chat?a?b', '/chat'),
-        ('/chat#a?b', '/chat'),
-        ('/?', '/'),
-        ('?a', '/'),
-        ('', '/'),
-        ('*', '*'),
-        ('//host/path', '//host/path'),
-        ('/a://b/c', '/a://b/c'),
-        ('/%2F', '/%2F'),
-        ('http://host/chat?a', '/chat'),
-        ('ws://host:80/chat', '/chat'),
-        ('wss://host', '/'),
-        ('wss://host?a', '/'),
-        ('wss://host#a', '/'),
-    ],
-)
-def test_split_path(url: str, path: str) -> None:
-    assert split_path(url) == path

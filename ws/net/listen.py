@@ -57,6 +57,12 @@ def _bind(endpoint: Endpoint, backlog: int) -> socket.socket:
     return sock
 
 
+def describe(sock: socket.socket) -> dict[str, Any]:
+    """Where a TCP socket listens, as ``server.address()`` of Node tells it."""
+    address, port = sock.getsockname()[:2]
+    return {'address': address, 'family': 'IPv6' if sock.family == socket.AF_INET6 else 'IPv4', 'port': port}
+
+
 def _printable(address: Union[tuple[Any, ...], str]) -> str:
     return address if isinstance(address, str) else f'{address[0]}:{address[1]}'
 

@@ -249,8 +249,11 @@ class Loop:
 
     def call_later(self, milliseconds: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call ``callback(*args)`` after `milliseconds`; the timer returned can be cancelled."""
+        return self.call_at(time.monotonic() + milliseconds / 1000, callback, *args)
+
+    def call_at(self, due: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """As :meth:`call_later`, once :func:`time.monotonic` has reached `due`."""
         timer = Timer(callback, args)
-        due = time.monotonic() + milliseconds / 1000
         heapq.heappush(self._timers, (due, next(self._timer_numbers), timer))
         return timer
 

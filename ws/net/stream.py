@@ -45,8 +45,6 @@ class Stream:
 
     #: Whether the bytes on the wire are encrypted.
     encrypted = False
-    #: Whether TLS has verified the peer.
-    authorized: bool = False
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         self._loop = loop
@@ -82,6 +80,11 @@ class Stream:
         self._mask = 0  # what the poller watches for
 
     # -- the peer, named as Node's net.Socket names it ----------------------------------------------------------------
+
+    @property
+    def authorized(self) -> bool:
+        """Whether TLS has verified the peer."""
+        return False
 
     @property
     def remoteAddress(self) -> Optional[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
 import ssl
@@ -192,17 +193,21 @@ def client_context(
     passphrase: Optional[PEM] = None,
     ciphers: Optional[str] = None,
     reject_unauthorized: bool = True,
+    pfx: Optional[bytes] = None,
 ) -> ssl.SSLContext:
     """A context for clients: verifies chain and host name unless told otherwise.
 
-    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use.
+    `pfx` (PKCS#12) stands for `cert` and `key`; `passphrase` opens it.
+
+    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use, and
+    :class:`ModuleNotFoundError` for `pfx` without the package cryptography.
     """
-    if ca is None and cert is None and key is None and ciphers is None:
+    if ca is None and cert is None and key is None and ciphers is None and pfx is None:
         return _plain_client_context(reject_unauthorized)
     context = _new_context(ssl.Purpose.SERVER_AUTH, _authorities(ca))
     if not reject_unauthorized:
         _trust_anyone(context)
-    _load(context, cert, key, passphrase, ciphers)
+    _load(context, cert, key, passphrase, ciphers, pfx)
     return context
 
 
@@ -221,11 +226,15 @@ def _plain_client_context(reject_unauthorized: bool) -> ssl.SSLContext:
 
 
 def server_context(
-    cert: PEM, key: PEM, passphrase: Optional[PEM] = None, ciphers: Optional[str] = None
+    cert: Optional[PEM] = None,
+    key: Optional[PEM] = None,
+    passphrase: Optional[PEM] = None,
+    ciphers: Optional[str] = None,
+    pfx: Optional[bytes] = None,
 ) -> ssl.SSLContext:
     """A context for servers. Raises as :func:`client_context`."""
     context = _new_context(ssl.Purpose.CLIENT_AUTH)
-    _load(context, cert, key, passphrase, ciphers)
+    _load(context, cert, key, passphrase, ciphers, pfx)
     return context
 
 
@@ -263,9 +272,15 @@ def _load(
     key: Optional[PEM],
     passphrase: Optional[PEM],
     ciphers: Optional[str],
+    pfx: Optional[bytes],
 ) -> None:
     if ciphers is not None:
         context.set_ciphers(ciphers)
+    if pfx is not None:
+        if cert is not None or key is not None:
+            raise ValueError('pfx takes the place of cert and key: it was given together with them')
+        cert, key = _open_pfx(pfx, passphrase)
+        passphrase = None
     if cert is None and key is None:
         return
     if cert is None or key is None:
@@ -274,6 +289,37 @@ def _load(
     password = '' if passphrase is None else passphrase
     with _files(cert, key) as (cert_file, key_file):
         context.load_cert_chain(cert_file, key_file, password)
+
+
+def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
+    """What a PKCS#12 file holds (RFC 7292), in PEM: the certificate with those it is signed by, and the key.
+
+    Neither the standard library nor its OpenSSL functions can read such files.
+    """
+    if not isinstance(pfx, (bytes, bytearray, memoryview)):
+        raise TypeError(f'pfx must be the bytes of a PKCS#12 file, not {type(pfx).__name__}')
+    try:
+        # Not with an import statement: only who uses this needs the package, and type checkers need it neither.
+        serialization = importlib.import_module('cryptography.hazmat.primitives.serialization')
+        pkcs12 = importlib.import_module('cryptography.hazmat.primitives.serialization.pkcs12')
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            'the option pfx needs the package cryptography: pip install cryptography; or give cert and key instead, '
+            'as openssl pkcs12 -in FILE -nodes prints them',
+            name='cryptography',
+        ) from error
+    password = passphrase.encode() if isinstance(passphrase, str) else passphrase
+    try:
+        key, cert, more = pkcs12.load_key_and_certificates(bytes(pfx), password)
+    except Exception as error:  # from garbage it makes errors of several kinds
+        raise ValueError(f'pfx cannot be opened: {error}') from error
+    if key is None or cert is None:
+        raise ValueError(f'pfx holds no {"key" if key is None else "certificate"}')
+    pem = serialization.Encoding.PEM
+    return (
+        b''.join(one.public_bytes(pem) for one in [cert, *more]),
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
 
 
 @contextlib.contextmanager

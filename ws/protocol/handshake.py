@@ -24,20 +24,11 @@ _is_key = re.compile('[A-Za-z0-9+/]{22}==').fullmatch
 _is_key_of_version_8 = re.compile(
     '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)'
 ).fullmatch
-_match_scheme_and_authority = re.compile('[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*').match
 
 
 def accept_key(key: str) -> str:
     """The ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
     return b64encode(sha1((key + GUID).encode('latin-1')).digest()).decode('ascii')
-
-
-def split_path(url: str) -> str:
-    """The path of a request target, without query and fragment; also of an absolute URL (RFC 9112 section 3.2.2)."""
-    absolute = _match_scheme_and_authority(url)
-    path = url[absolute.end() :] if absolute else url
-    path = path.partition('#')[0].partition('?')[0]
-    return path or '/'
 
 
 class ClientHandshake:

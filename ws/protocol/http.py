@@ -6,10 +6,14 @@ because two parties that repair differently can be played off against each other
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from http.cookies import SimpleCookie
 from typing import Any, Optional, TypeVar, Union, overload
+from urllib.parse import unquote_to_bytes
 
 from ..errors import HandshakeError
 
@@ -31,6 +35,7 @@ _is_token = re.compile(TOKEN).fullmatch
 _match_request_line = re.compile(rf'({TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])').fullmatch
 _match_status_line = re.compile(r'HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?').fullmatch
 _is_content_length = re.compile('[0-9]{1,15}').fullmatch
+_match_scheme_and_authority = re.compile('[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*').match
 
 # Lines without control characters, and the first half of a CRLF whose other half is still to come. Once a head is made
 # of nothing else, neither a lone CR nor a lone LF among it, there is only one way to split it into lines.
@@ -111,6 +116,82 @@ class Request:
     @property
     def client(self) -> Any:
         return self.connection
+
+    @property
+    def path(self) -> str:
+        """The path of ``url``, percent-encoded as sent, without the query."""
+        return _path_and_query(self.url)[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the ``?`` in ``url``, percent-encoded as sent; '' if nothing does."""
+        return _path_and_query(self.url)[1]
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies (RFC 6265 section 5.4), made anew each time. What is none is left out.
+
+        Of two with the same name the first counts: browsers send that of the longer path first.
+        """
+        cookies: dict[str, str] = {}
+        for pair in self.headers.get('cookie', '').split(';'):
+            name, equals, value = pair.partition('=')
+            name = name.strip(' \t')
+            if equals and name:
+                cookies.setdefault(name, _unquote_cookie(value.strip(' \t')))
+        return cookies
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The request as a WSGI environ (PEP 3333), made anew each time, for Flask, Django and others to read.
+
+        Headers with an underscore in their name are left out: they would pass for those with a hyphen.
+        """
+        peer = self.connection
+        encrypted = bool(getattr(peer, 'encrypted', False))
+        path, query = _path_and_query(self.url)
+        environ = {
+            'REQUEST_METHOD': self.method,
+            'SCRIPT_NAME': '',
+            'PATH_INFO': unquote_to_bytes(path).decode('latin-1'),
+            'QUERY_STRING': query,
+            'REQUEST_URI': self.url,
+            'SERVER_PROTOCOL': f'HTTP/{self.httpVersion}',
+            'SERVER_NAME': getattr(peer, 'localAddress', None) or 'localhost',
+            'SERVER_PORT': str(getattr(peer, 'localPort', None) or (443 if encrypted else 80)),
+            'wsgi.version': (1, 0),
+            'wsgi.url_scheme': 'https' if encrypted else 'http',
+            'wsgi.input': io.BytesIO(),
+            'wsgi.errors': sys.stderr,
+            'wsgi.multithread': True,
+            'wsgi.multiprocess': False,
+            'wsgi.run_once': False,
+        }
+        if getattr(peer, 'remoteAddress', None):
+            environ['REMOTE_ADDR'] = peer.remoteAddress
+        if getattr(peer, 'remotePort', None):
+            environ['REMOTE_PORT'] = str(peer.remotePort)
+        for name, value in self.headers.items():
+            if '_' not in name:
+                key = name.upper().replace('-', '_')
+                environ[key if key in _NOT_PREFIXED else f'HTTP_{key}'] = value
+        return environ
+
+
+#: The headers that WSGI, as CGI before it, knows without ``HTTP_``.
+_NOT_PREFIXED = frozenset(('CONTENT_TYPE', 'CONTENT_LENGTH'))
+
+
+def _path_and_query(url: str) -> tuple[str, str]:
+    """Of a request target, without the fragment; also of an absolute URL (RFC 9112 section 3.2.2)."""
+    absolute = _match_scheme_and_authority(url)
+    relative = url[absolute.end() :] if absolute else url
+    path, _, query = relative.partition('#')[0].partition('?')
+    return path or '/', query
+
+
+def _unquote_cookie(value: str) -> str:
+    return SimpleCookie().value_decode(value)[0]
 
 
 class Response:

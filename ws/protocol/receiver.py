@@ -62,6 +62,11 @@ class MessageFlags:
         # The text came from strict UTF-8, which has one encoding only, so this is what was received.
         return payload.encode() if isinstance(payload, str) else payload
 
+    def get(self, name: str, default: object = None) -> object:
+        """As of a dict: what a message came with may be the options it is sent on with."""
+        value = getattr(self, name)
+        return default if value is None else value
+
     def __bool__(self) -> bool:
         return isinstance(self._payload, bytes)
 
@@ -275,8 +280,8 @@ class BaseReceiver(ABC):
             self._data = self._data[self._pos :]
             self._pos = 0
 
-    def _burst(self) -> None:
-        """Call back for all that comes next and needs no ``_step``: the fast lane of those who have one."""
+    def _burst(self) -> None:  # noqa: B027  # no abstract method: not all have one
+        """Call back for all that comes next and needs no ``_step``: the fast lane."""
 
     def _step(self) -> bool:
         """Take one frame, or what is there of it. False if there is too little to do anything."""

@@ -1,0 +1,106 @@
+"""What Node's module exports beside its two classes: functions that make them, ErrorCodes, Sender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+from .events import EventEmitter, fitted
+from .protocol import sender
+from .protocol.error_codes import ERROR_CODES, is_valid_error_code
+from .websocket import WebSocket
+from .websocket_server import WebSocketServer
+
+
+def createServer(
+    options: Optional[Mapping[str, Any]] = None,
+    connectionListener: Optional[Callable[..., Any]] = None,
+    **keywords: Any,
+) -> WebSocketServer:
+    """A :class:`WebSocketServer` with `options`, whose ``connection`` event `connectionListener` listens to."""
+    server = WebSocketServer(options, **keywords)
+    if connectionListener is not None:
+        server.on('connection', connectionListener)
+    return server
+
+
+def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
+    """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
+    client = WebSocket(address)
+    if openListener is not None:
+        client.on('open', openListener)
+    return client
+
+
+createConnection = connect
+
+
+class _ErrorCodes(dict[int, str]):
+    """Close code -> what it means (RFC 6455 section 7.4)."""
+
+    @staticmethod
+    def isValidErrorCode(code: object) -> bool:
+        """Whether `code` may stand in a close frame."""
+        return is_valid_error_code(code)
+
+
+ErrorCodes = _ErrorCodes(ERROR_CODES)
+
+
+class Sender(EventEmitter):
+    """Writes frames to ``socket``: what has ``write(data, callback)``, or just ``write(data)``.
+
+    What writing raises goes to the callback, or without one to the event ``error``.
+    """
+
+    def __init__(self, socket: Any) -> None:
+        super().__init__()
+        self._sender = sender.Sender(_Socket(socket))
+
+    def send(
+        self, data: Any, options: Optional[Mapping[str, Any]] = None, callback: Optional[Callable[..., Any]] = None
+    ) -> None:
+        """Send a message, or a fragment of one. Options: ``fin`` (bool, True), ``mask`` and ``binary`` (bool)."""
+        options = options or {}
+        arguments = (data, options.get('binary'), options.get('fin') is not False, bool(options.get('mask')))
+        self._write(callback, self._sender.send, *arguments)
+
+    def ping(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
+        """Send a ping. Options: ``mask`` (bool)."""
+        self._write(None, self._sender.ping, data, bool((options or {}).get('mask')))
+
+    def pong(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
+        """Send a pong. Options: ``mask`` (bool)."""
+        self._write(None, self._sender.pong, data, bool((options or {}).get('mask')))
+
+    def close(self, code: Optional[int] = None, data: Any = None, mask: bool = False) -> None:
+        """Send a close frame. Raises ValueError for a `code` or reason that none may carry."""
+        self._write(None, self._sender.close, code, data, mask)
+
+    def frameAndSend(
+        self,
+        opcode: int,
+        data: Any,
+        fin: bool = True,
+        mask: bool = False,
+        callback: Optional[Callable[..., Any]] = None,
+    ) -> None:
+        """Send a frame."""
+        self._write(callback, self._sender.frame_and_send, opcode, sender.payload_of(data)[0], fin, mask)
+
+    def _write(self, callback: Optional[Callable[..., Any]], method: Callable[..., None], *args: Any) -> None:
+        callback = None if callback is None else fitted(callback, self)
+        try:
+            method(*args, callback=callback)
+        except OSError as error:
+            if callback is not None:
+                callback(error)
+            else:
+                self.emit('error', error)
+
+
+class _Socket:
+    """A socket of the user's, as the sender writes to it."""
+
+    def __init__(self, socket: Any) -> None:
+        self.write = fitted(socket.write, socket)
