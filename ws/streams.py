@@ -59,9 +59,17 @@ class Streams:
         """`waiting` gets its turn after all that is there already."""
         self._waiting.append(waiting)
 
-    def send(self, data: Any, binary: Optional[bool], fin: bool, mask: bool, on_taken: Callable[..., object]) -> None:
+    def send(
+        self,
+        data: Any,
+        binary: Optional[bool],
+        fin: bool,
+        mask: bool,
+        on_taken: Callable[..., object],
+        compress: bool,
+    ) -> None:
         """Send a piece of the current message; ``on_taken(error)`` follows when the kernel has taken it."""
-        self._sender.send(data, binary, fin, mask, on_taken)
+        self._sender.send(data, binary, fin, mask, on_taken, compress)
         if fin:
             self._next()
 
@@ -90,10 +98,13 @@ class Streams:
 class Pieces:
     """A message in pieces. ``callback(error)`` is called on the loop thread when it can't be completed."""
 
-    def __init__(self, loop: Loop, binary: Optional[bool], mask: bool, callback: Callable[..., object]) -> None:
+    def __init__(
+        self, loop: Loop, binary: Optional[bool], mask: bool, compress: bool, callback: Callable[..., object]
+    ) -> None:
         self._loop = loop
         self._binary = binary
         self._mask = mask
+        self._compress = compress
         self._callback = callback
         self._streams: Optional[Streams] = None
         self._begun = False  # a frame of it has been sent
@@ -117,7 +128,7 @@ class Pieces:
     def _send(self, data: Any, fin: bool, on_taken: Callable[..., object]) -> None:
         assert self._streams is not None
         try:
-            self._streams.send(data, self._binary, fin, self._mask, on_taken)
+            self._streams.send(data, self._binary, fin, self._mask, on_taken, self._compress)
         except (TypeError, ValueError) as error:  # it is nothing that can be sent
             self._fail(error)
         else:
@@ -138,9 +149,15 @@ class File(Pieces):
     """
 
     def __init__(
-        self, loop: Loop, file: Any, binary: Optional[bool], mask: bool, callback: Callable[..., object]
+        self,
+        loop: Loop,
+        file: Any,
+        binary: Optional[bool],
+        mask: bool,
+        compress: bool,
+        callback: Callable[..., object],
     ) -> None:
-        super().__init__(loop, binary, mask, callback)
+        super().__init__(loop, binary, mask, compress, callback)
         self._file = file
         self._chunk: Any = None  # read ahead while the kernel takes the one before
         self._taking = False
@@ -210,8 +227,10 @@ class Supplied(Pieces):
     ``send(data, final)`` sends a piece; ``supply(error)`` says that the connection is no longer open.
     """
 
-    def __init__(self, loop: Loop, supply: Callable[..., object], binary: Optional[bool], mask: bool) -> None:
-        super().__init__(loop, binary, mask, supply)
+    def __init__(
+        self, loop: Loop, supply: Callable[..., object], binary: Optional[bool], mask: bool, compress: bool
+    ) -> None:
+        super().__init__(loop, binary, mask, compress, supply)
         self._final = False
 
     def start(self, streams: Streams) -> None:

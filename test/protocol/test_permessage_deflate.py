@@ -263,7 +263,7 @@ def test_an_answer_of_ours_suits_our_client_and_both_get_what_they_asked_for(
         for side in (client, server):
             assert (getattr(in_force, name) or 15) <= (getattr(side, name) or 15)
     ends = [agreed(client, in_force, False), agreed(server, answer, True)]
-    for (deflater, _), (_, inflater) in (ends, ends[::-1]):
+    for (_, deflater, _), (_, _, inflater) in (ends, ends[::-1]):
         for message in (b'Hello' * 300, b'Hello' * 300):
             assert b''.join(inflater.inflate(deflater.deflate(message, True), True, UNLIMITED)) == message
 

@@ -40,6 +40,9 @@ class DeflateOptions(NamedTuple):
     level: int = zlib.Z_DEFAULT_COMPRESSION
     mem_level: int = zlib.DEF_MEM_LEVEL
     strategy: int = zlib.Z_DEFAULT_STRATEGY
+    #: What both ends know from somewhere, and messages may refer to as if it had been sent: ours, and the peer's.
+    deflate_dictionary: bytes = b''
+    inflate_dictionary: bytes = b''
 
 
 class Parameters(NamedTuple):
@@ -153,12 +156,11 @@ def check_answer(options: DeflateOptions, extension: Extension) -> Parameters:
 class Deflater:
     """Compresses the messages of one connection, one after the other."""
 
-    __slots__ = ('_bits', '_level', '_mem_level', '_reset', '_strategy', '_stream', 'threshold')
+    __slots__ = ('_bits', '_options', '_reset', '_strategy', '_stream', 'threshold')
 
     def __init__(self, options: DeflateOptions, max_window_bits: Optional[int], no_context_takeover: bool) -> None:
+        self._options = options
         self._bits = max_window_bits or _MAX_WINDOW_BITS
-        self._level = options.level
-        self._mem_level = options.mem_level
         self._strategy = options.strategy
         if self._bits < _MIN_ZLIB_WINDOW_BITS:
             # Of all that zlib can do, this alone is sure not to reach back 256 bytes or more: it looks for nothing but
@@ -174,8 +176,14 @@ class Deflater:
         """Return the payload of the next frame; all that it stands for can be read as soon as it has arrived."""
         stream = self._stream
         if stream is None:
+            options = self._options
             stream = self._stream = zlib.compressobj(
-                self._level, zlib.DEFLATED, -self._bits, self._mem_level, self._strategy
+                options.level,
+                zlib.DEFLATED,
+                -self._bits,
+                options.mem_level,
+                self._strategy,
+                options.deflate_dictionary,
             )
         payload = stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
         if not fin:
@@ -185,16 +193,21 @@ class Deflater:
         # There is no output if nothing came since the last flush.
         return payload[: -len(_TAIL)] or _EMPTY
 
+    def cleanup(self) -> None:
+        """Let go of the memory, which may be 256 KiB; the next message would begin anew."""
+        self._stream = None
+
 
 class Inflater:
     """Decompresses the messages of one connection, one after the other."""
 
-    __slots__ = ('_bits', '_reset', '_stream')
+    __slots__ = ('_bits', '_dictionary', '_reset', '_stream')
 
-    def __init__(self, max_window_bits: Optional[int], no_context_takeover: bool) -> None:
+    def __init__(self, max_window_bits: Optional[int], no_context_takeover: bool, dictionary: bytes = b'') -> None:
         # As in Deflater: peers that call 9 bits 8 are understood, too.
         self._bits = max(max_window_bits or _MAX_WINDOW_BITS, _MIN_ZLIB_WINDOW_BITS)
         self._reset = no_context_takeover
+        self._dictionary = dictionary
         self._stream: Optional[zlib._Decompress] = None
 
     def inflate(self, data: bytes, fin: bool, limit: int) -> Iterator[bytes]:
@@ -217,7 +230,7 @@ class Inflater:
         pieces = []
         while data:
             if self._stream is None:
-                self._stream = zlib.decompressobj(-self._bits)
+                self._stream = zlib.decompressobj(-self._bits, self._dictionary)
             try:
                 piece = self._stream.decompress(data, limit + 1)
             except zlib.error:
@@ -233,15 +246,16 @@ class Inflater:
 
 
 class PerMessageDeflate(NamedTuple):
-    """What one end of a connection uses when the extension is in force."""
+    """The extension as it is in force on one end of a connection."""
 
+    parameters: Parameters
     deflater: Deflater
     inflater: Inflater
 
 
 def agreed(options: DeflateOptions, parameters: Parameters, is_server: bool) -> PerMessageDeflate:
-    """What that end uses, with the `parameters` of the server's answer."""
+    """The extension in force with the `parameters` of the server's answer."""
     of_server = parameters.server_max_window_bits, parameters.server_no_context_takeover
     of_client = parameters.client_max_window_bits, parameters.client_no_context_takeover
     own, peer = (of_server, of_client) if is_server else (of_client, of_server)
-    return PerMessageDeflate(Deflater(options, *own), Inflater(*peer))
+    return PerMessageDeflate(parameters, Deflater(options, *own), Inflater(*peer, options.inflate_dictionary))
