@@ -20,7 +20,7 @@ from .protocol.error_codes import is_valid_error_code
 from .protocol.handshake import VERSIONS, ClientHandshake
 from .protocol.http import Request
 from .protocol.permessage_deflate import NAME as PERMESSAGE_DEFLATE
-from .protocol.permessage_deflate import PerMessageDeflate
+from .protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
 from .protocol.receiver import MessageFlags, Receiver
 from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
@@ -178,7 +178,8 @@ class WebSocket(Emitter, EventTarget):
         if server_side:
             self._adopt(*address)
         else:
-            self._prepare(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
+            deflate = deflate_options(self.options)
+            self._prepare(address, protocols, deflate)  # type: ignore[arg-type]  # parse_url refuses what is no str
 
     def _make_receiver(self) -> _AnyReceiver:
         max_payload = count(self.options, 'maxPayload')
@@ -211,7 +212,7 @@ class WebSocket(Emitter, EventTarget):
 
     # -- opening: a client -------------------------------------------------------------------------------------------
 
-    def _prepare(self, url: str, protocols: Union[str, Sequence[str], None]) -> None:
+    def _prepare(self, url: str, protocols: Union[str, Sequence[str], None], deflate: Optional[DeflateOptions]) -> None:
         options = self.options
         address = parse_url(url)
         milliseconds(options, 'handshakeTimeout')
@@ -223,7 +224,7 @@ class WebSocket(Emitter, EventTarget):
             origin=options.origin,
             host=options.host,
             headers=options.headers,
-            deflate=deflate_options(options),
+            deflate=deflate,
         )
         context = self._tls_context(address)
         self.url = url
