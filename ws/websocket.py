@@ -19,8 +19,7 @@ from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
 from .protocol.handshake import VERSIONS, ClientHandshake
 from .protocol.http import Request
-from .protocol.permessage_deflate import NAME as PERMESSAGE_DEFLATE
-from .protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
+from .protocol.permessage_deflate import EXTENSION, DeflateOptions, PerMessageDeflate
 from .protocol.receiver import MessageFlags, Receiver
 from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
@@ -318,7 +317,7 @@ class WebSocket(Emitter, EventTarget):
     @property
     def extensions(self) -> str:
         """The extensions in use: 'permessage-deflate', or ''."""
-        return PERMESSAGE_DEFLATE if self._deflate is not None else ''
+        return EXTENSION if self._deflate is not None else ''
 
     @property
     def bufferedAmount(self) -> int:

@@ -13,7 +13,7 @@ from ..errors import HandshakeError
 from .extensions import format_extension, parse_extensions
 from .http import Request, Response, build_head, is_token
 from .permessage_deflate import (
-    NAME,
+    EXTENSION,
     DeflateOptions,
     PerMessageDeflate,
     accept_offer,
@@ -121,7 +121,7 @@ class ClientHandshake:
             raise HandshakeError('server sent an extension even though none requested')
         try:
             extensions = parse_extensions(header)
-            if any(extension.name != NAME for extension in extensions):
+            if any(extension.name != EXTENSION for extension in extensions):
                 raise HandshakeError('server indicated an extension that was not requested')
             [extension] = extensions  # RFC 7692 section 5: of several offers, one at most is accepted
             return agreed(self._deflate_options, check_answer(self._deflate_options, extension), False)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional, Union
 from ..errors import ProtocolError
 from .extensions import Extension
 
-NAME = 'permessage-deflate'
+EXTENSION = 'permessage-deflate'
 
 #: The largest window, 32 KiB: what is in force where nothing else was agreed (RFC 7692 section 7.1.2).
 _MAX_WINDOW_BITS = 15
@@ -57,7 +57,7 @@ class Parameters(NamedTuple):
     def extension(self) -> Extension:
         """As they are written down."""
         given = [(name, value) for name, value in zip(self._fields, self) if value]
-        return Extension(NAME, [(name, None if value is True else str(value)) for name, value in given])
+        return Extension(EXTENSION, [(name, None if value is True else str(value)) for name, value in given])
 
 
 def parse_parameters(extension: Extension) -> Parameters:
@@ -97,7 +97,7 @@ def accept_offer(options: DeflateOptions, extensions: Iterable[Extension]) -> Op
     Raises ValueError if there are some, but none acceptable, or one of them is malformed. RFC 7692 section 5.1 would
     rather go on without compression; Node's ws refuses the request, as the client may rely on what it asks for.
     """
-    offers = [parse_parameters(extension) for extension in extensions if extension.name == NAME]
+    offers = [parse_parameters(extension) for extension in extensions if extension.name == EXTENSION]
     for offer in offers:
         if _is_acceptable(options, offer):
             return _answer(options, offer)
