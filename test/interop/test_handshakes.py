@@ -1,4 +1,4 @@
-"""2,000 opening handshakes, right and broken: as server and as client, we take what Node's ws 8 takes, or have a reason.
+"""2,000 opening handshakes, right and broken: as server and client, we take what Node's ws 8 takes, or have a reason.
 
 Each begins as a right one and suffers up to three changes. Which, and in what order, comes from a fixed seed.
 """
