@@ -105,13 +105,16 @@ class Checks:
 
 
 class Child:
-    """A Python script that runs as a process of its own."""
+    """A script, Python or JavaScript, that runs as a process of its own."""
 
     def __init__(self, script: Path, *arguments: object, options: tuple[str, ...] = ('-W', 'error')) -> None:
         environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
+        environment['NODE_PATH'] = str(ROOT / 'test' / 'interop' / 'node' / 'node_modules')
+        # What has the API of ws 0.4 uses what Node has deprecated since.
+        program = ['node', '--no-deprecation'] if script.suffix == '.js' else [sys.executable, *options]
         with _sigint_not_ignored():
             self._process = subprocess.Popen(
-                [sys.executable, *options, str(script), *map(str, arguments)],
+                [*program, str(script), *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -237,9 +240,11 @@ def free_port() -> Iterator[int]:
 class Runner:
     """Runs one block of code, against whatever peers its check sets up."""
 
-    def __init__(self, code: str, folder: Path) -> None:
+    def __init__(self, code: str, folder: Path, name: str = 'block.py') -> None:
         self._code = code
-        self._folder = folder
+        #: Where it runs.
+        self.folder = folder
+        self._script = folder / name
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> Runner:
@@ -251,11 +256,10 @@ class Runner:
 
     def start(self, port: int, options: tuple[str, ...] = ('-W', 'error')) -> Child:
         """Start the block, with `port` for the 8080 in it."""
-        script = self._folder / 'block.py'
-        script.write_text(
+        self._script.write_text(
             self._code.replace('localhost:8080', f'127.0.0.1:{port}').replace('8080', str(port)), encoding='utf-8'
         )
-        return self._exits.enter_context(child(script, options=options))
+        return self._exits.enter_context(child(self._script, options=options))
 
     def serve(self) -> tuple[Child, int]:
         """Start the block, which is a server; returns it once it listens, and its port."""

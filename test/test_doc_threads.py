@@ -5,11 +5,16 @@ The rules themselves have tests of their own, in test_threads.py and test_lifeti
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -203,3 +208,65 @@ def _(run: Runner) -> None:
     with free_port() as port:
         program = run.start(port, options=('-W', 'ignore'))  # Python 3.12 warns of fork, as the text says
         program.ends('the server in the child: None', 'hello from the parent')
+
+
+@THREADS.check('In a Flask application')
+def _(run: Runner) -> None:
+    _program, port = run.serve()
+    _ws, log = connect(port, '/socket')
+    log.until('open')
+    notify = urllib.request.Request(f'http://127.0.0.1:{port}/notify', b'news', method='POST')
+    with urllib.request.urlopen(notify) as response:
+        assert response.read() == b'told 1\n'
+    assert log.get()[1] == 'news'
+
+
+@THREADS.check('In a Django project')
+def _(run: Runner) -> None:
+    _program, port = run.serve()
+    _ws, log = connect(port, '/socket')
+    log.until('open')
+    with urllib.request.urlopen(f'http://127.0.0.1:{port}/notify?text=news') as response:
+        assert response.read() == b'told 1\n'
+    assert log.get()[1] == 'news'
+
+
+@THREADS.check('In a desktop program')
+def _(run: Runner) -> None:
+    with display():
+        program, connections = run.call()
+        ws, _request, log = connections.get()
+        assert log.get()[1] == 'the label says: connected'
+        ws.send('hello')
+        assert log.get()[1] == 'the label says: hello'
+        ws.close()
+        program.discard()
+
+
+@contextlib.contextmanager
+def display() -> Iterator[None]:
+    """A screen for windows, if need be one that nobody sees."""
+    pytest.importorskip('tkinter')
+    if 'DISPLAY' in os.environ or sys.platform in ('darwin', 'win32'):
+        yield
+        return
+    if shutil.which('Xvfb') is None:
+        pytest.skip('no screen, and no Xvfb to make one')
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as number, pytest.MonkeyPatch.context() as patch:
+        arguments = ['Xvfb', '-displayfd', str(writer), '-nolisten', 'tcp', '-screen', '0', '640x480x24']
+        server = subprocess.Popen(arguments, pass_fds=[writer], stderr=subprocess.DEVNULL)
+        os.close(writer)
+        try:
+            patch.setenv('DISPLAY', ':' + number.readline().strip())
+            yield
+        finally:
+            server.terminate()
+            server.wait(TIMEOUT)
+
+
+@THREADS.check('In a test')
+def _(run: Runner) -> None:
+    program = run.start(0)
+    assert program.wait() == 0
+    assert 'Ran 1 test in' in program.errors()

@@ -210,12 +210,12 @@ def test_links(path: str) -> None:
 
 @pytest.mark.parametrize('path', DOCUMENTS)
 def test_every_block_is_of_a_kind_that_is_tested(path: str) -> None:
-    assert {block.language for block in Document(path).blocks} <= {'python', 'sh', 'text'}
+    assert {block.language for block in Document(path).blocks} <= {'python', 'js', 'nginx', 'haproxy', 'sh', 'text'}
 
 
 @pytest.mark.parametrize('path', [path for path in DOCUMENTS if path.startswith('doc/')])
 def test_every_document_has_its_test(path: str) -> None:
-    assert (ROOT / 'test' / f'test_doc_{Path(path).stem}.py').is_file()
+    assert (ROOT / 'test' / f'test_doc_{Path(path).stem.replace("-", "_")}.py').is_file()
 
 
 def test_every_example_is_mentioned() -> None:

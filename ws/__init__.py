@@ -2,6 +2,7 @@
 
 import logging
 
+from . import timers
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .events import EventEmitter
 from .node import ErrorCodes, Sender, connect, createConnection, createServer
@@ -26,6 +27,7 @@ __all__ = [
     'connect',
     'createConnection',
     'createServer',
+    'timers',
 ]
 
 # In Node, the module is the class: `var WebSocket = require('ws')`, then `WebSocket.Server`.

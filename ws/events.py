@@ -14,6 +14,8 @@ F = TypeVar('F', bound=Callable[..., Any])
 E = TypeVar('E', bound='EventEmitter')
 
 _ANY_NUMBER = 1 << 30
+# CPython 3.11 raises SystemError when two threads have inspect look at built-in functions at the same time.
+_inspecting = threading.RLock()
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -53,7 +55,8 @@ def _own_arity(function: Callable[..., Any]) -> Arity:
         names = code.co_varnames[bound : code.co_argcount]
         return Arity(names, len(plain.__defaults__ or ()), bool(code.co_flags & inspect.CO_VARARGS))
     try:
-        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+        with _inspecting:
+            parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
     except (TypeError, ValueError):
         return Arity((), 0, True)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]

@@ -25,11 +25,12 @@ from .protocol.http import Request, RequestParser, build_head, build_refusal
 
 OnUpgrade = Callable[[Request, socket.socket, bytes], object]
 
-#: For attaching and detaching.
-_lock = threading.Lock()
-
 # RFC 3986 section 3.3: what a path may hold as it is, besides letters, digits, and '-._~'.
 _SAFE = "/!$&'()*+,;=:@"
+
+
+#: For attaching and detaching.
+_lock = threading.Lock()
 
 
 class _Paths(dict[Optional[str], OnUpgrade]):
@@ -104,8 +105,7 @@ def _check(httpd: Any) -> None:
 def _make_upgrading(handler: Any) -> Any:
     if isinstance(handler, functools.partial):  # how SimpleHTTPRequestHandler is told its directory
         return functools.partial(_make_upgrading(handler.func), *handler.args, **handler.keywords)
-    names = {name: getattr(handler, name) for name in ('__doc__', '__module__', '__qualname__')}
-    return type(handler.__name__, (_UpgradingHandler, handler), names)
+    return type(handler.__name__, (_UpgradingHandler, handler), {})
 
 
 class _UpgradingHandler(BaseHTTPRequestHandler):
@@ -239,3 +239,12 @@ def _parse(start_line: str, fields: Iterable[tuple[str, str]]) -> Request:
     request = RequestParser().feed(build_head(start_line, [f'{name}: {value}' for name, value in fields]))
     assert request is not None  # a head that was built is complete
     return request
+
+
+def _renew_after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # the old one may be held by a thread that does not exist here
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_after_fork)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
@@ -76,6 +77,9 @@ _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
+
+# Not to be shown: what stands before the host in a URL.
+_find_credentials = re.compile('//[^/?#]*@')
 
 _log = logging.getLogger('ws')
 
@@ -302,7 +306,7 @@ class WebSocket(Emitter, EventTarget):
             self._socket.resume()
 
     def __repr__(self) -> str:
-        peer = self.url
+        peer = _find_credentials.sub('//', self.url or '')
         if self.upgradeReq is not None and self._socket is not None:
             peer = f'from {self._socket.remoteAddress}:{self._socket.remotePort}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
@@ -391,7 +395,12 @@ class WebSocket(Emitter, EventTarget):
     ) -> None:
         if self.readyState == OPEN:
             self._taken_in += len(payload)
-            self._sender.send(payload, binary, True, masked, callback, compress)
+            try:
+                self._sender.send(payload, binary, True, masked, callback, compress)
+            except ValueError as error:  # a byte that Hixie-76 can't send
+                if callback is None:
+                    raise
+                callback(error)
         else:
             self._drop_handed_in(payload, callback)
 

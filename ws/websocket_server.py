@@ -71,11 +71,13 @@ class WebSocketServer(Emitter):
     - ``noServer`` (bool, False): take only what is given to :meth:`handleUpgrade`.
     - ``path`` (str): take connections to this path only, others get status 400. Several of these servers may share an
       HTTP server, each with a path of its own.
-    - ``verifyClient(info)``: whether to accept; ``info.origin`` (str or None), ``info.secure`` (bool), ``info.req``.
-      With two parameters it is ``verifyClient(info, callback)``, and is to call ``callback(ok, code, name, headers)``,
-      now or later, from any thread: `code` (int, 401), `name` (str) and `headers` (dict) are for a refusal.
-    - ``handleProtocols(protocols, callback)``: which of the sub-protocols to use; ``['']`` if none are offered. It is
-      to return one, or to call ``callback(ok, protocol)`` before it returns; False refuses. By default it is the first.
+    - ``verifyClient`` (callable): ``verifyClient(info)`` returns whether to accept; ``info.origin`` (str or None),
+      ``info.secure`` (bool), ``info.req``. If it takes two arguments, ``verifyClient(info, callback)`` is to call
+      ``callback(ok, code, name, headers)``, now or later, from any thread: `code` (int, 401), `name` (str) and
+      `headers` (dict) are for a refusal.
+    - ``handleProtocols`` (callable): ``handleProtocols(protocols, callback)`` returns the sub-protocol to use, or calls
+      ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. By
+      default the first is used.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.

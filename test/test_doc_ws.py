@@ -1,0 +1,192 @@
+"""doc/ws.md names everything there is, with the defaults of the code, and its examples do what they say."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documents import Checks, Runner, connect
+
+import ws as package
+from ws import HandshakeError, WebSocket, WebSocketServer, timers
+from ws.protocol.http import Request
+from ws.websocket import CLIENT_OPTIONS
+from ws.websocket_server import SERVER_OPTIONS
+
+REFERENCE = Checks('doc/ws.md')
+TEXT = REFERENCE.document.path.read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize('name', REFERENCE.names())
+def test_example(name: str, tmp_path: Path) -> None:
+    REFERENCE.run(name, tmp_path)
+
+
+# -- completeness -----------------------------------------------------------------------------------------------------
+
+
+def section(heading: str) -> str:
+    """The text under a heading, up to the next one of its level or above."""
+    level = heading.partition(' ')[0]
+    after = TEXT.partition(f'\n{heading}\n')[2]
+    assert after, heading
+    return re.split(rf'\n#{{1,{len(level)}}} ', after)[0]
+
+
+def documented_options(heading: str) -> dict[str, str]:
+    rows = re.findall(r'^\| (`\w+`(?:, `\w+`)*) \| [^|]+ \| `([^`]*)` \|', section(heading), re.MULTILINE)
+    return {name: default for names, default in rows for name in re.findall(r'\w+', names)}
+
+
+@pytest.mark.parametrize(
+    ('heading', 'options'),
+    [
+        ('### WebSocketServer(options, [callback])', SERVER_OPTIONS),
+        ('### WebSocket(address, [protocols], [options])', CLIENT_OPTIONS),
+    ],
+)
+def test_every_option_has_its_row_and_default(heading: str, options: dict[str, Any]) -> None:
+    assert documented_options(heading) == {name: repr(default) for name, default in options.items()}
+
+
+def public(cls: type) -> set[str]:
+    """What a class has beyond an emitter."""
+    emitter = set(dir(package.EventEmitter))
+    return {name for name in dir(cls) if not name.startswith('_')} - emitter
+
+
+def headings() -> str:
+    return '\n'.join(REFERENCE.document.headings)
+
+
+@pytest.mark.parametrize(
+    ('prefix', 'cls', 'set_by_the_constructor'),
+    [
+        ('server', WebSocketServer, {'clients', 'options', 'path'}),
+        ('websocket', WebSocket, {'readyState', 'protocol', 'protocolVersion', 'supports', 'options', 'url'}),
+    ],
+)
+def test_every_method_and_attribute_has_its_heading(prefix: str, cls: type, set_by_the_constructor: set[str]) -> None:
+    names = (public(cls) | set_by_the_constructor) - {'shutdown', 'abandon'}  # the loop's business
+    names -= {'CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'}  # under readyState
+    names -= {'Server', 'Sender', 'Receiver', 'ErrorCodes', 'createServer', 'connect', 'createConnection'}  # functions
+    missing = {name for name in names if not re.search(rf'\b(?:{prefix}\.|, ){name}\b', headings())}
+    assert not missing
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', TEXT)] == []
+
+
+def test_every_timer_function_is_there() -> None:
+    assert [name for name in timers.__all__ if not re.search(rf'\b{name}\b', section('## Timers'))] == []
+
+
+def test_every_attribute_of_a_request_is_there() -> None:
+    names = {name for name in dir(Request) if not name.startswith('_')}
+    names |= set(inspect.signature(Request).parameters)
+    assert [name for name in names if f'`{name}`' not in section('## The request')] == []
+
+
+# -- examples ---------------------------------------------------------------------------------------------------------
+
+
+@REFERENCE.check('WebSocketServer(options, [callback])')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port, '/chat')
+    assert log.until('message')[-1][1] == 'this is /chat'
+    _ws, log = connect(port, '/elsewhere')
+    assert isinstance(log.until('error')[-1][1], HandshakeError)
+    assert program.line() == f'listening on {port}'
+    program.stops()
+
+
+@REFERENCE.check('Sharing the port of an HTTP server')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    for path, answer in ('/echo', 'hi'), ('/shout', 'HI'):
+        ws, log = connect(port, path)
+        log.until('open')
+        ws.send('hi')
+        assert log.get()[1] == answer
+    with urllib.request.urlopen(f'http://127.0.0.1:{port}/block.py') as response:
+        assert b'httpd' in response.read()
+    program.signal(2)
+    assert program.wait() != 0
+    assert 'KeyboardInterrupt' in program.errors()
+
+
+@REFERENCE.check('verifyClient')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port, headers={'Authorization': 'Bearer good'})
+    assert log.until('message')[-1][1] == 'welcome'
+    _ws, log = connect(port)
+    assert str(log.until('error')[-1][1]) == 'unexpected server response (403)'
+    program.stops()
+
+
+@REFERENCE.check('handleProtocols')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port, protocol='v1.chat, v2.chat')
+    assert log.until('message')[-1][1] == 'you speak v2.chat'
+    _ws, log = connect(port, protocol='v1.chat')
+    assert str(log.until('error')[-1][1]) == 'unexpected server response (404)'
+    program.stops()
+
+
+@REFERENCE.check('server.handleUpgrade(request, socket, [head], callback)')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port, '/socket')
+    assert log.until('message')[-1][1] == 'hello'
+    program.signal(2)
+    assert program.wait() != 0
+    assert 'KeyboardInterrupt' in program.errors()
+
+
+@REFERENCE.check('agent')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == 'from a source address of my own'
+    ws.close()
+    program.ends()
+
+
+@REFERENCE.check('websocket.send(data, [options], [callback])')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port)
+    assert 'ws.send(open(program' in log.until('message')[-1][1]
+    assert log.get() == ('close', 1000, '')
+    program.stops()
+
+
+@REFERENCE.check('websocket.stream([options], callback)')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port)
+    assert log.until('message')[-1][1] == 'in three pieces'
+    assert log.get()[1] == 'behind it'
+    program.stops()
+
+
+@REFERENCE.check('Timers')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert [log.get()[1] for _ in range(3)] == ['tick'] * 3
+    ws.close()
+    program.ends()
+
+
+@REFERENCE.check('ErrorCodes')
+def _(run: Runner) -> None:
+    run.start(0).ends('received: hello', '1001 is going away')
