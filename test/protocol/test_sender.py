@@ -612,6 +612,7 @@ class TestCompression:
         assert [sockets[index].written for index in (0, 2, 4)] == [[plain]] * 3
         assert sockets[1].written == [bytes.fromhex('c107f248cdc9c90700'), plain]
         assert sockets[3].written[1] not in (plain, sockets[1].written[0])
+        assert sockets[1].written[1] is sockets[0].written[0]
 
     def test_masked_and_large(self) -> None:
         wire = Wire(True)
