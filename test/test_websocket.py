@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import itertools
 import queue
 import socket
 import struct
@@ -21,7 +22,9 @@ from support import (
     client,
     echo_server,
     end,
+    frames,
     on_loop,
+    open_pair,
     raw_client,
     read_all,
     read_head,
@@ -76,14 +79,8 @@ def accept(head: bytes, *lines: str) -> bytes:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    """An open client, and the server's end of it."""
-    with server() as wss:
-        connected = Waiter()
-        wss.on('connection', connected)
-        ws = client(wss)
-        wait_for(ws, 'open')
-        yield ws, connected.get()[0]
-        ws.terminate()
+    with open_pair() as ends:
+        yield ends
 
 
 # -- construction -----------------------------------------------------------------------------------------------------
@@ -652,20 +649,8 @@ def test_a_peer_that_pings_and_reads_nothing_fills_no_memory() -> None:
             for _ in range(2000):
                 pings.get()
             assert peer.bufferedAmount < queued + 1000
-            pongs = [payload for opcode, payload in frames(sock, 402) if opcode == 10]
+            pongs = [payload for _, opcode, payload in itertools.islice(frames(sock), 402) if opcode == 10]
             assert pongs == [b'%0125d' % 0, b'%0125d' % 1999]
-
-
-def frames(sock: socket.socket, count: int) -> Iterator[tuple[int, bytes]]:
-    """The next `count` unmasked frames: opcode and payload."""
-    file = sock.makefile('rb')
-    for _ in range(count):
-        first, length = file.read(2)
-        if length == 126:
-            length = int.from_bytes(file.read(2), 'big')
-        elif length == 127:
-            length = int.from_bytes(file.read(8), 'big')
-        yield first & 15, file.read(length)
 
 
 # -- pause and resume -------------------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ class WebSocketServer(Emitter):
             self._accept_timer.cancel()
         if self._kept is None or self._kept.is_over():
             self._start_accepting()
-        elif self.listenerCount('connection'):
+        elif any(event.startswith('connection') for event in self.eventNames()):
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._start_accepting)
         else:
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._accept_when_heard)
@@ -239,7 +239,7 @@ class WebSocketServer(Emitter):
 
     def _attached(self, event: str) -> None:
         super()._attached(event)
-        if event == 'connection' and self._kept is not None and (self._listener or self._http_server):
+        if event.startswith('connection') and self._kept is not None and (self._listener or self._http_server):
             self._loop.call(self._accept_when_heard)
 
     def address(self) -> Union[Options, str, None]:
