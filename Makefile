@@ -4,6 +4,8 @@
 #   make test       the whole test suite; only some of it:  make test T='test/net -k tls'
 #   make lint       ruff and mypy
 #   make coverage   branch coverage of ws/protocol by its own tests: 100 %
+#   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
+#   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
 #   make bench      echo and broadcast beside other libraries; options:  make bench B='--quick --peers ws,websockets'
@@ -14,6 +16,7 @@ PYTHONS ?= 3.9 3.10 3.11 3.12 3.13
 VENV ?= .venv
 T ?=
 B ?=
+F ?= 60
 
 SHELL := /bin/bash
 BIN := $(VENV)/bin
@@ -23,7 +26,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage pythons installs bench clean node-peers
+.PHONY: demo test lint coverage autobahn autobahn-quick fuzz pythons installs bench clean node-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -39,6 +42,17 @@ lint: $(VENV)/installed-lint
 coverage: $(VENV)/installed-test
 	$(BIN)/coverage run -m pytest test/protocol
 	$(BIN)/coverage report --fail-under=100
+
+autobahn: $(VENV)/installed
+	$(BIN)/python test/autobahn/run.py .venv-autobahn
+
+autobahn-quick: $(VENV)/installed
+	$(BIN)/python test/autobahn/run.py .venv-autobahn --quick
+
+# Atheris has no packages for some Pythons and systems.
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m pip install -qq --only-binary :all: atheris || echo 'atheris cannot be installed'
+	$(BIN)/python test/fuzz/run.py $(F)
 
 # Runs $(1) for each of PYTHONS, with $$python its path and $$version its number; fails if one fails, says which are missing.
 define on-each-python
@@ -64,7 +78,7 @@ bench: bench/build/load bench/.venv/installed bench/node_modules/installed
 	bench/.venv/bin/python bench/run.py $(B)
 
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .fuzz build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

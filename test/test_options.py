@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ws.options import Options, count, merge, milliseconds
+from ws.options import Options, count, deflate_options, merge, milliseconds
+from ws.protocol.permessage_deflate import DeflateOptions
 
 DEFAULTS = {'port': None, 'host': 'localhost', 'maxPayload': 5}
 
@@ -91,3 +92,53 @@ def test_count() -> None:
 def test_what_is_no_count(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match='n must'):
         count(Options(n=value), 'n')
+
+
+def test_deflate_on_and_off() -> None:
+    assert deflate_options(Options(perMessageDeflate=False)) is None
+    assert deflate_options(Options(perMessageDeflate=True)) == DeflateOptions()
+    assert deflate_options(Options(perMessageDeflate={})) == DeflateOptions()
+
+
+def test_deflate_options() -> None:
+    given = {
+        'serverNoContextTakeover': True,
+        'clientNoContextTakeover': False,
+        'serverMaxWindowBits': 8,
+        'clientMaxWindowBits': 15,
+        'threshold': 0,
+        'zlibDeflateOptions': {'level': 9, 'memLevel': 1, 'strategy': 4, 'dictionary': bytearray(b'ours')},
+        'zlibInflateOptions': {'dictionary': b'theirs'},
+    }
+    expected = DeflateOptions(True, False, 8, 15, 0, 9, 1, 4, b'ours', b'theirs')
+    assert deflate_options(Options(perMessageDeflate=given)) == expected
+    bits = {'serverMaxWindowBits': False, 'clientMaxWindowBits': True}
+    assert deflate_options(Options(perMessageDeflate=bits)) == DeflateOptions(server_max_window_bits=False)
+    nothing = dict.fromkeys(given)
+    assert deflate_options(Options(perMessageDeflate=nothing)) == DeflateOptions()
+
+
+@pytest.mark.parametrize(
+    ('value', 'error', 'text'),
+    [
+        (1, TypeError, 'perMessageDeflate must be a bool or a dict, not int'),
+        ('on', TypeError, 'perMessageDeflate must be a bool or a dict, not str'),
+        ({'serverNoContextTakeover': 1}, TypeError, 'serverNoContextTakeover must be a bool, not int'),
+        ({'clientNoContextTakeover': 'yes'}, TypeError, 'clientNoContextTakeover must be a bool, not str'),
+        ({'serverMaxWindowBits': 7}, ValueError, 'serverMaxWindowBits must be from 8 to 15, not 7'),
+        ({'clientMaxWindowBits': 16}, ValueError, 'clientMaxWindowBits must be from 8 to 15, not 16'),
+        ({'clientMaxWindowBits': 10.0}, TypeError, 'clientMaxWindowBits must be an int, not float'),
+        ({'threshold': -1}, ValueError, 'threshold must not be negative: -1'),
+        ({'threshold': '1024'}, TypeError, 'threshold must be an int, not str'),
+        ({'zlibDeflateOptions': 3}, TypeError, 'the options of zlibDeflateOptions must be a dict'),
+        ({'zlibDeflateOptions': {'level': 10}}, ValueError, 'level must be from -1 to 9, not 10'),
+        ({'zlibDeflateOptions': {'level': -2}}, ValueError, 'level must be from -1 to 9, not -2'),
+        ({'zlibDeflateOptions': {'memLevel': 0}}, ValueError, 'memLevel must be from 1 to 9, not 0'),
+        ({'zlibDeflateOptions': {'strategy': 5}}, ValueError, 'strategy must be from 0 to 4, not 5'),
+        ({'zlibDeflateOptions': {'strategy': True}}, TypeError, 'strategy must be an int, not bool'),
+        ({'zlibInflateOptions': {'dictionary': 'x'}}, TypeError, 'dictionary must be bytes, not str'),
+    ],
+)
+def test_wrong_deflate_options(value: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=f'^{text}'):
+        deflate_options(Options(perMessageDeflate=value))

@@ -18,6 +18,7 @@ from .net.workers import Workers
 from .options import Options
 from .protocol.handshake import ClientHandshake
 from .protocol.http import Request, RequestParser, Response, ResponseParser, build_refusal
+from .protocol.permessage_deflate import PerMessageDeflate
 from .protocol.url import Address
 
 #: Opening handshakes of clients, line by line, at DEBUG.
@@ -37,7 +38,7 @@ _REST_LIMIT = 65536
 class ClientOpening:
     """From an address to an open WebSocket stream. Exactly one of the two callbacks is called, unless cancelled.
 
-    ``on_open(stream, protocol, rest)``: `rest` is what came after the response's head.
+    ``on_open(stream, protocol, deflate, rest)``: what was agreed upon, and what came after the response's head.
     ``on_failure(error)``: the stream, if there was one, is closed.
     """
 
@@ -48,7 +49,7 @@ class ClientOpening:
         handshake: ClientHandshake,
         context: Optional[ssl.SSLContext],
         agent: Any,
-        on_open: Callable[[Stream, Optional[str], bytes], object],
+        on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
         on_failure: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
@@ -171,7 +172,7 @@ class ClientOpening:
         protocol = self._handshake.check(response)
         on_open = self._on_open
         self._clean_up()
-        on_open(self._stream, protocol, self._parser.rest)
+        on_open(self._stream, protocol, self._handshake.deflate, self._parser.rest)
 
     def _on_end(self) -> None:
         self._fail(HandshakeError('the server closed the connection before it answered'))

@@ -6,7 +6,22 @@ import difflib
 import sys
 import warnings
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
+
+from .protocol.permessage_deflate import DeflateOptions
+
+#: What ``perMessageDeflate`` may hold, if it is a dict; see the class WebSocket.
+DEFLATE_OPTIONS: dict[str, Any] = {
+    'serverNoContextTakeover': None,
+    'clientNoContextTakeover': None,
+    'serverMaxWindowBits': None,
+    'clientMaxWindowBits': None,
+    'threshold': 1024,
+    'zlibDeflateOptions': None,
+    'zlibInflateOptions': None,
+}
+_ZLIB_DEFLATE_OPTIONS: dict[str, Any] = {'level': -1, 'memLevel': 8, 'strategy': 0, 'dictionary': b''}
+_ZLIB_INFLATE_OPTIONS: dict[str, Any] = {'dictionary': b''}
 
 
 class Options(dict[str, Any]):
@@ -22,11 +37,16 @@ class Options(dict[str, Any]):
 
 
 def merge(
-    owner: str, defaults: Mapping[str, Any], given: Optional[Mapping[str, Any]], keywords: Mapping[str, Any]
+    owner: str,
+    defaults: Mapping[str, Any],
+    given: Optional[Mapping[str, Any]],
+    keywords: Mapping[str, Any],
+    depth: int = 0,
 ) -> Options:
     """`defaults`, overridden by `given`, overridden by `keywords`; None counts as not given.
 
-    A name that is no option is ignored, as in Node, but with a warning. Raises TypeError if `given` is no mapping.
+    A name that is no option is ignored, as in Node, but with a warning; `depth` is how many calls this is away from the
+    constructor. Raises TypeError if `given` is no mapping.
     """
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f'the options of {owner} must be a dict, not {type(given).__name__}')
@@ -34,17 +54,17 @@ def merge(
     for source in (given or {}, keywords):
         for name, value in source.items():
             if name not in defaults:
-                _warn_of_unknown(owner, name, defaults)
+                _warn_of_unknown(owner, name, defaults, depth)
             elif value is not None:
                 options[name] = value
     return options
 
 
-def _warn_of_unknown(owner: str, name: object, defaults: Mapping[str, Any]) -> None:
+def _warn_of_unknown(owner: str, name: object, defaults: Mapping[str, Any], depth: int) -> None:
     near = difflib.get_close_matches(str(name), defaults, n=1)
     hint = f'; did you mean {near[0]!r}?' if near else ''
     # Up through merge(), the constructor and what called it: the line that made the object.
-    warnings.warn(f'{owner} has no option {name!r}: ignored{hint}', stacklevel=5)
+    warnings.warn(f'{owner} has no option {name!r}: ignored{hint}', stacklevel=5 + depth)
 
 
 def milliseconds(options: Options, name: str) -> float:
@@ -65,3 +85,58 @@ def count(options: Options, name: str) -> int:
     if value < 0:
         raise ValueError(f'{name} must not be negative: {value}')
     return value
+
+
+def deflate_options(options: Options) -> Optional[DeflateOptions]:
+    """The option ``perMessageDeflate``; None if it is off. Raises TypeError or ValueError naming what is wrong."""
+    value = options.perMessageDeflate
+    if isinstance(value, bool):
+        return DeflateOptions() if value else None
+    if not isinstance(value, Mapping):
+        raise TypeError(f'perMessageDeflate must be a bool or a dict, not {type(value).__name__}')
+    given = merge('perMessageDeflate', DEFLATE_OPTIONS, value, {}, depth=1)
+    deflate = merge('zlibDeflateOptions', _ZLIB_DEFLATE_OPTIONS, given.zlibDeflateOptions, {}, depth=1)
+    inflate = merge('zlibInflateOptions', _ZLIB_INFLATE_OPTIONS, given.zlibInflateOptions, {}, depth=1)
+    return DeflateOptions(
+        _yes_or_no(given, 'serverNoContextTakeover'),
+        _yes_or_no(given, 'clientNoContextTakeover'),
+        _window_bits(given, 'serverMaxWindowBits'),
+        _window_bits(given, 'clientMaxWindowBits'),
+        count(given, 'threshold'),
+        _between(-1, 9, deflate, 'level'),
+        _between(1, 9, deflate, 'memLevel'),
+        _between(0, 4, deflate, 'strategy'),
+        _dictionary(deflate),
+        _dictionary(inflate),
+    )
+
+
+def _yes_or_no(options: Options, name: str) -> Optional[bool]:
+    value = options[name]
+    if value is None or isinstance(value, bool):
+        return value
+    raise TypeError(f'{name} must be a bool, not {type(value).__name__}')
+
+
+def _window_bits(options: Options, name: str) -> Union[bool, int, None]:
+    """True is what it would be anyway."""
+    value = options[name]
+    if value is None or value is True:
+        return None
+    return False if value is False else _between(8, 15, options, name)
+
+
+def _between(least: int, most: int, options: Options, name: str) -> int:
+    value = options[name]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name} must be an int, not {type(value).__name__}')
+    if not least <= value <= most:
+        raise ValueError(f'{name} must be from {least} to {most}, not {value}')
+    return value
+
+
+def _dictionary(options: Options) -> bytes:
+    value = options.dictionary
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f'dictionary must be bytes, not {type(value).__name__}')
+    return bytes(value)

@@ -87,10 +87,13 @@ class Streams:
 class Pieces:
     """A message in pieces. ``callback(error)`` is called on the loop thread when it can't be completed."""
 
-    def __init__(self, loop: Loop, binary: Optional[bool], mask: bool, callback: Callable[..., object]) -> None:
+    def __init__(
+        self, loop: Loop, binary: Optional[bool], mask: bool, compress: bool, callback: Callable[..., object]
+    ) -> None:
         self._loop = loop
         self._binary = binary
         self._mask = mask
+        self._compress = compress
         self._callback = callback
         self._streams: Optional[Streams] = None
         self._begun = False  # a frame of it has been sent
@@ -119,7 +122,7 @@ class Pieces:
         streams = self._streams
         assert streams is not None
         try:
-            streams.sender.send(data, self._binary, fin, self._mask, on_taken)
+            streams.sender.send(data, self._binary, fin, self._mask, on_taken, self._compress)
         except (TypeError, ValueError) as error:  # it is nothing that can be sent
             self._fail(error)
             return
@@ -144,9 +147,15 @@ class File(Pieces):
     """
 
     def __init__(
-        self, loop: Loop, file: Any, binary: Optional[bool], mask: bool, callback: Callable[..., object]
+        self,
+        loop: Loop,
+        file: Any,
+        binary: Optional[bool],
+        mask: bool,
+        compress: bool,
+        callback: Callable[..., object],
     ) -> None:
-        super().__init__(loop, binary, mask, callback)
+        super().__init__(loop, binary, mask, compress, callback)
         self._file = file
         self._chunk: Any = None  # read ahead while the kernel takes the one before
         self._taking = False
@@ -222,9 +231,10 @@ class Supplied(Pieces):
         supply: Callable[..., object],
         binary: Optional[bool],
         mask: bool,
+        compress: bool,
         count: Callable[[int], object],
     ) -> None:
-        super().__init__(loop, binary, mask, supply)
+        super().__init__(loop, binary, mask, compress, supply)
         self._count = count
         self._final = False
         self._latest: object = None  # stands for the piece that was handed in last

@@ -17,17 +17,19 @@ from .options import Options
 from .protocol import hixie
 from .protocol.handshake import ServerHandshake, check_request
 from .protocol.http import Request, build_head, is_token
+from .protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
 
-#: ``(head, rest, version, protocol)``: what answers the request, what came behind it, and what was agreed upon.
-OnAccepted = Callable[[bytes, bytes, Any, Optional[str]], object]
+#: ``(head, rest, version, protocol, deflate)``: what answers the request, what came behind it, what was agreed upon.
+OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDeflate]], object]
 
 
 class Rules:
     """What a server asks of a request: its options, and the functions among them as they are called."""
 
-    def __init__(self, options: Options, server: object) -> None:
+    def __init__(self, options: Options, deflate: Optional[DeflateOptions], server: object) -> None:
         if options.path is not None and not isinstance(options.path, str):
             raise TypeError(f'path must be a str, not {type(options.path).__name__}')
+        self.deflate = deflate
         self.path: Optional[str] = options.path
         self.disable_hixie = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)
@@ -39,7 +41,7 @@ class Rules:
         if self.path is not None and request.path != self.path and 'upgrade' in request.headers:
             raise HandshakeError('Bad Request', 400)
         if not hixie.is_hixie(request):
-            return check_request(request)
+            return check_request(request, self.deflate)
         if self.disable_hixie:
             raise HandshakeError('Hixie support disabled', 401)
         return hixie.check_request(request)
@@ -166,7 +168,7 @@ class Upgrade:
             self._fail()
         else:
             if not self._opening.over:  # handleProtocols closed the server, or the connection
-                self._accept(lines, protocol)
+                self._accept(lines, self._handshake, protocol)
 
     def _choose_protocol(self, handshake: ServerHandshake) -> Optional[str]:
         """Raises :class:`HandshakeError` to refuse, and what ``handleProtocols`` raises."""
@@ -183,7 +185,7 @@ class Upgrade:
             raise HandshakeError('No acceptable subprotocol', 404)
         return protocol or None
 
-    def _accept(self, lines: list[str], protocol: Optional[str]) -> None:
+    def _accept(self, lines: list[str], handshake: ServerHandshake, protocol: Optional[str]) -> None:
         healthy = self._on_headers(lines, self._request)
         if self._opening.over:  # a listener closed the server, or the connection
             return
@@ -196,7 +198,7 @@ class Upgrade:
         except (IndexError, TypeError, ValueError):  # it spoiled the lines
             self._fail()
         else:
-            self._on_accepted(head, self._opening.take(), self._handshake.version, protocol)
+            self._on_accepted(head, self._opening.take(), handshake.version, protocol, handshake.deflate)
 
     def _accept_hixie(self) -> None:
         assert isinstance(self._handshake, hixie.ServerHandshake)
@@ -204,4 +206,4 @@ class Upgrade:
         head = build_head(lines[0], lines[1:])
         rest = self._opening.take()
         nonce, rest = rest[: hixie.NONCE_SIZE], rest[hixie.NONCE_SIZE :]
-        self._on_accepted(head + self._handshake.answer(nonce), rest, hixie.VERSION, self._handshake.protocol)
+        self._on_accepted(head + self._handshake.answer(nonce), rest, hixie.VERSION, self._handshake.protocol, None)

@@ -15,11 +15,12 @@ from .net.loop import Timer
 from .net.stream import Stream
 from .net.tls import client_context
 from .opening import ClientOpening, check_agent
-from .options import Options, count, merge, milliseconds
+from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
 from .protocol.handshake import VERSIONS, ClientHandshake
 from .protocol.http import Request
+from .protocol.permessage_deflate import EXTENSION, DeflateOptions, PerMessageDeflate
 from .protocol.receiver import MessageFlags, Receiver
 from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
@@ -53,6 +54,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'agent': None,
     'handshakeTimeout': 30_000,
     **LIMITS,
+    'perMessageDeflate': True,
     'ca': None,
     'cert': None,
     'pfx': None,
@@ -67,6 +69,7 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,
     'protocol': None,
     **LIMITS,
+    'perMessageDeflate': None,  # as it is in force
     'allowUnmasked': False,
 }
 
@@ -98,6 +101,12 @@ class WebSocket(Emitter, EventTarget):
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
+    - ``perMessageDeflate`` (bool or dict, True): offer to compress messages (RFC 7692). As a dict:
+      ``serverNoContextTakeover``, ``clientNoContextTakeover`` (bool): that side compresses each message on its own;
+      ``threshold`` (bytes, 1024): and leaves smaller ones as they are; ``serverMaxWindowBits``, ``clientMaxWindowBits``
+      (8 to 15; False: not negotiated): that side refers back this many bits far; ``zlibDeflateOptions`` (dict):
+      ``level`` (-1 to 9), ``memLevel`` (1 to 9), ``strategy`` (0 to 4), ``dictionary`` (bytes); ``zlibInflateOptions``
+      (dict): ``dictionary``. See doc/compression.md.
     - ``ca`` (str, bytes or a list), ``cert``, ``key``, ``passphrase`` (str or bytes), ``ciphers`` (str): TLS, in PEM:
       contents, not file names. ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the
       package cryptography. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
@@ -151,6 +160,7 @@ class WebSocket(Emitter, EventTarget):
         self.protocol: Optional[str] = None
         #: 13 or 8; on a server's end 'hixie-76', too.
         self.protocolVersion: Any = self.options.protocolVersion
+        self._deflate: Optional[PerMessageDeflate] = None  # if it is in force
         #: What this connection can do: ``supports.binary``.
         self.supports = Options(binary=not self._is_hixie)
         #: The network stream; Node's ``ws._socket``.
@@ -171,7 +181,8 @@ class WebSocket(Emitter, EventTarget):
         if server_side:
             self._adopt(*address)
         else:
-            self._prepare(address, protocols)  # type: ignore[arg-type]  # parse_url refuses what is no str
+            deflate = deflate_options(self.options)
+            self._prepare(address, protocols, deflate)  # type: ignore[arg-type]  # parse_url refuses what is no str
 
     def _make_receiver(self) -> _AnyReceiver:
         max_payload = count(self.options, 'maxPayload')
@@ -197,14 +208,14 @@ class WebSocket(Emitter, EventTarget):
         self.protocol = self.options.protocol
         self._head_bytes = stream.bytes_read - len(head)
         self._hold()
-        self._use(stream)
+        self._use(stream, self.options.perMessageDeflate)
         self.readyState = OPEN
         # Not before those who are told of this connection have attached their listeners.
         self._loop.defer(self._start_reading, head)
 
     # -- opening: a client -------------------------------------------------------------------------------------------
 
-    def _prepare(self, url: str, protocols: Union[str, Sequence[str], None]) -> None:
+    def _prepare(self, url: str, protocols: Union[str, Sequence[str], None], deflate: Optional[DeflateOptions]) -> None:
         options = self.options
         address = parse_url(url)
         milliseconds(options, 'handshakeTimeout')
@@ -216,6 +227,7 @@ class WebSocket(Emitter, EventTarget):
             origin=options.origin,
             host=options.host,
             headers=options.headers,
+            deflate=deflate,
         )
         context = self._tls_context(address)
         self.url = url
@@ -248,10 +260,12 @@ class WebSocket(Emitter, EventTarget):
         elif self.readyState == CLOSED:  # a subclass's constructor has ended it
             self._loop.release(self)
 
-    def _on_handshake(self, stream: Stream, protocol: Optional[str], rest: bytes) -> None:
+    def _on_handshake(
+        self, stream: Stream, protocol: Optional[str], deflate: Optional[PerMessageDeflate], rest: bytes
+    ) -> None:
         self._opening = None
         self._head_bytes = stream.bytes_read - len(rest)
-        self._use(stream)
+        self._use(stream, deflate)
         self.protocol = protocol
         self.readyState = OPEN
         _log.debug('%r: open', self)
@@ -270,9 +284,15 @@ class WebSocket(Emitter, EventTarget):
     def _is_hixie(self) -> bool:
         return self._is_server and bool(self.options.protocolVersion == hixie.VERSION)
 
-    def _use(self, stream: Stream) -> None:
+    def _use(self, stream: Stream, deflate: Optional[PerMessageDeflate]) -> None:
         self._socket = stream
-        self._sender = hixie.Sender(stream) if self._is_hixie else Sender(stream)
+        self._deflate = deflate
+        self._sender: Union[Sender, hixie.Sender]
+        if isinstance(self._receiver, Receiver):
+            self._sender = Sender(stream, deflate and deflate.deflater)
+            self._receiver.inflater = deflate and deflate.inflater
+        else:
+            self._sender = hixie.Sender(stream)
         stream.on_data = self._receiver.add
         stream.on_end = self._on_end
         stream.on_close = self._on_stream_closed
@@ -299,6 +319,11 @@ class WebSocket(Emitter, EventTarget):
         return self._socket.bytes_read - self._head_bytes if self._socket is not None else 0
 
     @property
+    def extensions(self) -> str:
+        """The extensions in use: 'permessage-deflate', or ''."""
+        return EXTENSION if self._deflate is not None else ''
+
+    @property
     def bufferedAmount(self) -> int:
         """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included."""
         queued = self._socket.queued if self._socket is not None else 0
@@ -319,6 +344,7 @@ class WebSocket(Emitter, EventTarget):
         *,
         binary: Optional[bool] = None,
         mask: Optional[bool] = None,
+        compress: bool = True,
     ) -> None:
         """Send a message.
 
@@ -329,7 +355,8 @@ class WebSocket(Emitter, EventTarget):
         without being read if the callback is told that the connection is not open.
 
         Options, as a dict or as keywords: ``binary`` (bool) whether it is binary data, which overrides what the type
-        says; ``mask`` (bool) whether the frame is masked (clients do, RFC 6455 section 5.3).
+        says; ``mask`` (bool) whether the frame is masked (clients do, RFC 6455 section 5.3); ``compress`` (bool, True)
+        whether it is compressed, if that was agreed upon.
         ``callback(error)`` runs once, with None when the data was handed to the kernel. What reading a file raises goes
         there, or without a callback to ``error``; if a part of it has been sent, the connection closes with 1011.
 
@@ -340,40 +367,44 @@ class WebSocket(Emitter, EventTarget):
             if callable(options):
                 callback = options
             else:
-                binary, mask = _message_options(options, binary, mask)
+                binary, mask, compress = _message_options(options, binary, mask, compress)
         if callback is not None:
             callback = self._callback(callback)
         is_file = type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None))
         if self.readyState != OPEN:
             if is_file and callback is not None:
-                self._loop.call(File(self._loop, data, binary, False, callback).cancel)
+                self._loop.call(File(self._loop, data, binary, False, False, callback).cancel)
             else:
                 self._refuse(callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
         if is_file:
             tell = self._complain_of_file if callback is None else callback
-            self._run(self._send_in_pieces, File(self._loop, data, binary, masked, tell))
+            self._run(self._send_in_pieces, File(self._loop, data, binary, masked, compress, tell))
         elif self._loop.in_thread() and self._streams is None:
-            self._sender.send(data, binary, True, masked, callback)
+            self._sender.send(data, binary, True, masked, callback, compress)
         else:
             payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
             self._count(len(payload))
-            self._run(self._send_in_turn, payload, is_binary if binary is None else binary, masked, callback)
+            self._run(self._send_in_turn, payload, is_binary if binary is None else binary, masked, callback, compress)
 
-    def _send_in_turn(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
+    def _send_in_turn(
+        self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback], compress: bool
+    ) -> None:
         if self._streams is None:
-            self._send_handed_in(payload, binary, masked, callback)
+            self._send_handed_in(payload, binary, masked, callback, compress)
         else:
-            send = functools.partial(self._send_handed_in, payload, binary, masked, callback)
+            send = functools.partial(self._send_handed_in, payload, binary, masked, callback, compress)
             self._streams.wait(Waiting(send, functools.partial(self._drop_handed_in, payload, callback)))
 
-    def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
+    def _send_handed_in(
+        self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback], compress: bool
+    ) -> None:
         if self.readyState != OPEN:
             self._drop_handed_in(payload, callback)
             return
         try:
-            self._sender.send(payload, binary, True, masked, callback)
+            self._sender.send(payload, binary, True, masked, callback, compress)
         except ValueError as error:  # a byte that Hixie-76 can't send
             self._loop.defer(self._complain if callback is None else callback, error)
         self._count(-len(payload))
@@ -395,13 +426,15 @@ class WebSocket(Emitter, EventTarget):
         *,
         binary: Optional[bool] = None,
         mask: Optional[bool] = None,
+        compress: bool = True,
     ) -> None:
         """Send a message in pieces: ``callback(None, send)`` is called for the first one, and whenever the kernel has
         taken what was sent; ``callback(error)``, once and last, if the connection is not open, or no longer so.
 
         ``send(data, final)`` sends a piece; the message is complete with a true `final`. `data` is what :meth:`send`
         takes, but no file. It may be called later, and from any thread: until it was called with `final`, what else is
-        sent has to wait. Options: ``binary`` (bool; if None the first piece decides) and ``mask`` (bool).
+        sent has to wait. Options: ``binary`` (bool; if None the first piece decides), ``mask`` (bool), ``compress``
+        (bool, True).
 
         Raises TypeError without a callback.
         """
@@ -411,12 +444,12 @@ class WebSocket(Emitter, EventTarget):
             raise TypeError('callback must be provided')
         callback = self._callback(callback)
         if options is not None:
-            binary, mask = _message_options(options, binary, mask)
+            binary, mask, compress = _message_options(options, binary, mask, compress)
         if self.readyState != OPEN:
             self._refuse(callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
-        self._run(self._send_in_pieces, Supplied(self._loop, callback, binary, masked, self._count))
+        self._run(self._send_in_pieces, Supplied(self._loop, callback, binary, masked, compress, self._count))
 
     def _send_in_pieces(self, pieces: Pieces) -> None:
         if self.readyState != OPEN:
@@ -690,6 +723,8 @@ class WebSocket(Emitter, EventTarget):
             return
         self.readyState = CLOSED
         self._receiver.cleanup()
+        if self._deflate is not None:
+            self._deflate.deflater.cleanup()
         if self._close_timer is not None:
             self._close_timer.cancel()
         code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
@@ -739,12 +774,12 @@ def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[st
 
 
 def _message_options(
-    options: Any, binary: Optional[bool], mask: Optional[bool]
-) -> tuple[Optional[bool], Optional[bool]]:
-    """`binary` and `mask`, unless `options` has others."""
+    options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool
+) -> tuple[Optional[bool], Optional[bool], bool]:
+    """`binary`, `mask` and `compress`, unless `options` has others."""
     if not isinstance(options, Mapping):
         raise TypeError(f'options must be a dict, not {type(options).__name__}')
-    return options.get('binary', binary), options.get('mask', mask)
+    return options.get('binary', binary), options.get('mask', mask), options.get('compress', compress)
 
 
 def _mask_option(options: Any) -> Optional[bool]:

@@ -20,8 +20,9 @@ from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream, close_socket, is_kept_open, server_context
 from .opening import ServerOpening
-from .options import Options, count, merge, milliseconds
+from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
+from .protocol.permessage_deflate import PerMessageDeflate
 from .upgrade import Rules, Upgrade
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
@@ -39,6 +40,7 @@ SERVER_OPTIONS: dict[str, Any] = {
     'backlog': BACKLOG,
     'handshakeTimeout': 10_000,
     **LIMITS,
+    'perMessageDeflate': False,
     'allowUnmasked': False,
     'cert': None,
     'pfx': None,
@@ -84,6 +86,8 @@ class WebSocketServer(Emitter):
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
+    - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is
+      that of :class:`WebSocket`. Offers that are malformed, or can't be accepted, get status 400.
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
     - ``key``, ``cert`` (str or bytes, PEM: contents, not file names), ``passphrase``, ``ciphers`` (str): serve TLS.
       ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the package cryptography.
@@ -109,7 +113,7 @@ class WebSocketServer(Emitter):
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
         self._client_options = self._make_client_options()
-        self._rules = Rules(self.options, self)
+        self._rules = Rules(self.options, deflate_options(self.options), self)
         #: The path that is served, or None for all.
         self.path: Optional[str] = self.options.path
         #: The open connections, unless ``clientTracking`` is off.
@@ -355,9 +359,11 @@ class WebSocketServer(Emitter):
         rest: bytes,
         version: Any,
         protocol: Optional[str],
+        deflate: Optional[PerMessageDeflate],
     ) -> None:
         stream.write(head)
-        ws = WebSocket([request, stream, rest], self._client_options, protocolVersion=version, protocol=protocol)
+        agreed = {'protocolVersion': version, 'protocol': protocol, 'perMessageDeflate': deflate}
+        ws = WebSocket([request, stream, rest], {**self._client_options, **agreed})
         ws._on_closed = self._forget
         self._connections.add(ws)
         if self.options.clientTracking:

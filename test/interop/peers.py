@@ -6,7 +6,9 @@ A peer is told what to do by lines of JSON on its standard input, ``[command, na
 
 - ``echo``: send every message back instead of reporting it;
 - and if the peer is the server: ``greeting=text``: send this at once; ``protocol=name``: select this sub-protocol,
-  or none if it is empty; ``refuse``: answer with status 401.
+  or none if it is empty; ``refuse``: answer with status 401; ``deflate=json``, if it is Node's ws 8:
+  its option ``perMessageDeflate``. Clients of ws 8 and ``websockets`` take that as an option ``deflate``, and the
+  server of ``websockets`` always accepts it.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from ws.protocol.handshake import (
     check_upgrade,
 )
 from ws.protocol.http import Headers, Request, RequestParser, Response, ResponseParser, build_head
+from ws.protocol.permessage_deflate import DeflateOptions
 from ws.protocol.url import parse_url
 
 KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -269,6 +270,55 @@ def test_extension_that_was_not_offered(extension: str) -> None:
     assert str(error) == 'server sent an extension even though none requested'
 
 
+def test_extension_is_offered_if_wanted() -> None:
+    assert 'sec-websocket-extensions' not in fields_of(client())
+    assert fields_of(client(deflate=DeflateOptions()))['sec-websocket-extensions'] == (
+        'permessage-deflate; client_max_window_bits'
+    )
+    offer = 'permessage-deflate; server_no_context_takeover; server_max_window_bits=9; client_max_window_bits=10'
+    options = DeflateOptions(True, False, 9, 10)
+    assert fields_of(client(deflate=options, version=8))['sec-websocket-extensions'] == offer
+    headers = {'sec-websocket-Extensions': 'other'}
+    assert fields_of(client(deflate=options, headers=headers))['sec-websocket-extensions'] == 'other'
+
+
+def test_extension_that_is_not_accepted() -> None:
+    handshake = client(deflate=DeflateOptions())
+    handshake.check(response(handshake))
+    assert handshake.deflate is None
+
+
+def test_extension_that_is_accepted() -> None:
+    handshake = client(deflate=DeflateOptions(client_no_context_takeover=True, threshold=7))
+    answer = 'permessage-deflate; client_no_context_takeover; server_max_window_bits="10"'
+    handshake.check(response(handshake, sec_websocket_extensions=answer))
+    assert handshake.deflate is not None
+    assert handshake.deflate.parameters == (False, True, 10, None)
+    assert handshake.deflate.deflater.threshold == 7
+
+
+@pytest.mark.parametrize(
+    'answer, text',
+    [
+        ('', 'invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate;', 'invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; foo', 'invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; client_max_window_bits', 'invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; client_max_window_bits=11', 'invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate, permessage-deflate', 'invalid Sec-WebSocket-Extensions header'),
+        ('x-webkit-deflate-frame', 'server indicated an extension that was not requested'),
+        ('Permessage-Deflate', 'server indicated an extension that was not requested'),
+        ('permessage-deflate, x', 'server indicated an extension that was not requested'),
+    ],
+)
+def test_extension_that_is_not_an_answer(answer: str, text: str) -> None:
+    handshake = client(deflate=DeflateOptions(client_max_window_bits=10))
+    error = client_error(handshake, response(handshake, sec_websocket_extensions=answer))
+    assert str(error) == text
+    assert error.status is None
+    assert handshake.deflate is None
+
+
 @pytest.mark.parametrize('protocol', ['a', 'b'])
 def test_protocol_the_server_selected(protocol: str) -> None:
     handshake = client(protocols=['a', 'b'])
@@ -431,6 +481,42 @@ def test_malformed_protocols_of_a_request(header: str) -> None:
     assert refusal(request(sec_websocket_protocol=header)) == (400, 'Invalid Sec-WebSocket-Protocol header', ())
 
 
+@pytest.mark.parametrize('offer', [None, 'permessage-deflate', 'permessage-deflate;', '', 'x; y=z'])
+def test_extensions_that_nobody_wants_are_not_even_read(offer: Optional[str]) -> None:
+    assert check_request(request(sec_websocket_extensions=offer)).deflate is None
+
+
+@pytest.mark.parametrize('offer', [None, 'x; y=z', 'x, y'])
+def test_other_extensions_are_ignored(offer: Optional[str]) -> None:
+    handshake = check_request(request(sec_websocket_extensions=offer), DeflateOptions())
+    assert handshake.deflate is None
+    assert not [line for line in handshake.response_lines(None) if 'Extensions' in line]
+
+
+def test_extension_that_is_offered_and_wanted() -> None:
+    offer = 'x, permessage-deflate; client_max_window_bits; server_no_context_takeover'
+    options = DeflateOptions(client_max_window_bits=10, threshold=7)
+    handshake = check_request(request(sec_websocket_extensions=offer), options)
+    assert handshake.response_lines('chat')[-2:] == [
+        'Sec-WebSocket-Protocol: chat',
+        'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_max_window_bits=10',
+    ]
+    assert handshake.deflate is not None
+    assert handshake.deflate.deflater.threshold == 7
+
+
+@pytest.mark.parametrize(
+    'offer',
+    ['', ',', 'x y', 'permessage-deflate; foo', 'permessage-deflate, permessage-deflate; server_max_window_bits=7',
+     'permessage-deflate; server_no_context_takeover', 'permessage-deflate; server_no_context_takeover, x'],
+)  # fmt: skip
+def test_malformed_and_unacceptable_extensions(offer: str) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        check_request(request(sec_websocket_extensions=offer), DeflateOptions(server_no_context_takeover=False))
+    assert caught.value.status == 400
+    assert str(caught.value) == 'Invalid or unacceptable Sec-WebSocket-Extensions header'
+
+
 def test_check_upgrade_asks_for_no_version() -> None:
     """It also serves Hixie-76, which has none."""
     check_upgrade(request(sec_websocket_key=None, sec_websocket_version=None))
@@ -448,10 +534,13 @@ def test_check_upgrade_asks_for_no_version() -> None:
         ),
     ),
     method=st.sampled_from(['GET', 'POST']),
+    deflate=st.sampled_from([None, DeflateOptions()]),
 )  # fmt: skip
-def test_any_request_is_right_or_refused(headers: dict[str, str], method: str) -> None:
+def test_any_request_is_right_or_refused(
+    headers: dict[str, str], method: str, deflate: Optional[DeflateOptions]
+) -> None:
     try:
-        handshake = check_request(Request(method, '/', '1.1', Headers(headers), []))
+        handshake = check_request(Request(method, '/', '1.1', Headers(headers), []), deflate)
     except HandshakeError as error:
         assert error.status in (400, 405, 426)
     else:

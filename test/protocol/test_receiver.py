@@ -9,16 +9,19 @@ import os
 import pickle
 import sys
 import tracemalloc
-from typing import Any, Callable, Optional
+import zlib
+from typing import Any, Callable, NamedTuple, Optional
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ws.errors import ProtocolError
+from ws.protocol.permessage_deflate import Inflater
 from ws.protocol.receiver import MessageFlags, Receiver
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+RSV1 = 0x40
 KEY = bytes.fromhex('3483a868')
 
 Event = tuple[Any, ...]
@@ -63,8 +66,10 @@ def feed(request: pytest.FixtureRequest) -> Feed:
 class Recorder:
     """A Receiver and what it called back: tuples of the callback's name, its arguments and, for flags, ``masked``."""
 
-    def __init__(self, masked: Optional[bool] = None, **limits: int) -> None:
+    def __init__(self, masked: Optional[bool] = None, deflate: bool = False, **limits: int) -> None:
         self.receiver = Receiver(masked, **limits)
+        if deflate:
+            self.receiver.inflater = Inflater(None, False)
         self.events: list[Event] = []
         self.flags: list[MessageFlags] = []
         self.then: Callable[[], None] = lambda: None  # run inside each callback
@@ -269,6 +274,7 @@ BAD_CODE = ('error', 'invalid error code', 1002)
 INVALID_UTF8 = ('error', 'invalid utf8 sequence', 1007)
 TOO_LARGE = ('error', 'Max payload size exceeded', 1009)
 TOO_MANY = ('error', 'Too many message fragments', 1008)
+BAD_DATA = ('error', 'invalid compressed data', 1007)
 
 
 def no_handler(opcode: int) -> Event:
@@ -361,6 +367,32 @@ VIOLATIONS: list[tuple[str, dict[str, Any], Event]] = [
     ('01 00 89 00 00 00 89 00 00 7e 00 00', {'max_fragments': 2}, TOO_MANY),
     ('02 00 80 00', {'max_fragments': 1}, TOO_MANY),
     ('02 00 80 05', {'max_fragments': 1, 'max_payload': 3}, TOO_LARGE),
+    # permessage-deflate: RSV1 of the first frame of a message only, and never another bit
+    *(
+        (f'{first:02x}', {'deflate': True}, RESERVED)
+        for first in (0x40, 0xC0, 0xC8, 0xC9, 0xCA, 0xC3, 0xE1, 0xD2, 0xA1)
+    ),
+    ('41 00 40', {'deflate': True}, RESERVED),
+    ('41 00 c0', {'deflate': True}, RESERVED),
+    ('c1 07 f248cdc9c90700 c0', {'deflate': True}, RESERVED),
+    ('41 00 c1', {'deflate': True}, NO_CONTINUATION),
+    ('41 00 81', {'deflate': True}, NO_CONTINUATION),
+    ('c1 07 f248cdc9c90700 80', {'deflate': True}, LONE_CONTINUATION),
+    # what can't be inflated, as early as zlib sees it
+    ('c1 01 07', {'deflate': True}, BAD_DATA),
+    ('c2 06 00 0000 ffff 07', {'deflate': True}, BAD_DATA),
+    ('41 05 00 0000 ffff 00 01 07', {'deflate': True}, BAD_DATA),
+    # UTF-8, found as it is inflated: c3 28, in one block, in two blocks, in two frames; an unfinished c3
+    ('c1 07 00 0200 fdff c3 28', {'deflate': True}, INVALID_UTF8),
+    ('c1 0c 00 0100 feff c3 00 0100 feff 28', {'deflate': True}, INVALID_UTF8),
+    ('41 06 00 0100 feff c3 80 06 00 0100 feff 28', {'deflate': True}, INVALID_UTF8),
+    ('c1 07 00 0100 feff c3 00', {'deflate': True}, INVALID_UTF8),
+    # maxPayload, of what is inflated: in the frame, in the next frame, together with what was not compressed before
+    ('c2 08 00 0300 fcff 616263', {'deflate': True, 'max_payload': 2}, TOO_LARGE),
+    ('42 08 00 0300 fcff 616263 80 07 00 0200 fdff 6162', {'deflate': True, 'max_payload': 4}, TOO_LARGE),
+    ('82 02 6162 82 03', {'deflate': True, 'max_payload': 2}, TOO_LARGE),
+    ('c2 7f 01', {'deflate': True, 'max_payload': 2}, HUGE),
+    ('41 00 00 00 80 00', {'deflate': True, 'max_fragments': 2}, TOO_MANY),
 ]
 
 
@@ -388,6 +420,84 @@ class TestViolations:
         rest = b'\0' * 300 + frame(PING) + b'\xff'
         assert events_of(data + rest, **options)[-1] == error
         assert events_of(data + rest, byte_by_byte, **options) == [*before(data, options), error]
+
+
+HELLO = bytes.fromhex('f248cdc9c90700')
+
+
+class TestCompressed:
+    """permessage-deflate (RFC 7692 section 7.2.2)."""
+
+    def test_messages(self, feed: Feed) -> None:
+        again = bytes.fromhex('f200110000')
+        data = (
+            frame(TEXT | RSV1, HELLO, key=KEY) + frame(BINARY | RSV1, again, key=KEY) + frame(TEXT, HELLO[-1:], key=KEY)
+        )
+        assert events_of(data, feed, masked=True, deflate=True) == [
+            ('text', 'Hello', True),
+            ('binary', b'Hello', True),
+            ('text', '\0', True),
+        ]
+
+    def test_flags(self) -> None:
+        recorder = Recorder(deflate=True)
+        recorder.receiver.add(frame(TEXT | RSV1, HELLO) + frame(BINARY | RSV1, HELLO))
+        assert [(flags.binary, flags.buffer) for flags in recorder.flags] == [(False, b'Hello'), (True, b'Hello')]
+
+    def test_fragments(self, feed: Feed) -> None:
+        """Between them control frames; some are empty."""
+        for first in range(len(HELLO) + 1):
+            for second in range(first, len(HELLO) + 1):
+                data = frame(TEXT | RSV1, HELLO[:first], fin=False) + frame(PING)
+                data += frame(CONTINUATION, HELLO[first:second], fin=False) + frame(CONTINUATION, HELLO[second:])
+                data += frame(TEXT, b'Hello', fin=False) + frame(CONTINUATION)
+                expected = [('ping', b'', False), ('text', 'Hello', False), ('text', 'Hello', False)]
+                assert events_of(data, feed, deflate=True) == expected
+
+    def test_empty(self, feed: Feed) -> None:
+        data = frame(TEXT | RSV1, b'\0') + frame(BINARY | RSV1, b'\0')
+        assert events_of(data * 2, feed, deflate=True) == [('text', '', False), ('binary', b'', False)] * 2
+
+    def test_text_is_decoded_across_pieces(self, feed: Feed) -> None:
+        text = 'é漢😀' * 40_000
+        deflate = zlib.compressobj(level=0, wbits=-15)
+        payload = deflate.compress(text.encode()) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        assert events_of(frame(TEXT | RSV1, payload[:-4]), feed, deflate=True) == [('text', text, False)]
+
+    def test_only_what_is_inflated_counts(self, feed: Feed) -> None:
+        stored = b'\0\5\0\xfa\xffHello\0'
+        data = (
+            frame(BINARY | RSV1, stored) + frame(BINARY | RSV1, stored[:4], fin=False) + frame(CONTINUATION, stored[4:])
+        )
+        data += frame(BINARY, b'Hello')
+        assert events_of(data * 2, feed, deflate=True, max_payload=5) == [('binary', b'Hello', False)] * 6
+
+    def test_without_limit(self) -> None:
+        assert events_of(frame(TEXT | RSV1, HELLO), deflate=True, max_payload=0) == [('text', 'Hello', False)]
+
+    @pytest.mark.parametrize('opcode', [TEXT, BINARY])
+    def test_bomb(self, traced: Callable[[], int], opcode: int) -> None:
+        deflate = zlib.compressobj(9, wbits=-15)
+        payload = b''.join([*(deflate.compress(bytes(1 << 20)) for _ in range(64)), deflate.flush(zlib.Z_SYNC_FLUSH)])
+        recorder = Recorder(deflate=True, max_payload=1 << 20)
+        tracemalloc.reset_peak()
+        recorder.receiver.add(frame(opcode | RSV1, payload))
+        assert recorder.events == [TOO_LARGE]
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        del payload, deflate, recorder
+        assert traced() < 20000
+
+    @pytest.mark.parametrize('end', [frame(CLOSE), b'\xff', None])
+    def test_the_window_is_let_go_of_at_the_end(self, traced: Callable[[], int], end: Optional[bytes]) -> None:
+        receiver = Receiver()
+        receiver.inflater = Inflater(None, False)
+        receiver.add(frame(TEXT | RSV1, HELLO))
+        assert traced() > 30000
+        if end is None:
+            receiver.cleanup()
+        else:
+            receiver.add(end)
+        assert traced() < 20000
 
 
 class TestLimits:
@@ -794,10 +904,26 @@ payloads = st.one_of(st.binary(max_size=300), st.binary(min_size=120, max_size=1
 sizes = st.sampled_from([1, 1, 1, 1, 20, 400])  # what a payload is repeated by
 
 
+class Conversation(NamedTuple):
+    """Valid frames for a role, and what they should be called back as."""
+
+    role: Optional[bool]
+    no_context_takeover: Optional[bool]  # or None without permessage-deflate
+    frames: bytes
+    events: list[Event]
+
+    def recorder(self) -> Recorder:
+        recorder = Recorder(self.role)
+        if self.no_context_takeover is not None:
+            recorder.receiver.inflater = Inflater(None, self.no_context_takeover)
+        return recorder
+
+
 @st.composite
-def conversations(draw: st.DrawFn) -> tuple[Optional[bool], bytes, list[Event]]:
-    """A role, valid frames for it, and what they should be called back as."""
+def conversations(draw: st.DrawFn) -> Conversation:
     role = draw(roles)
+    no_context_takeover = draw(st.sampled_from([None, None, True, False]))
+    deflate = zlib.compressobj(wbits=-15)
     out = bytearray()
     events: list[Event] = []
 
@@ -811,6 +937,12 @@ def conversations(draw: st.DrawFn) -> tuple[Optional[bool], bytes, list[Event]]:
         payload = draw(st.binary(max_size=125))
         events.append((name, payload, put(opcode, payload)))
 
+    def compressed(payload: bytes) -> bytes:
+        nonlocal deflate
+        if no_context_takeover:
+            deflate = zlib.compressobj(wbits=-15)
+        return (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4] or b'\0'
+
     for _ in range(draw(st.integers(0, 6))):
         if draw(st.integers(0, 3)) == 0:
             control()
@@ -818,19 +950,23 @@ def conversations(draw: st.DrawFn) -> tuple[Optional[bool], bytes, list[Event]]:
         is_text = draw(st.booleans())
         text = draw(texts) * draw(sizes)
         payload = text.encode() if is_text else draw(payloads) * draw(sizes)
+        value = text if is_text else payload
+        first = TEXT if is_text else BINARY
+        if no_context_takeover is not None and draw(st.booleans()):
+            first |= RSV1
+            payload = compressed(payload)
         cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=draw(st.sampled_from([0, 0, 5])))))
         parts = [payload[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(payload)])]
         for index, part in enumerate(parts):
             if index and draw(st.integers(0, 3)) == 0:
                 control()
-            opcode = CONTINUATION if index else TEXT if is_text else BINARY
-            masked = put(opcode, part, fin=index == len(parts) - 1)
-        events.append(('text', text, masked) if is_text else ('binary', payload, masked))
+            masked = put(CONTINUATION if index else first, part, fin=index == len(parts) - 1)
+        events.append(('text' if is_text else 'binary', value, masked))
     if draw(st.booleans()):
         reason = draw(st.text(st.characters(exclude_categories=['Cs']), max_size=30))
         code = draw(st.sampled_from([1000, 1003, 1007, 1014, 3000, 4999]))
         events.append(('close', code, reason, put(CLOSE, code.to_bytes(2, 'big') + reason.encode())))
-    return role, bytes(out), events
+    return Conversation(role, no_context_takeover, bytes(out), events)
 
 
 def portions_of(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -842,20 +978,16 @@ cuts = st.lists(st.integers(0, 1 << 30), max_size=20)
 
 
 @given(conversations(), cuts)
-def test_any_portions_of_valid_frames(conversation: tuple[Optional[bool], bytes, list[Event]], cuts: list[int]) -> None:
-    role, data, events = conversation
-    recorder = Recorder(role)
-    for portion in portions_of(data, cuts):
+def test_any_portions_of_valid_frames(conversation: Conversation, cuts: list[int]) -> None:
+    recorder = conversation.recorder()
+    for portion in portions_of(conversation.frames, cuts):
         recorder.receiver.add(portion)
-    assert recorder.events == events
+    assert recorder.events == conversation.events
 
 
 @given(conversations(), cuts, st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
-def test_pauses_anywhere(
-    conversation: tuple[Optional[bool], bytes, list[Event]], cuts: list[int], pauses: set[int], resumes: set[int]
-) -> None:
-    role, data, events = conversation
-    recorder = Recorder(role)
+def test_pauses_anywhere(conversation: Conversation, cuts: list[int], pauses: set[int], resumes: set[int]) -> None:
+    recorder = conversation.recorder()
     paused_at = None
 
     def then() -> None:
@@ -866,7 +998,7 @@ def test_pauses_anywhere(
             paused_at = len(recorder.events)
 
     recorder.then = then
-    for index, portion in enumerate(portions_of(data, cuts)):
+    for index, portion in enumerate(portions_of(conversation.frames, cuts)):
         recorder.receiver.add(portion)
         if index in resumes:
             paused_at = None
@@ -874,7 +1006,7 @@ def test_pauses_anywhere(
     while paused_at is not None:
         paused_at = None
         recorder.receiver.resume()
-    assert recorder.events == events
+    assert recorder.events == conversation.events
 
 
 @st.composite
@@ -884,22 +1016,31 @@ def noise(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(0, 8))):
         payload = draw(st.one_of(st.binary(max_size=10), texts.map(str.encode)))
         key = draw(st.one_of(st.none(), st.just(KEY)))
-        piece = bytearray(frame(draw(st.sampled_from([0, 1, 1, 2, 2, 8, 9, 10])), payload, draw(st.booleans()), key))
+        opcode = draw(st.sampled_from([0, 1, 1, 2, 2, 8, 9, 10, TEXT | RSV1, BINARY | RSV1]))
+        piece = bytearray(frame(opcode, payload, draw(st.booleans()), key))
         if draw(st.integers(0, 5)) == 0:
             piece[draw(st.integers(0, len(piece) - 1))] = draw(st.integers(0, 255))
         pieces.append(bytes(piece))
     return b''.join([*pieces, draw(st.binary(max_size=10))])
 
 
-@given(noise(), roles, cuts)
-@example(frame(TEXT, b'\xed\xa0'), None, [])
-def test_any_bytes_give_callbacks_and_at_most_one_error(data: bytes, role: Optional[bool], cuts: list[int]) -> None:
-    options: dict[str, Any] = {'masked': role, 'max_payload': 200, 'max_fragments': 3}
+@given(noise(), roles, st.booleans(), cuts)
+@example(frame(TEXT, b'\xed\xa0'), None, False, [])
+def test_any_bytes_give_callbacks_and_at_most_one_error(
+    data: bytes, role: Optional[bool], deflate: bool, cuts: list[int]
+) -> None:
+    options: dict[str, Any] = {'masked': role, 'deflate': deflate, 'max_payload': 200, 'max_fragments': 3}
     recorder = Recorder(**options)
     for portion in portions_of(data, cuts):
         recorder.receiver.add(portion)
     ends = [event for event in recorder.events if event[0] in ('error', 'close')]
     assert ends == recorder.events[-1:] or not ends
     # The portions the bytes come in make no difference, for errors too.
-    assert events_of(data, **options) == recorder.events
-    assert events_of(data, byte_by_byte, **options) == recorder.events
+    same = alike if deflate else list
+    for feed in (whole, byte_by_byte):
+        assert same(events_of(data, feed, **options)) == same(recorder.events)
+
+
+def alike(events: list[Event]) -> list[Event]:
+    """If several things are wrong with one portion of compressed data, zlib tells which one comes out."""
+    return [BAD_DATA if event in (INVALID_UTF8, TOO_LARGE) else event for event in events]

@@ -10,7 +10,17 @@ from hashlib import sha1
 from typing import Optional, Union
 
 from ..errors import HandshakeError
+from .extensions import format_extension, parse_extensions
 from .http import Request, Response, build_head, is_token
+from .permessage_deflate import (
+    EXTENSION,
+    DeflateOptions,
+    PerMessageDeflate,
+    accept_offer,
+    agreed,
+    check_answer,
+    make_offer,
+)
 from .url import Address
 
 #: RFC 6455 section 1.3
@@ -38,6 +48,7 @@ class ClientHandshake:
     a sequence as value gives one line for each item, an empty one takes the header away.
     ``host`` replaces the ``Host`` header, if ``headers`` does not.
     ``origin`` replaces ``Origin``, or goes into ``Sec-WebSocket-Origin`` with version 8, whatever ``headers`` say.
+    With ``deflate`` permessage-deflate is offered.
 
     Raises ValueError for another version than 8 and 13, for ``protocols`` that are no tokens or not different,
     and for what can't stand in a header; TypeError for a header that is no str.
@@ -52,11 +63,15 @@ class ClientHandshake:
         origin: Optional[str] = None,
         host: Optional[str] = None,
         headers: Optional[Mapping[str, Union[str, Sequence[str]]]] = None,
+        deflate: Optional[DeflateOptions] = None,
     ) -> None:
         if version not in VERSIONS:
             raise ValueError('unsupported protocol version')
         _check_protocols(protocols)
         self.protocols = tuple(protocols)
+        self._deflate_options = deflate
+        #: The extension, if ``check`` has found that the server accepts it.
+        self.deflate: Optional[PerMessageDeflate] = None
         #: ``Sec-WebSocket-Key``, new for each handshake (RFC 6455 section 4.1).
         self.key = b64encode(os.urandom(16)).decode('ascii')
 
@@ -72,6 +87,8 @@ class ClientHandshake:
             fields.set('Authorization', address.authorization)
         if protocols:
             fields.set('Sec-WebSocket-Protocol', ', '.join(protocols))
+        if deflate is not None:
+            fields.set('Sec-WebSocket-Extensions', format_extension(make_offer(deflate).extension()))
         for name, value in (headers or {}).items():
             fields.set(name, value)
         if origin is not None:
@@ -93,10 +110,23 @@ class ClientHandshake:
             raise HandshakeError('invalid Connection header')
         if headers.get('sec-websocket-accept') != accept_key(self.key):
             raise HandshakeError('invalid server key')
-        if 'sec-websocket-extensions' in headers:
-            raise HandshakeError('server sent an extension even though none requested')
+        self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
         # An empty header counts as none: that is how ws 0.4.31 servers write it.
         return self._check_protocol(headers.get('sec-websocket-protocol') or None)
+
+    def _check_extensions(self, header: Optional[str]) -> Optional[PerMessageDeflate]:
+        if header is None:
+            return None
+        if self._deflate_options is None:
+            raise HandshakeError('server sent an extension even though none requested')
+        try:
+            extensions = parse_extensions(header)
+            if any(extension.name != EXTENSION for extension in extensions):
+                raise HandshakeError('server indicated an extension that was not requested')
+            [extension] = extensions  # RFC 7692 section 5: of several offers, one at most is accepted
+            return agreed(self._deflate_options, check_answer(self._deflate_options, extension), False)
+        except ValueError as error:
+            raise HandshakeError('invalid Sec-WebSocket-Extensions header') from error
 
     def _check_protocol(self, protocol: Optional[str]) -> Optional[str]:
         if protocol is not None and not self.protocols:
@@ -112,7 +142,14 @@ class ClientHandshake:
 class ServerHandshake:
     """The server's side of a request that was found right."""
 
-    def __init__(self, version: int, key: str, origin: Optional[str], protocols: list[str]) -> None:
+    def __init__(
+        self,
+        version: int,
+        key: str,
+        origin: Optional[str],
+        protocols: list[str],
+        deflate: Optional[PerMessageDeflate] = None,
+    ) -> None:
         #: 8 or 13
         self.version = version
         self.key = key
@@ -120,6 +157,8 @@ class ServerHandshake:
         self.origin = origin
         #: The sub-protocols the client offers, in its order.
         self.protocols = protocols
+        #: The extension, if the client offers it and we want it.
+        self.deflate = deflate
 
     def response_lines(self, protocol: Optional[str]) -> list[str]:
         """The lines of the response's head, its status line first, for ``build_head``.
@@ -135,6 +174,8 @@ class ServerHandshake:
         if protocol:
             _check_protocols([protocol])
             lines.append(f'Sec-WebSocket-Protocol: {protocol}')
+        if self.deflate is not None:
+            lines.append(f'Sec-WebSocket-Extensions: {format_extension(self.deflate.parameters.extension())}')
         return lines
 
 
@@ -159,9 +200,10 @@ def check_upgrade(request: Request) -> None:
         raise HandshakeError('Invalid Connection header', 400)
 
 
-def check_request(request: Request) -> ServerHandshake:
+def check_request(request: Request, deflate: Optional[DeflateOptions] = None) -> ServerHandshake:
     """Check a request for a connection of version 8 or 13 (RFC 6455 section 4.2.1).
 
+    With ``deflate``, an offer of permessage-deflate is accepted.
     Raises HandshakeError with the status to refuse it with.
     """
     check_upgrade(request)
@@ -174,7 +216,9 @@ def check_request(request: Request) -> ServerHandshake:
         # RFC 6455 section 4.4: with the versions we do speak.
         raise HandshakeError('Missing or invalid Sec-WebSocket-Version header', 400, ['Sec-WebSocket-Version: 13, 8'])
     origin = headers.get('origin' if version == '13' else 'sec-websocket-origin')
-    return ServerHandshake(int(version), key, origin, _parse_protocols(headers.get('sec-websocket-protocol')))
+    protocols = _parse_protocols(headers.get('sec-websocket-protocol'))
+    extension = _accept_extensions(headers.get('sec-websocket-extensions'), deflate)
+    return ServerHandshake(int(version), key, origin, protocols, extension)
 
 
 def _parse_protocols(value: Optional[str]) -> list[str]:
@@ -186,6 +230,16 @@ def _parse_protocols(value: Optional[str]) -> list[str]:
     except ValueError:
         raise HandshakeError('Invalid Sec-WebSocket-Protocol header', 400) from None
     return protocols
+
+
+def _accept_extensions(header: Optional[str], deflate: Optional[DeflateOptions]) -> Optional[PerMessageDeflate]:
+    if header is None or deflate is None:
+        return None
+    try:
+        parameters = accept_offer(deflate, parse_extensions(header))
+    except ValueError as error:
+        raise HandshakeError('Invalid or unacceptable Sec-WebSocket-Extensions header', 400) from error
+    return None if parameters is None else agreed(deflate, parameters, True)
 
 
 def _check_protocols(protocols: Sequence[str]) -> None:

@@ -204,8 +204,8 @@ def _wrong_start() -> ProtocolError:
 class Sender:
     """Writes messages, whole or in pieces, to ``socket`` (section 5.3). Not for two threads at once.
 
-    It takes what :class:`ws.protocol.sender.Sender` takes; what these frames can't say is left out: masks, pings and
-    pongs, and why the connection is closed. After that, callbacks get a NotOpenError.
+    It takes what :class:`ws.protocol.sender.Sender` takes; what these frames can't say is left out: masks, compression,
+    pings and pongs, and why the connection is closed. After that, callbacks get a NotOpenError.
     """
 
     __slots__ = ('_closed', '_fragmented', '_socket')
@@ -222,6 +222,7 @@ class Sender:
         fin: bool = True,
         mask: bool = False,
         callback: Optional[Callback] = None,
+        compress: bool = True,
     ) -> None:
         """Send a message, or with ``fin`` False all but the last piece of one. Errors: see ``payload_of``.
 

@@ -28,10 +28,11 @@ MAX_INTERIM = 16
 
 _T = TypeVar('_T')
 
-# RFC 9110 section 5.6.2
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_is_token = re.compile(_TOKEN).fullmatch
-_match_request_line = re.compile(rf'({_TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])').fullmatch
+#: A character of a token, and a token, as regular expressions (RFC 9110 section 5.6.2).
+TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+TOKEN = f'{TCHAR}+'
+_is_token = re.compile(TOKEN).fullmatch
+_match_request_line = re.compile(rf'({TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])').fullmatch
 _match_status_line = re.compile(r'HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?').fullmatch
 _is_content_length = re.compile('[0-9]{1,15}').fullmatch
 _match_scheme_and_authority = re.compile('[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*').match

@@ -11,10 +11,12 @@ from typing import AnyStr, Callable, Optional, Union
 from ..errors import ProtocolError
 from .error_codes import NO_STATUS, is_valid_error_code
 from .masking import mask
+from .permessage_deflate import Inflater
 
 # First byte of a frame (section 5.2): FIN, RSV1-3, opcode.
 _FIN = 0x80
 _RSV = 0x70
+_RSV1 = 0x40
 _OPCODE = 0x0F
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _CONTROL_NAMES = {_CLOSE: 'close', _PING: 'ping', _PONG: 'pong'}
@@ -137,21 +139,24 @@ class _Text:
 class _Message:
     """A message of which not everything has come, and the frame of it that is under way."""
 
-    __slots__ = ('content', 'fin', 'fragments', 'key', 'remaining', 'size')
+    __slots__ = ('content', 'fin', 'fragments', 'inflater', 'key', 'max_size', 'remaining', 'size')
     fin: bool
     key: Optional[bytes]
     remaining: int  # bytes of the frame that are still to come
 
-    def __init__(self, content: Union[_Text, _Bytes]) -> None:
+    def __init__(self, content: Union[_Text, _Bytes], inflater: Optional[Inflater], max_size: int) -> None:
         self.content = content
-        self.size = 0  # bytes announced by the frames so far
+        self.inflater = inflater  # if it is compressed
+        self.max_size = max_size
+        self.size = 0  # bytes announced by the frames so far, or inflated of them
         self.fragments = 0
 
     def begin_frame(self, fin: bool, key: Optional[bytes], length: int) -> None:
         self.fin = fin
         self.key = key
         self.remaining = length
-        self.size += length
+        if self.inflater is None:
+            self.size += length
         self.fragments += 1
 
     def take(self, data: bytes) -> None:
@@ -163,7 +168,15 @@ class _Message:
             turn = size & 3
             if turn:
                 self.key = self.key[turn:] + self.key[:turn]
-        self.content.append(data)
+        if self.inflater is None:
+            self.content.append(data)
+        else:
+            self._inflate(self.inflater, data)
+
+    def _inflate(self, inflater: Inflater, data: bytes) -> None:
+        for piece in inflater.inflate(data, self.fin and not self.remaining, self.max_size - self.size):
+            self.size += len(piece)
+            self.content.append(piece)
 
 
 def _invalid_utf8() -> ProtocolError:
@@ -297,20 +310,23 @@ class Receiver(BaseReceiver):
     included) are limits; 0 is none.
     """
 
-    __slots__ = ('_masked', '_max_fragments', '_max_payload', '_message')
+    __slots__ = ('_masked', '_max_fragments', '_max_payload', '_message', 'inflater')
 
     def __init__(
         self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
     ) -> None:
         super().__init__()
         self._masked = masked
-        self._max_payload = max_payload or sys.maxsize
+        self._max_payload = max_payload or sys.maxsize - 1  # zlib must be able to take one more
         self._max_fragments = max_fragments or sys.maxsize
         self._message: Optional[_Message] = None
+        #: To be set when permessage-deflate is agreed upon.
+        self.inflater: Optional[Inflater] = None
 
     def _end(self) -> None:
         super()._end()
         self._message = None
+        self.inflater = None  # it holds some 40 KiB
 
     def _burst(self) -> None:
         """Call back for the whole, unfragmented messages that come next, and stop at anything else.
@@ -379,7 +395,9 @@ class Receiver(BaseReceiver):
             if first & _OPCODE >= _CLOSE:
                 return self._control_frame(first & _OPCODE, length, key, body)
             if message is None:
-                message = self._message = _Message(_Text() if first & _OPCODE == _TEXT else _Bytes())
+                content = _Text() if first & _OPCODE == _TEXT else _Bytes()
+                inflater = self.inflater if first & _RSV1 else None
+                message = self._message = _Message(content, inflater, self._max_payload)
             message.begin_frame(first >= _FIN, key, length)
             self._pos = body
         return self._data_frame(message)
@@ -405,7 +423,7 @@ class Receiver(BaseReceiver):
             length = int.from_bytes(data[body : body + width].ljust(width, b'\0'), 'big')
             body += width
         if first & _OPCODE < _CLOSE:
-            self._check_size(length)
+            self._check_size(first, length)
         if body > len(data):
             return None
         if first & _OPCODE < _CLOSE and self._message is not None and self._message.fragments == self._max_fragments:
@@ -420,7 +438,8 @@ class Receiver(BaseReceiver):
 
     def _check_first_byte(self, first: int) -> None:
         opcode = first & _OPCODE
-        if first & _RSV:
+        if first & _RSV and not (first & _RSV == _RSV1 and self.inflater is not None and opcode in (_TEXT, _BINARY)):
+            # RFC 7692 section 6.1: RSV1 is for the first frame of a message, if that was agreed on.
             raise ProtocolError('reserved fields must be empty')
         if opcode == _CONTINUATION:
             if self._message is None:
@@ -443,11 +462,13 @@ class Receiver(BaseReceiver):
         if opcode == _CLOSE and length == 1:
             raise ProtocolError('close packets with data must be at least two bytes long')
 
-    def _check_size(self, length: int) -> None:
+    def _check_size(self, first: int, length: int) -> None:
         if length > 0xFFFFFFFF:
             raise ProtocolError('packets with length spanning more than 32 bit is currently not supported', 1008)
-        sofar = 0 if self._message is None else self._message.size
-        if sofar + length > self._max_payload:
+        message = self._message
+        if first & _RSV1 or (message is not None and message.inflater is not None):
+            return  # what counts is what comes out, which may even be less: it is looked at as it does
+        if (0 if message is None else message.size) + length > self._max_payload:
             raise ProtocolError('Max payload size exceeded', 1009)
 
     def _data_frame(self, message: _Message) -> Optional[Callable[[], object]]:

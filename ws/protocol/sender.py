@@ -11,8 +11,10 @@ from typing import Callable, Optional, Protocol
 
 from . import masking
 from .error_codes import NO_STATUS, is_valid_error_code
+from .permessage_deflate import Deflater
 
 _FIN = 0x80
+_RSV1 = 0x40
 _MASK = 0x80
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -155,14 +157,16 @@ class Sender:
     """Writes messages, whole or in fragments, and control frames to ``socket``. Not for two threads at once.
 
     ``mask`` is what section 5.1 demands: True on a client, False on a server. A callback goes with the last write of
-    a frame.
+    a frame. With a ``deflater`` messages are compressed, unless ``compress`` is False or they are below its threshold.
     """
 
-    __slots__ = ('_fragmented', '_socket')
+    __slots__ = ('_deflater', '_deflating', '_fragmented', '_socket')
 
-    def __init__(self, socket: Writable) -> None:
+    def __init__(self, socket: Writable, deflater: Optional[Deflater] = None) -> None:
         self._socket = socket
+        self._deflater = deflater
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
+        self._deflating: Optional[Deflater] = None  # what compresses the latest message, if anything does
 
     def send(
         self,
@@ -171,15 +175,33 @@ class Sender:
         fin: bool = True,
         mask: bool = False,
         callback: Optional[Callback] = None,
+        compress: bool = True,
     ) -> None:
-        """Send a message, or with ``fin`` False all but the last fragment of one. Errors: see ``payload_of``."""
-        if not (mask or self._fragmented) and fin and (type(data) is str or type(data) is bytes) and len(data) < _LARGE:
+        """Send a message, or with ``fin`` False all but the last fragment of one. Errors: see ``payload_of``.
+
+        Whether a message is compressed is decided with its first fragment.
+        """
+        if (
+            not (mask or self._fragmented)
+            and fin
+            and (type(data) is str or type(data) is bytes)
+            and len(data) < _LARGE
+            and (self._deflater is None or not compress)
+        ):
             self._socket.write(frame_of(data, binary), callback)
             return
         payload, is_binary = payload_of(data)
         opcode = _BINARY if (is_binary if binary is None else binary) else _TEXT
+        deflater = self._deflater
         if self._fragmented:
             opcode = _CONTINUATION
+        elif compress and deflater is not None and len(payload) >= deflater.threshold:
+            self._deflating = deflater
+            opcode |= _RSV1  # RFC 7692 section 6.1: on the first frame only
+        else:
+            self._deflating = None
+        if self._deflating is not None:
+            payload = self._deflating.deflate(payload, fin)
         self._fragmented = not fin
         self.frame_and_send(opcode, payload, fin, mask, callback)
 

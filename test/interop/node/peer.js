@@ -46,6 +46,9 @@ function attach(ws, name, options) {
 function upgrade(request, socket, head) {
   const { name, options } = parse(request.url);
   const serverOptions = { noServer: true, verifyClient: () => !options.has('refuse') };
+  if (options.has('deflate')) {
+    serverOptions.perMessageDeflate = JSON.parse(options.get('deflate'));
+  }
   if (options.has('protocol')) {
     const chosen = options.get('protocol');
     serverOptions.handleProtocols = isOld
@@ -68,12 +71,13 @@ function upgrade(request, socket, head) {
   }
 }
 
-function connect(target, { protocols, version, origin, headers, ca }) {
+function connect(target, { protocols, version, origin, headers, ca, deflate }) {
   const { name, options } = parse(target);
   const clientOptions = Object.entries({
     protocolVersion: version,
     origin,
     headers,
+    perMessageDeflate: deflate,
     ca: ca && fs.readFileSync(ca),
     protocol: isOld && protocols ? protocols.join(', ') : undefined,
   }).filter(([, value]) => value !== undefined);

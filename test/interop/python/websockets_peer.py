@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 
 class Peer:
@@ -59,12 +60,14 @@ class Peer:
         origin: Any = None,
         headers: Any = None,
         ca: str | None = None,
+        deflate: dict[str, Any] | None = None,
     ) -> None:
         ws = await connect(
             url,
             subprotocols=protocols,
             origin=origin,
             additional_headers=headers,
+            extensions=None if deflate is None else [offer(deflate)],
             ssl=client_context(ca) if url.startswith('wss:') else None,
             max_size=None,
             ping_interval=None,
@@ -113,6 +116,16 @@ class Peer:
 
     async def vanish(self, name: str) -> None:
         cut_off(self.connections[name].transport.get_extra_info('socket'))
+
+
+def offer(options: dict[str, Any]) -> ClientPerMessageDeflateFactory:
+    """What Node's names stand for."""
+    return ClientPerMessageDeflateFactory(
+        bool(options.get('serverNoContextTakeover')),
+        bool(options.get('clientNoContextTakeover')),
+        options.get('serverMaxWindowBits'),
+        options.get('clientMaxWindowBits', True) or None,
+    )
 
 
 asyncio.run(Peer().run(*sys.argv[1:]))
