@@ -195,7 +195,9 @@ class Page:
         self.evaluate(f'document.querySelector({json.dumps(selector)}).select()')
         self.call('Input.insertText', text=text)
         if enter:
-            self.call('Input.dispatchKeyEvent', type='keyDown', key='Enter', code='Enter', text='\r', windowsVirtualKeyCode=13)
+            self.call(
+                'Input.dispatchKeyEvent', type='keyDown', key='Enter', code='Enter', text='\r', windowsVirtualKeyCode=13
+            )
             self.call('Input.dispatchKeyEvent', type='keyUp', key='Enter', code='Enter', windowsVirtualKeyCode=13)
 
     def choose(self, selector: str, *paths: Path) -> None:
@@ -213,7 +215,11 @@ class Page:
 
     def resize(self, width: int, height: int, mobile: bool = False) -> None:
         self.call(
-            'Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile
+            'Emulation.setDeviceMetricsOverride',
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if mobile else 1,
+            mobile=mobile,
         )
 
     def fits_a_phone(self) -> bool:

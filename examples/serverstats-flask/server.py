@@ -1,7 +1,7 @@
 """The page of ../serverstats behind Flask, on one port: Flask answers HTTP, and WebSockets are ours.
 
 Start it with:  python examples/serverstats-flask/server.py [--port 8080] [--host 127.0.0.1]
-Stop it with Ctrl-C. It needs Flask:  pip install -r examples/serverstats-flask/requirements.txt
+Stop it with Ctrl-C. It needs Flask:  pip install flask
 """
 
 import argparse

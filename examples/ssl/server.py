@@ -28,9 +28,7 @@ if not options.cert.exists() and not options.key.exists():
     subprocess.run([*command.split(), *files], check=True, capture_output=True)
 
 # As in Node, the options take what is in the files, not their names.
-wss = WebSocketServer(
-    port=options.port, host=options.host, cert=options.cert.read_text(), key=options.key.read_text()
-)
+wss = WebSocketServer(port=options.port, host=options.host, cert=options.cert.read_text(), key=options.key.read_text())
 
 
 @wss.on('listening')
