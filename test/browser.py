@@ -119,7 +119,8 @@ class DevTools:
         session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         page = self._pages[session] = Page(self, session)
         page.call('Runtime.enable')
-        page.go(url)
+        if url != 'about:blank':
+            page.go(url)
         return page
 
     def leave(self) -> None:
@@ -143,9 +144,10 @@ class Page:
         return self._devtools.call(method, self._session, **parameters)
 
     def go(self, url: str) -> None:
+        """Load the first document of a page."""
         failed = self.call('Page.navigate', url=url).get('errorText')
         assert failed is None, f'{url}: {failed}'
-        self.until('document.readyState === "complete"')
+        self.until('location.href !== "about:blank" && document.readyState === "complete"')
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; what it promises, if that is a promise."""

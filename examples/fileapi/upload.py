@@ -39,36 +39,43 @@ class Upload:
     def begin(self, text):
         """A header. Returns the bytes received so far, none. Raises Refused."""
         self.discard()
-        self._passing = True
         self.path = None
-        self._header = parse(text)
-        self.path = self._header.path
-        self._target = place(self._folder, self.path)
-        self._received = 0
-        with refusing():
+        with self._taking():
+            self._header = parse(text)
+            self.path = self._header.path
+            self._target = place(self._folder, self.path)
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._file = NamedTemporaryFile(dir=self._target.parent, prefix='.upload-', delete=False)
-            self._passing = False
+            self._file = NamedTemporaryFile(dir=self._target.parent, prefix='.upload-', delete=False)  # noqa: SIM115
+            self._received = 0
             return self._written()
 
     def add(self, chunk):
-        """The next bytes of the file. Returns how many there are so far; None if this file was refused before. Raises
+        """The next bytes of the file. Returns how many there are so far, or None if it was refused before. Raises
         Refused."""
         if self._passing:
             return None
-        try:
+        with self._taking():
             if self._file is None:
                 raise Refused('no file was announced')
             self._received += len(chunk)
             if self._received > self._header.size:
                 raise Refused('there are more bytes than announced')
-            with refusing():
-                self._file.write(chunk)
-                return self._written()
+            self._file.write(chunk)
+            return self._written()
+
+    @contextlib.contextmanager
+    def _taking(self):
+        """Of a file that we refuse, or the system, nothing is left, and what is still to come of it is passed over."""
+        self._passing = True
+        try:
+            yield
         except Refused:
             self.discard()
-            self._passing = True
             raise
+        except (OSError, OverflowError) as error:  # the disk is full, a file is where a folder should be, …
+            self.discard()
+            raise Refused(getattr(error, 'strerror', None) or str(error)) from None
+        self._passing = False
 
     def _written(self):
         if self._received == self._header.size:
@@ -125,12 +132,3 @@ def place(folder, path):
     if parent != folder and folder not in parent.parents:
         raise Refused('the path leads out of the folder')
     return parent / parts[-1]
-
-
-@contextlib.contextmanager
-def refusing():
-    """What the system refuses: a full disk, a file where a folder should be."""
-    try:
-        yield
-    except (OSError, OverflowError) as error:
-        raise Refused(getattr(error, 'strerror', None) or str(error)) from None

@@ -42,7 +42,7 @@ def test_page(script: str, start: Start, browser: DevTools) -> None:
     other = browser.open(f'http://127.0.0.1:{port}')
     other.shows('#messages', '1,000')
     page.shows('#connections', '2 connections')
-    other.go('about:blank')
+    other.call('Page.close')
     page.shows('#connections', '1 connection')
     assert page.fits_a_phone()
 
