@@ -87,10 +87,12 @@ class Upload:
 
     def discard(self):
         """Remove what has come of a file that is not complete."""
-        if self._file is not None:
-            self._file.close()
-            os.unlink(self._file.name)
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # a full disk takes not even what is left in a buffer
+                file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(file.name)
 
 
 def parse(text):

@@ -133,8 +133,10 @@ def enter(port: int, name: str, **query: str) -> tuple[WebSocket, Log]:
 
 @pytest.mark.parametrize(
     'path',
-    ['/', '/lobby', '/lobby?name=', '/lobby?name=%20', '/?name=Ann', address('x' * 25), address('Ann', 'x' * 25)]
-    + [address('A\0nn'), address('Ann\u202e')],
+    [
+        *['/', '/lobby', '/lobby?name=', '/lobby?name=%20', '/?name=Ann'],
+        *[address('x' * 25), address('Ann', 'x' * 25), address('A\0nn'), address('Ann\u202e')],
+    ],
 )
 def test_names_are_bounded(path: str, start: Start) -> None:
     _, port = start('chat/server.py')
@@ -145,7 +147,7 @@ def test_names_are_bounded(path: str, start: Start) -> None:
 def test_a_name_is_given_back_to_who_has_its_key(start: Start) -> None:
     _, port = start('chat/server.py')
     witness, log = enter(port, 'Witness')
-    first, lost = enter(port, 'Ann', key='secret')
+    _, lost = enter(port, 'Ann', key='secret')
     assert told(log)['came'] == 'Ann'
     for query in {}, {'key': ''}, {'key': 'guessed'}:
         _, refused = connect(port, address('Ann', **query))
@@ -202,7 +204,7 @@ def test_other_pages_are_kept_out(start: Start) -> None:
     _, log = connect(port, address('Eve'), origin='http://elsewhere.example')
     assert str(log.get()[1]) == 'unexpected server response (401)'
     log.until('close')
-    ws, log = connect(port, address('Ann'), origin=f'http://127.0.0.1:{port}')
+    _, log = connect(port, address('Ann'), origin=f'http://127.0.0.1:{port}')
     log.until('open')
     example.signal(signal.SIGINT)
     assert log.until('close')[-1] == ('close', 1001, '')

@@ -203,4 +203,4 @@ SCRIPTS = sorted(
 @pytest.mark.parametrize('script', SCRIPTS)
 def test_each_says_how_it_is_started(script: str) -> None:
     docstring = (EXAMPLES / script).read_text(encoding='utf-8').split('"""')[1]
-    assert f'python examples/{script}' in docstring or script == 'demo.py' and 'make demo' in docstring
+    assert ('make demo' if script == 'demo.py' else f'python examples/{script}') in docstring
