@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -169,28 +171,42 @@ def test_ssl_in_chromium(start: Start, browser: DevTools, tmp_path: Path) -> Non
     example.stops()
 
 
-@pytest.mark.parametrize('script', ['echo.py', 'broadcast.py', 'ssl/server.py'])
-def test_with_wscat(script: str, start: Start, tmp_path: Path) -> None:
-    """As examples/README.md says, with one message instead of a person who types."""
-    pytest.importorskip('ws.wscat')
-    certificate = ['--cert', tmp_path / 'certificate.pem', '--key', tmp_path / 'key.pem']
-    example, port = start(script, *(certificate if script.startswith('ssl') else ()))
-    section = (EXAMPLES / 'README.md').read_text(encoding='utf-8').partition(f'### {script}')[2]
-    command = re.search('^wscat (.*)$', section, re.MULTILINE)
+def wscat(readme: str, port: int, certificate: Path) -> list[str]:
+    """The lines that are shown by the first command for wscat in `readme`, with a message instead of a person."""
+    command = re.search('^wscat (.*)$', readme, re.MULTILINE)
     assert command is not None
-    options = (
-        command[1].replace('8080', str(port)).replace('examples/ssl/certificate.pem', str(tmp_path / 'certificate.pem'))
+    options = shlex.split(
+        command[1].replace('8080', str(port)).replace('examples/ssl/certificate.pem', str(certificate))
     )
-    shown = subprocess.run(
-        [sys.executable, '-m', 'ws', *options.split(), '-x', '¡Hola!', '-w', '0.5'],
+    ran = subprocess.run(
+        [sys.executable, '-m', 'ws', *options, '-x', '¡Hola!', '-w', '0.5'],
         cwd=ROOT,
         env={**os.environ, 'PYTHONIOENCODING': 'utf-8'},
         capture_output=True,
         encoding='utf-8',
         timeout=TIMEOUT,
     )
-    assert (shown.stdout, shown.returncode) == ('¡Hola!\n', 0), shown.stderr
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize('script', ['echo.py', 'broadcast.py', pytest.param('ssl/server.py', marks=needs_openssl)])
+def test_with_wscat(script: str, start: Start, tmp_path: Path) -> None:
+    certificate = tmp_path / 'certificate.pem'
+    files = ['--cert', certificate, '--key', tmp_path / 'key.pem'] if script.startswith('ssl') else []
+    example, port = start(script, *files)
+    section = (EXAMPLES / 'README.md').read_text(encoding='utf-8').partition(f'### {script}')[2]
+    assert wscat(section, port, certificate) == ['¡Hola!']
     example.stops()
+
+
+def test_chat_with_wscat(start: Start, tmp_path: Path) -> None:
+    example, port = start('chat/server.py')
+    history, people, said = wscat((EXAMPLES / 'chat' / 'README.md').read_text(encoding='utf-8'), port, tmp_path)
+    assert json.loads(history) == {'type': 'history', 'messages': []}
+    assert json.loads(people) == {'type': 'people', 'people': ['Ann'], 'came': 'Ann'}
+    assert json.loads(said)['text'] == '¡Hola!'
+    example.stops(status=0)
 
 
 # -- all of them ------------------------------------------------------------------------------------------------------
