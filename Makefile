@@ -26,12 +26,12 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage autobahn autobahn-quick fuzz pythons installs bench clean node-peers
+.PHONY: demo test lint coverage autobahn autobahn-quick fuzz pythons installs bench clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/installed-test node-peers
+test: $(VENV)/installed-test node-peers chromium
 	$(BIN)/python -m pytest $(T)
 
 lint: $(VENV)/installed-lint
@@ -69,7 +69,7 @@ exit $$status
 endef
 
 pythons:
-	$(call on-each-python,$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version T='-m "not slow and not interop" $(T)')
+	$(call on-each-python,$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version T='-m "not slow and not interop and not browser" $(T)')
 
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
@@ -106,6 +106,10 @@ node-peers:
 	    $(MAKE) --no-print-directory $(NODE_PEERS)/node_modules/installed \
 	        || echo 'SKIPPED: the tests with Node peers, as npm ci failed'; \
 	fi
+
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	    || echo 'SKIPPED: the tests in the browser, as chromium was not found'
 
 $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json $(NODE_PEERS)/package-lock.json
 	cd $(NODE_PEERS) && npm ci --ignore-scripts --no-audit --no-fund

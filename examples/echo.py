@@ -1,14 +1,19 @@
 """An echo server: it sends every message back as it came.
 
-Start it with:  python examples/echo.py [port]
+Start it with:  python examples/echo.py [--port 8080] [--host 127.0.0.1]
 Stop it with Ctrl-C.
 """
 
-import sys
+import argparse
 
 from ws import WebSocketServer
 
-wss = WebSocketServer(port=int(sys.argv[1]) if len(sys.argv) > 1 else 8080)
+parser = argparse.ArgumentParser()
+parser.add_argument('--port', type=int, default=8080)
+parser.add_argument('--host', default='127.0.0.1')
+options = parser.parse_args()
+
+wss = WebSocketServer(port=options.port, host=options.host)
 
 
 @wss.on('listening')

@@ -167,6 +167,9 @@ class Child:
         while seen != self._activity():
             seen = self._activity()
             time.sleep(0.02)
+        self.signal_at_once(number)
+
+    def signal_at_once(self, number: int) -> None:
         self._process.send_signal(number)
 
     def _activity(self) -> str:

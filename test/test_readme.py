@@ -17,7 +17,10 @@ from ws.websocket import CLIENT_OPTIONS
 from ws.websocket_server import SERVER_OPTIONS
 
 README = Checks('README.md')
-DOCUMENTS = ['README.md', 'CHANGELOG.md', *(f'doc/{path.name}' for path in sorted((ROOT / 'doc').glob('*.md')))]
+DOCUMENTS = [
+    *['README.md', 'CHANGELOG.md'],
+    *(str(path.relative_to(ROOT)) for place in ('doc/*.md', 'examples/**/*.md') for path in sorted(ROOT.glob(place))),
+]
 
 
 @pytest.mark.parametrize('name', README.names())
@@ -130,7 +133,7 @@ def _(run: Runner) -> None:
 
 @README.check('Echo demo')
 def _(run: Runner) -> None:
-    with child(ROOT / 'examples' / 'echo.py', 0) as server:
+    with child(ROOT / 'examples' / 'echo.py', '--port', 0) as server:
         port = int(server.line().rpartition(':')[2])
         program = run.start(port)
         assert program.line() == 'connected'
@@ -162,6 +165,10 @@ def check_script(script: str) -> None:
     assert (ROOT / script).is_file()
 
 
+def check_wscat(url: str) -> None:
+    """Tried in test/examples."""
+
+
 def check_reference(name: str) -> None:
     """It names every option."""
     shown = subprocess.run(
@@ -174,7 +181,10 @@ def check_reference(name: str) -> None:
 COMMANDS = {
     r'make (\w+)': check_make,
     r'pip install ([\w-]+)': check_install,
-    r'\.venv/bin/python (examples/\w+\.py)': check_script,
+    r'\.venv/bin/python (examples/[\w/-]+\.py)': check_script,
+    r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
+    r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,
+    r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_wscat,
     r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
 }
 
@@ -219,5 +229,8 @@ def test_every_document_has_its_test(path: str) -> None:
 
 
 def test_every_example_is_mentioned() -> None:
-    mentioned = {link for link in Document('README.md').links if link.startswith('examples/')}
-    assert mentioned == {f'examples/{path.name}' for path in (ROOT / 'examples').glob('*.py')}
+    folder = ROOT / 'examples'
+    mentioned = set(Document('examples/README.md').links)
+    for path in [*folder.glob('*.py'), *folder.glob('*/server.py')]:
+        script = path.relative_to(folder)
+        assert str(script) in mentioned or f'{script.parent}/README.md' in mentioned

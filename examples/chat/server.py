@@ -1,0 +1,115 @@
+"""A chat with rooms and nicknames, in the browser.
+
+Start it with:  python examples/chat/server.py [--port 8080] [--host 127.0.0.1]
+Stop it with Ctrl-C.
+
+To connect is to enter a room: ws://localhost:8080/ROOM?name=NAME. Each text message is something said there; back come
+JSON objects, whose kinds are in rooms.py.
+"""
+
+import argparse
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from rooms import MAX_NAME, Refused, Room
+
+from ws import WebSocketServer
+from ws.timers import setInterval
+
+HEARTBEAT = 30_000  # milliseconds
+REFUSED = 4000  # a close code of our own (RFC 6455 section 7.4.2): who gets it need not try again
+
+parser = argparse.ArgumentParser()
+parser.add_argument('--port', type=int, default=8080)
+parser.add_argument('--host', default='127.0.0.1')
+options = parser.parse_args()
+
+
+class Pages(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Not a line for each request."""
+
+
+def is_from_our_page(info):
+    """A browser lets any page connect to anywhere, and says in Origin which page it is: no other may listen in."""
+    host = info.req.headers.get('host')
+    return info.origin is None or host in (info.origin, urlsplit(info.origin).netloc)
+
+
+pages = partial(Pages, directory=str(Path(__file__).resolve().parent / 'page'))
+httpd = ThreadingHTTPServer((options.host, options.port), pages)
+wss = WebSocketServer({'server': httpd, 'verifyClient': is_from_our_page, 'maxPayload': 16 * 1024})
+rooms = {}
+
+
+@wss.on('connection')
+def connection(ws, request):
+    query = parse_qs(request.query)
+    ws.isAlive = True
+    ws.on('pong', pong)
+    try:
+        ws.name = name_from(query.get('name', [''])[0])
+        ws.key = query.get('key', [''])[0]
+        ws.room = room_called(name_from(unquote(request.path[1:])))
+        ws.room.enter(ws)
+    except Refused as reason:
+        ws.close(REFUSED, str(reason))
+    else:
+        ws.on('message', message)
+        ws.on('close', closed)
+
+
+def message(this, text, flags):
+    if flags.binary:
+        this.close(1003, 'Only text, please.')
+    elif text.strip():
+        this.room.say(this, text)
+
+
+def closed(this):
+    this.room.leave(this)
+    if not this.room.people:
+        rooms.pop(this.room.name, None)
+
+
+def name_from(text):
+    """The name of somebody, or of a room. Raises Refused."""
+    name = ' '.join(text.split())
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise Refused(f'Names have 1 to {MAX_NAME} printable characters.')
+    return name
+
+
+def room_called(name):
+    if name not in rooms:
+        rooms[name] = Room(name)
+    return rooms[name]
+
+
+# A line that breaks without a word looks open: who has not answered the last ping when the next is due is gone.
+
+
+def heartbeat():
+    for ws in wss.clients:
+        if not ws.isAlive:
+            ws.terminate()
+        else:
+            ws.isAlive = False
+            ws.ping(None, None, True)  # or not, if it is closing
+
+
+def pong(this):
+    this.isAlive = True
+
+
+setInterval(heartbeat, HEARTBEAT).unref()
+
+print(f'Chat on http://{options.host}:{httpd.server_port}', flush=True)
+try:
+    httpd.serve_forever()
+except KeyboardInterrupt:
+    pass
+httpd.server_close()
+wss.close()

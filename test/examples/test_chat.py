@@ -1,0 +1,211 @@
+"""examples/chat: two people in two browsers, and what the page must bear."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from browser import DevTools, Page
+from documents import Child, connect
+from support import HANDSHAKE, TIMEOUT, Log, end, read_head
+
+from ws import WebSocket
+
+Start = Callable[..., 'tuple[Child, int]']
+
+# -- in the browser ---------------------------------------------------------------------------------------------------
+
+
+def enters(browser: DevTools, port: int, name: str, room: str = 'lobby') -> Page:
+    page = browser.open(f'http://127.0.0.1:{port}/#{room}')
+    page.type('#name', name)
+    return page
+
+
+def present(page: Page, *people: str) -> None:
+    page.until(f'[...document.querySelectorAll(".person")].map((person) => person.textContent) == "{",".join(people)}"')
+
+
+def messages(page: Page) -> Any:
+    return page.evaluate('[...document.querySelectorAll(".message .text")].map((text) => text.textContent)')
+
+
+@pytest.mark.browser
+def test_people_in_rooms(start: Start, browser: DevTools) -> None:
+    example, port = start('chat/server.py')
+    ann, ben = enters(browser, port, 'Ann'), enters(browser, port, 'Ben')
+    present(ann, 'Ann', 'Ben')
+    present(ben, 'Ann', 'Ben')
+    ann.shows('#log', 'Ben has come in')
+
+    ann.type('#text', 'Hello, Ben!')
+    ben.shows('#log', 'Hello, Ben!')
+    ben.type('#text', '<img src=x onerror="document.title=1"><b>bold</b> ☃')
+    for page in ann, ben:
+        page.shows('#log', '<b>bold</b> ☃')
+    assert messages(ann) == messages(ben) == ['Hello, Ben!', '<img src=x onerror="document.title=1"><b>bold</b> ☃']
+    assert ann.evaluate('document.querySelectorAll("#log img, #log b").length') == 0
+    assert ann.evaluate('document.querySelectorAll(".mine .text").length') == 1
+    assert ann.fits_a_phone()
+
+    # Whoever comes later sees what was said; whoever is in another room doesn't.
+    zoe, eve = enters(browser, port, 'Zoë'), enters(browser, port, 'Eve', 'caf%C3%A9')
+    present(zoe, 'Ann', 'Ben', 'Zoë')
+    present(eve, 'Eve')
+    assert (messages(zoe), messages(eve)) == (messages(ann), [])
+    assert eve.text('#title') == 'café'
+
+    # A name can be had once, and again when it is free.
+    other = enters(browser, port, 'Ben')
+    other.shows('#refused', 'Somebody with this name is there already.')
+    ben.click('#leave')
+    ann.shows('#log', 'Ben has left')
+    present(ann, 'Ann', 'Zoë')
+    other.type('#name', 'Ben')
+    present(ann, 'Ann', 'Zoë', 'Ben')
+
+    # Another room in the address.
+    zoe.evaluate('location.hash = "#caf%C3%A9"')
+    present(eve, 'Eve', 'Zoë')
+    present(ann, 'Ann', 'Ben')
+    example.stops(status=0)
+
+
+@pytest.mark.browser
+def test_comes_back_when_the_line_breaks(start: Start, browser: DevTools) -> None:
+    example, port = start('chat/server.py')
+    ann, ben = enters(browser, port, 'Ann'), enters(browser, port, 'Ben')
+    present(ann, 'Ann', 'Ben')
+    present(ben, 'Ann', 'Ben')
+    ann.type('#text', 'before')
+    ben.shows('#log', 'before')
+
+    example.discard()  # without taking leave
+    for page in ann, ben:
+        page.shows('#state', 'Connection lost, trying again in')
+        assert page.evaluate('document.querySelector("#send").disabled')
+    assert ann.fits_a_phone()
+    start('chat/server.py', port=port)
+    for page in ann, ben:
+        page.shows('#state', 'Connected')
+        page.until('document.querySelectorAll(".person").length === 2')
+    ben.type('#text', 'after')
+    for page in ann, ben:
+        page.shows('#log', 'after')
+    assert messages(ann) == messages(ben) == ['before', 'after']
+
+    # Loaded again, the page is where it was.
+    ann.evaluate('window.old = true')
+    ann.call('Page.reload')
+    ann.until('!window.old && document.querySelector("#log")?.innerText.includes("after")')
+    present(ben, 'Ben', 'Ann')
+
+
+# -- its server -------------------------------------------------------------------------------------------------------
+
+
+def address(name: str, room: str = 'lobby', **query: str) -> str:
+    return f'/{quote(room)}?{urlencode({"name": name, **query})}'
+
+
+def told(log: Log) -> Any:
+    event, *arguments = log.get()
+    while event == 'ping':
+        event, *arguments = log.get()
+    assert event == 'message', (event, arguments)
+    return json.loads(arguments[0])
+
+
+def enter(port: int, name: str, **query: str) -> tuple[WebSocket, Log]:
+    ws, log = connect(port, address(name, **query))
+    log.until('open')
+    assert told(log)['type'] == 'history'
+    assert name in told(log)['people']
+    return ws, log
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        *['/', '/lobby', '/lobby?name=', '/lobby?name=%20', '/?name=Ann'],
+        *[address('x' * 25), address('Ann', 'x' * 25), address('A\0nn'), address('Ann\u202e')],
+    ],
+)
+def test_names_are_bounded(path: str, start: Start) -> None:
+    _, port = start('chat/server.py')
+    _, log = connect(port, path)
+    assert log.until('close')[-1] == ('close', 4000, 'Names have 1 to 24 printable characters.')
+
+
+def test_a_name_is_given_back_to_who_has_its_key(start: Start) -> None:
+    _, port = start('chat/server.py')
+    witness, log = enter(port, 'Witness')
+    _, lost = enter(port, 'Ann', key='secret')
+    assert told(log)['came'] == 'Ann'
+    for query in {}, {'key': ''}, {'key': 'guessed'}:
+        _, refused = connect(port, address('Ann', **query))
+        assert refused.until('close')[-1] == ('close', 4000, 'Somebody with this name is there already.')
+    again, _ = enter(port, 'Ann', key='secret')
+    assert lost.until('close')[-1][:2] == ('close', 1006)
+    assert told(log) == {'type': 'people', 'people': ['Witness', 'Ann'], 'came': None}
+    again.send('still here')
+    assert told(log)['text'] == 'still here'
+    for ws in witness, again:
+        end(ws)
+
+
+def test_what_is_said_is_bounded_and_kept(start: Start) -> None:
+    _, port = start('chat/server.py')
+    ann, log = enter(port, 'Ann')
+    ann.send('x' * 2000)
+    assert told(log)['text'] == 'x' * 1000
+    ann.send('  \n')
+    for number in range(60):
+        ann.send(f'number {number}')
+    said = [told(log) for _ in range(60)]
+    assert [message['text'] for message in said] == [f'number {number}' for number in range(60)]
+    times = [message['time'] for message in said]
+    assert times == sorted(set(times))
+    ben, log = connect(port, address('Ben'))
+    log.until('open')
+    assert told(log)['messages'] == said[-50:]
+    ben.send(b'binary')
+    assert log.until('close')[-1] == ('close', 1003, 'Only text, please.')
+    end(ann)
+
+
+def test_who_does_not_answer_is_gone(start: Start, tmp_path: Path) -> None:
+    """Half a minute is long for a test: the copy that runs asks more often."""
+    example = Path(__file__).parents[2] / 'examples' / 'chat'
+    shutil.copytree(example, tmp_path / 'chat')
+    text = (example / 'server.py').read_text(encoding='utf-8')
+    assert 'HEARTBEAT = 30_000  # milliseconds' in text
+    (tmp_path / 'chat' / 'server.py').write_text(text.replace('30_000', '200'), encoding='utf-8')
+    _, port = start(tmp_path / 'chat' / 'server.py')
+    witness, log = enter(port, 'Witness')
+    with socket.create_connection(('127.0.0.1', port), timeout=TIMEOUT) as mute:
+        mute.sendall(HANDSHAKE % address('Mute').encode())
+        assert read_head(mute).startswith(b'HTTP/1.1 101 ')
+        assert told(log)['came'] == 'Mute'
+        assert told(log) == {'type': 'people', 'people': ['Witness'], 'left': 'Mute'}
+    assert witness.readyState == witness.OPEN
+    end(witness)
+
+
+def test_other_pages_are_kept_out(start: Start) -> None:
+    example, port = start('chat/server.py')
+    _, log = connect(port, address('Eve'), origin='http://elsewhere.example')
+    assert str(log.get()[1]) == 'unexpected server response (401)'
+    log.until('close')
+    _, log = connect(port, address('Ann'), origin=f'http://127.0.0.1:{port}')
+    log.until('open')
+    example.signal(signal.SIGINT)
+    assert log.until('close')[-1] == ('close', 1001, '')
+    example.ends(status=0)
