@@ -352,10 +352,10 @@ class TestRefresh:
 
     def test_cleared_is_cleared(self) -> None:
         waiter = Waiter()
-        timeout = setTimeout(waiter)
+        timeout = setTimeout(waiter, 200)
         timeout.close()
         assert timeout.refresh() is timeout
-        assert waiter.nothing(0.05)
+        assert waiter.nothing(0.3)
 
     def test_of_two_at_the_same_moment_one_counts(self) -> None:
         waiter = Waiter()
@@ -394,19 +394,19 @@ class TestReferences:
     def test_has_ref(self, setter: Any) -> None:
         timer = setter(lambda: None, HOUR)
         assert timer.hasRef() is True
-        assert get_loop()._referenced == 1
+        until(lambda: get_loop()._referenced == 1)
         assert timer.unref() is timer
         assert timer.unref().hasRef() is False
-        assert get_loop()._referenced == 0
+        until(lambda: get_loop()._referenced == 0)
         timer.refresh()
-        assert get_loop()._referenced == 0
+        until(lambda: get_loop()._referenced == 0)
         assert timer.ref() is timer
         assert timer.hasRef() is True
-        assert get_loop()._referenced == 1
+        until(lambda: get_loop()._referenced == 1)
         timer.close()
         until(lambda: not get_loop()._referenced)
         timer.ref()
-        assert get_loop()._referenced == 0
+        until(lambda: get_loop()._referenced == 0)
 
     def test_of_an_immediate(self) -> None:
         with held_up():
