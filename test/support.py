@@ -132,6 +132,18 @@ def client(wss: WebSocketServer, path: str = '/', **options: Any) -> WebSocket:
 
 
 @contextlib.contextmanager
+def open_pair() -> Iterator[tuple[WebSocket, WebSocket]]:
+    """An open client, and the server's end of it."""
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        ws = client(wss)
+        wait_for(ws, 'open')
+        yield ws, connected.get()[0]
+        ws.terminate()
+
+
+@contextlib.contextmanager
 def raw_connection(wss: WebSocketServer) -> Iterator[socket.socket]:
     """A plain TCP connection to the server."""
     address = wss.address()
@@ -176,3 +188,26 @@ def raw_client(wss: WebSocketServer, path: bytes = b'/') -> Iterator[socket.sock
         sock.sendall(HANDSHAKE % path)
         assert read_head(sock).startswith(b'HTTP/1.1 101 ')
         yield sock
+
+
+@contextlib.contextmanager
+def raw_pair(**options: Any) -> Iterator[tuple[WebSocket, socket.socket]]:
+    """A server's end of a connection, and the plain socket at the other end."""
+    with server(**options) as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        with raw_client(wss) as sock:
+            yield connected.get()[0], sock
+
+
+def frames(sock: socket.socket) -> Iterator[tuple[bool, int, bytes]]:
+    """The unmasked frames that come in: whether it is a final one, opcode, payload."""
+    with sock.makefile('rb') as file:
+        while True:
+            head = file.read(2)
+            if not head:
+                return
+            length = head[1]
+            if length >= 126:
+                length = int.from_bytes(file.read(2 if length == 126 else 8), 'big')
+            yield bool(head[0] & 0x80), head[0] & 0xF, file.read(length)

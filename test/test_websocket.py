@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import itertools
 import queue
 import socket
 import struct
@@ -21,7 +22,9 @@ from support import (
     client,
     echo_server,
     end,
+    frames,
     on_loop,
+    open_pair,
     raw_client,
     read_all,
     read_head,
@@ -31,7 +34,7 @@ from support import (
     wait_for,
 )
 
-from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketError, WebSocketServer
+from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketError, WebSocketServer, timers
 from ws.protocol.handshake import accept_key
 from ws.protocol.sender import build_frame
 
@@ -76,14 +79,8 @@ def accept(head: bytes, *lines: str) -> bytes:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    """An open client, and the server's end of it."""
-    with server() as wss:
-        connected = Waiter()
-        wss.on('connection', connected)
-        ws = client(wss)
-        wait_for(ws, 'open')
-        yield ws, connected.get()[0]
-        ws.terminate()
+    with open_pair() as ends:
+        yield ends
 
 
 # -- construction -----------------------------------------------------------------------------------------------------
@@ -634,6 +631,85 @@ def test_control_frames_are_short(pair: tuple[WebSocket, WebSocket], kind: str) 
         getattr(pair[0], kind)([1])
 
 
+@pytest.mark.parametrize('kind', ['ping', 'pong'])
+@pytest.mark.parametrize('where', ['loop', 'other thread'])
+def test_callbacks_of_ping_and_pong(kind: str, where: str) -> None:
+    """In the place of any argument, as in ws 8: ``ping(data, mask, callback)``."""
+    heard, told = Waiter(), Waiter()
+    with server(allowUnmasked=True) as wss:
+        wss.on('connection', lambda peer: peer.on(kind, lambda data, flags: heard(data, flags.masked)))
+        ws = client(wss)
+        wait_for(ws, 'open')
+        send = getattr(ws, kind)
+
+        def run() -> None:
+            send(told)
+            send('a', told)
+            send('b', False, told)
+            send('c', {'mask': True}, True, told)
+            send('d', None, False, callback=told)
+
+        on_loop(ws, run) if where == 'loop' else run()
+        expected = [(b'', True), (b'a', True), (b'b', False), (b'c', True), (b'd', True)]
+        assert [heard.get() for _ in expected] == expected
+        assert [told.get() for _ in expected] == [(None,)] * 5
+        end(ws)
+        for silent in (False, True):
+            send('x', {}, silent, told)
+            assert isinstance(told.get()[0], NotOpenError)
+        with pytest.raises(TypeError, match='a callback must be callable, not int'):
+            send('x', {}, False, 5)
+        assert told.nothing(0.02)
+
+
+def test_a_ping_that_is_overtaken_by_the_end(pair: tuple[WebSocket, WebSocket]) -> None:
+    ws, _ = pair
+    told, blocked, release = Waiter(), threading.Event(), threading.Event()
+    ws._loop.call(lambda: (blocked.set(), release.wait(TIMEOUT), ws.terminate()))
+    assert blocked.wait(TIMEOUT)
+    ws.ping(told)
+    ws.pong('x', {}, True)
+    release.set()
+    assert isinstance(told.get()[0], NotOpenError)
+    assert told.nothing(0.02)
+
+
+def test_the_heartbeat_of_ws_8s_readme() -> None:
+    """As it stands there: one listener for all, ``this``, own attributes, ``ping(noop)``, an interval."""
+
+    def heartbeat(this: Any) -> None:
+        this.isAlive = True
+
+    with server() as wss:
+        connected, died, alive = Waiter(), Waiter(), Waiter()
+
+        @wss.on('connection')
+        def connection(ws: Any) -> None:
+            ws.isAlive = True
+            ws.on('pong', heartbeat)
+            ws.on('pong', lambda: alive(ws))
+            connected(ws)
+
+        def each(ws: Any) -> None:
+            if ws.isAlive is False:
+                died(ws)
+                ws.terminate()
+                return
+            ws.isAlive = False
+            ws.ping(lambda: None)
+
+        interval = timers.setInterval(lambda: [each(ws) for ws in wss.clients], 100)
+        with raw_client(wss):  # never answers
+            silent = connected.get()[0]
+            ws = client(wss)
+            answering = connected.get()[0]
+            assert died.get() == (silent,)
+            assert alive.get() == alive.get() == (answering,)
+            assert answering.readyState == WebSocket.OPEN
+            timers.clearInterval(interval)
+            end(ws)
+
+
 def test_a_peer_that_pings_and_reads_nothing_fills_no_memory() -> None:
     """RFC 6455 section 5.5.3: only the latest ping needs an answer."""
     with server() as wss:
@@ -652,20 +728,8 @@ def test_a_peer_that_pings_and_reads_nothing_fills_no_memory() -> None:
             for _ in range(2000):
                 pings.get()
             assert peer.bufferedAmount < queued + 1000
-            pongs = [payload for opcode, payload in frames(sock, 402) if opcode == 10]
+            pongs = [payload for _, opcode, payload in itertools.islice(frames(sock), 402) if opcode == 10]
             assert pongs == [b'%0125d' % 0, b'%0125d' % 1999]
-
-
-def frames(sock: socket.socket, count: int) -> Iterator[tuple[int, bytes]]:
-    """The next `count` unmasked frames: opcode and payload."""
-    file = sock.makefile('rb')
-    for _ in range(count):
-        first, length = file.read(2)
-        if length == 126:
-            length = int.from_bytes(file.read(2), 'big')
-        elif length == 127:
-            length = int.from_bytes(file.read(8), 'big')
-        yield first & 15, file.read(length)
 
 
 # -- pause and resume -------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ from support import (
     wait_for,
 )
 
-from ws import WebSocket, WebSocketError, WebSocketServer
+from ws import WebSocket, WebSocketError, WebSocketServer, delivery
 from ws.http_server import address_of
 
 # -- construction -----------------------------------------------------------------------------------------------------
@@ -182,6 +182,16 @@ def test_connection_events() -> None:
         assert first[1] is second[1] and isinstance(first[1], WebSocket)
         assert first[2] is second[2] is first[1].upgradeReq
         end(ws)
+
+
+def test_a_listener_for_one_path_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server does not wait for another: here for longer than the test does."""
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 60_000)
+    with server() as wss:
+        log = Log(wss, 'connection/endpoint')
+        socket = client(wss, '/endpoint')
+        assert log.get()[0] == 'connection/endpoint'
+        end(socket)
 
 
 def test_path() -> None:

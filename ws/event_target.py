@@ -91,7 +91,7 @@ class _EventListener(Listener):
 
 
 def _on(event: str) -> property:
-    """The property ``on<event>``: at most one listener; setting it replaces the former one and no other."""
+    """The property ``on<event>``: at most one listener; setting it puts it in the place of the former one."""
 
     def get(self: EventTarget) -> Optional[EventListener]:
         listener = self._property_listener(event)
@@ -100,11 +100,16 @@ def _on(event: str) -> property:
     def set_(self: EventTarget, function: Optional[EventListener]) -> None:
         # Made first: what is not callable raises TypeError, and the former one stays.
         new = None if function is None else _EventListener(function, False, _EVENTS[event], True)
-        old = self._property_listener(event)
-        if old is not None:
-            self._detach(event, old)
-        if new is not None:
-            self._insert(event, new)
+        with self._lock:  # an event on its way must find one of the two, and not both
+            old = self._property_listener(event)
+            if old is None:
+                if new is not None:
+                    self._insert(event, new)
+            elif new is None:
+                self._detach(event, old)
+            else:
+                attached = self._listeners[event]
+                self._listeners[event] = tuple(new if listener is old else listener for listener in attached)
 
     return property(get, set_, doc=f'The function called with the event object of each ``{event}``, or None.')
 
@@ -118,32 +123,44 @@ class EventTarget(EventEmitter):
     onerror = _on('error')
 
     def addEventListener(
-        self, type: str, listener: Optional[EventListener], options: Optional[Mapping[str, Any]] = None
+        self, type: str, listener: Optional[EventListener], options: Union[Mapping[str, Any], bool, None] = None
     ) -> None:
         """Call ``listener(event)`` on each ``open``, ``message``, ``close`` or ``error``; options: ``once`` (bool).
 
-        For any other `type` this is :meth:`on`. None as `listener` is ignored, as in Node; what else is not callable
-        raises TypeError.
+        Nothing happens if this has been done already. For any other `type` this is :meth:`on`. None as `listener` is
+        ignored, as in Node; what else is not callable raises TypeError.
         """
         if listener is None:
             return
-        once = bool((options or {}).get('once'))
-        if type in _EVENTS:
-            self._insert(type, _EventListener(listener, once, _EVENTS[type]))
-        else:
+        once = isinstance(options, Mapping) and bool(options.get('once'))
+        if type not in _EVENTS:
             self._insert(type, Listener(listener, once))
+            return
+        new = _EventListener(listener, once, _EVENTS[type])
+        with self._lock:
+            if self._added_listener(type, listener) is None:
+                self._insert(type, new)
 
     def removeEventListener(self, type: str, listener: Optional[EventListener]) -> None:
         """Detach what :meth:`addEventListener` has attached; nothing happens if it is not attached."""
+        if listener is None:
+            return
+        if type not in _EVENTS:
+            self.removeListener(type, listener)
+            return
         with self._lock:
-            for candidate in reversed(self._listeners.get(type, ())):
-                ours = isinstance(candidate, _EventListener) and not candidate.is_property
-                if candidate.function == listener and (ours or type not in _EVENTS):
-                    self._detach(type, candidate)
-                    break
+            added = self._added_listener(type, listener)
+            if added is not None:
+                self._detach(type, added)
 
     def _property_listener(self, event: str) -> Optional[_EventListener]:
         for listener in self._listeners.get(event, ()):
             if isinstance(listener, _EventListener) and listener.is_property:
+                return listener
+        return None
+
+    def _added_listener(self, event: str, function: EventListener) -> Optional[_EventListener]:
+        for listener in self._listeners.get(event, ()):
+            if isinstance(listener, _EventListener) and not listener.is_property and listener.function == function:
                 return listener
         return None

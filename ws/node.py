@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
-from .events import EventEmitter, fitted
+from .events import EventEmitter, Listener, arity_of, fitted
 from .protocol import sender
 from .protocol.error_codes import ERROR_CODES, is_valid_error_code
 from .websocket import WebSocket
@@ -18,6 +18,7 @@ def createServer(
     **keywords: Any,
 ) -> WebSocketServer:
     """A :class:`WebSocketServer` with `options`, whose ``connection`` event `connectionListener` listens to."""
+    _check_listener(connectionListener)
     server = WebSocketServer(options, **keywords)
     if connectionListener is not None:
         server.on('connection', connectionListener)
@@ -26,6 +27,7 @@ def createServer(
 
 def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
     """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
+    _check_listener(openListener)
     client = WebSocket(address)
     if openListener is not None:
         client.on('open', openListener)
@@ -33,6 +35,12 @@ def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> 
 
 
 createConnection = connect
+
+
+def _check_listener(listener: object) -> None:
+    """Raises TypeError for what is none: before there is a server, or a connection, that nobody could close."""
+    if listener is not None:
+        Listener(listener, once=False)  # type: ignore[arg-type]  # whether it is callable is the question
 
 
 class _ErrorCodes(dict[int, str]):
@@ -56,6 +64,7 @@ class Sender(EventEmitter):
     def __init__(self, socket: Any) -> None:
         super().__init__()
         self._sender = sender.Sender(_Socket(socket))
+        self._calls_back = arity_of(socket.write).most > 1
 
     def send(
         self, data: Any, options: Optional[Mapping[str, Any]] = None, callback: Optional[Callable[..., Any]] = None
@@ -97,6 +106,9 @@ class Sender(EventEmitter):
                 callback(error)
             else:
                 self.emit('error', error)
+        else:
+            if callback is not None and not self._calls_back:
+                callback(None)
 
 
 class _Socket:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional
+from weakref import WeakSet
 
 from .errors import HandshakeError
 from .net.connect import Connector
@@ -18,8 +20,15 @@ from .protocol.handshake import ClientHandshake
 from .protocol.http import Request, RequestParser, Response, ResponseParser, build_refusal
 from .protocol.url import Address
 
+#: Opening handshakes of clients, line by line, at DEBUG.
+_log = logging.getLogger('ws.handshake')
+# Logs are kept, and read by others.
+_SECRET = ('authorization', 'cookie', 'set-cookie')
+
 # Agents may block. So many of them can be at work in a process.
-_agents = Workers('ws-agent', 16)
+_agents = Workers('ws-agent', 256)
+# The sockets they have returned. Only for the loop thread.
+_claimed: WeakSet[socket.socket] = WeakSet()
 
 #: How many bytes a client may send ahead while its request is considered.
 _REST_LIMIT = 65536
@@ -40,7 +49,7 @@ class ClientOpening:
         context: Optional[ssl.SSLContext],
         agent: Any,
         on_open: Callable[[Stream, Optional[str], bytes], object],
-        on_failure: Callable[[Exception], object],
+        on_failure: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
         self._address = address
@@ -86,7 +95,7 @@ class ClientOpening:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         on_failure = self._on_failure
         self.cancel()
         on_failure(error)
@@ -99,18 +108,21 @@ class ClientOpening:
         sock, error = None, None
         try:
             sock = connect_by_agent(self._agent, self._address, self._handshake)
-        except Exception as problem:
+        except BaseException as problem:  # whatever it is: somebody waits for the result
             error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
         self._loop.call(self._on_agent, error, sock)
 
-    def _on_agent(self, error: Optional[Exception], sock: Optional[socket.socket]) -> None:
-        if self._on_open is _nobody:  # cancelled
-            if sock is not None:
-                sock.close()
-        else:
+    def _on_agent(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
+        if sock is not None:
+            error = _claim(sock)
+        if error is not None:
+            sock = None
+        if self._on_open is not _nobody:
             self._on_connected(error, sock)
+        elif sock is not None:  # cancelled
+            sock.close()
 
-    def _on_connected(self, error: Optional[Exception], sock: Optional[socket.socket]) -> None:
+    def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is None:
             self._fail(error or OSError('not connected'))
         elif isinstance(sock, ssl.SSLSocket):  # an agent's
@@ -141,6 +153,7 @@ class ClientOpening:
         assert self._stream is not None
         self._stream.on_data = self._on_data
         self._stream.on_end = self._on_end
+        _log_request(self._handshake.request)
         self._stream.write(self._handshake.request)
         self._stream.resume()
 
@@ -148,6 +161,7 @@ class ClientOpening:
         try:
             response = self._parser.feed(data)
             if response is not None:
+                _log_response(response)
                 self._finish(response)
         except HandshakeError as error:
             self._fail(error)
@@ -166,6 +180,24 @@ class ClientOpening:
         self._fail(error or HandshakeError('the server closed the connection before it answered'))
 
 
+def _log_request(head: bytes) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        start_line, *lines = head.decode('latin-1').splitlines()[:-1]
+        _log_head('>', start_line, [line.split(': ', 1) for line in lines])
+
+
+def _log_response(response: Response) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        start_line = f'HTTP/{response.httpVersion} {response.statusCode} {response.statusMessage}'
+        _log_head('<', start_line, zip(response.rawHeaders[::2], response.rawHeaders[1::2]))
+
+
+def _log_head(direction: str, start_line: str, headers: Iterable[Sequence[str]]) -> None:
+    _log.debug('%s %s', direction, start_line)
+    for name, value in headers:
+        _log.debug('%s %s: %s', direction, name, '...' if name.lower() in _SECRET else value)
+
+
 def check_agent(agent: Any) -> None:
     """Raises TypeError for what is no agent."""
     if agent is not None and not callable(getattr(agent, 'addRequest', agent)):
@@ -182,6 +214,19 @@ def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -
     if not isinstance(sock, socket.socket):
         raise TypeError(f'agent must return a connected socket, not {type(sock).__name__}')
     return sock
+
+
+def _claim(sock: socket.socket) -> Optional[OSError]:
+    """What is wrong with an agent's socket. It is closed then, unless it is another connection's."""
+    if sock in _claimed:
+        return OSError('agent must return another socket for each connection')
+    try:
+        sock.getpeername()
+    except OSError as error:
+        sock.close()
+        return OSError(f'agent must return a connected socket: {error}')
+    _claimed.add(sock)
+    return None
 
 
 class ServerOpening:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Optional, Union
 
 from .errors import NotOpenError, WebSocketError
@@ -20,8 +21,9 @@ from .protocol.sender import Sender, payload_of
 #: How many bytes, or characters, of a file go into one frame.
 CHUNK_SIZE = 256 * 1024
 
-# Reading may block, on a pipe or a network file system. So many reads can be under way in a process.
-_readers = Workers('ws-reader', 16)
+# Reading may block, on a pipe or a network file system, and for as long as it likes: nobody should have to wait for
+# that. Where nothing blocks there are few of these threads, each for as long as its read takes.
+_readers = Workers('ws-reader', 256)
 
 
 class Waiting(NamedTuple):
@@ -41,7 +43,7 @@ class Streams:
     def __init__(
         self, sender: Union[Sender, hixie.Sender], on_idle: Callable[[], object], on_broken: Callable[[], object]
     ) -> None:
-        self._sender = sender
+        self.sender = sender
         self._on_idle = on_idle
         self._on_broken = on_broken
         self._current: Optional[Pieces] = None
@@ -59,25 +61,20 @@ class Streams:
         """`waiting` gets its turn after all that is there already."""
         self._waiting.append(waiting)
 
-    def send(self, data: Any, binary: Optional[bool], fin: bool, mask: bool, on_taken: Callable[..., object]) -> None:
-        """Send a piece of the current message; ``on_taken(error)`` follows when the kernel has taken it."""
-        self._sender.send(data, binary, fin, mask, on_taken)
-        if fin:
-            self._next()
+    def next(self) -> None:
+        """The current message is complete."""
+        self._current = None
+        while self._waiting and self._current is None:
+            self._waiting.popleft().start()
+        if self._current is None:
+            self._on_idle()
 
     def give_up(self, begun: bool) -> None:
         """The current message can't be completed. If it has not begun, nobody but its sender notices."""
         if begun:
             self._on_broken()
         else:
-            self._next()
-
-    def _next(self) -> None:
-        self._current = None
-        while self._waiting and self._current is None:
-            self._waiting.popleft().start()
-        if self._current is None:
-            self._on_idle()
+            self.next()
 
     def cancel(self) -> None:
         """The connection is no longer open."""
@@ -97,7 +94,7 @@ class Pieces:
         self._callback = callback
         self._streams: Optional[Streams] = None
         self._begun = False  # a frame of it has been sent
-        self._over = False
+        self._over = False  # the last one, too; or it can't be completed
 
     def start(self, streams: Streams) -> None:
         """It is its turn."""
@@ -105,29 +102,38 @@ class Pieces:
 
     def cancel(self) -> None:
         """The connection is no longer open."""
-        self._end(NotOpenError())
-
-    def _end(self, error: Optional[Exception]) -> None:
-        """The last thing that happens, once."""
         if not self._over:
-            self._over = True
-            self._streams = None
-            self._loop.defer(self._callback, error)  # never from within the close() or send() that is the cause
+            self._leave()
+            self._tell(NotOpenError())
+
+    def _leave(self) -> None:
+        """Nothing more is sent of it. Called once."""
+        self._over = True
+        self._streams = None
+
+    def _tell(self, error: BaseException) -> None:
+        self._loop.defer(self._callback, error)  # never from within the close() or send() that is the cause
 
     def _send(self, data: Any, fin: bool, on_taken: Callable[..., object]) -> None:
-        assert self._streams is not None
+        """Send a piece; ``on_taken(error)`` follows when the kernel has taken it."""
+        streams = self._streams
+        assert streams is not None
         try:
-            self._streams.send(data, self._binary, fin, self._mask, on_taken)
+            streams.sender.send(data, self._binary, fin, self._mask, on_taken)
         except (TypeError, ValueError) as error:  # it is nothing that can be sent
             self._fail(error)
-        else:
-            self._begun = True
+            return
+        self._begun = True
+        if fin:
+            self._leave()
+            streams.next()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         streams = self._streams
-        self._end(error)
-        if streams is not None:
-            streams.give_up(self._begun)
+        assert streams is not None
+        self._leave()
+        self._tell(error)
+        streams.give_up(self._begun)
 
 
 class File(Pieces):
@@ -150,26 +156,25 @@ class File(Pieces):
         super().start(streams)
         self._read_ahead()
 
-    def _end(self, error: Optional[Exception]) -> None:
-        super()._end(error)
+    def _leave(self) -> None:
+        super()._leave()
         self._chunk = None
         if not self._reading:
             self._close_file()
 
     def _close_file(self) -> None:
         file, self._file = self._file, None
-        if hasattr(file, 'close'):
-            _readers.add(lambda: _try(file.close))  # that may block, too
+        _readers.add(lambda: _try(lambda: file.close()))  # that may block, too; and there may be no close()
 
     def _read_ahead(self) -> None:
         self._reading = True
         _readers.add(self._read)
 
     def _read(self) -> None:
-        chunk, error = _try(self._file.read, CHUNK_SIZE)
+        chunk, error = _try(lambda: self._file.read(CHUNK_SIZE))
         self._loop.call(self._on_read, chunk, error)
 
-    def _on_read(self, chunk: Any, error: Optional[Exception]) -> None:
+    def _on_read(self, chunk: Any, error: Optional[BaseException]) -> None:
         self._reading = False
         if self._over:
             self._close_file()
@@ -201,25 +206,35 @@ class File(Pieces):
             self._advance()
 
     def _on_all_taken(self, error: Optional[Exception]) -> None:
-        self._end(None if error is None else NotOpenError())
+        self._callback(None if error is None else NotOpenError())
 
 
 class Supplied(Pieces):
-    """A message whose pieces `supply` hands in: it is called with ``(None, send)`` for each of them.
+    """A message whose pieces `supply` hands in: it is called with ``(None, send)`` for the next of them.
 
-    ``send(data, final)`` sends a piece; ``supply(error)`` says that the connection is no longer open.
+    ``send(data, final)`` sends a piece; ``supply(error)`` says that the connection is no longer open. ``count(size)``
+    is told how many bytes begin to wait for the loop thread, and how many, less than 0, no longer do.
     """
 
-    def __init__(self, loop: Loop, supply: Callable[..., object], binary: Optional[bool], mask: bool) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        supply: Callable[..., object],
+        binary: Optional[bool],
+        mask: bool,
+        count: Callable[[int], object],
+    ) -> None:
         super().__init__(loop, binary, mask, supply)
+        self._count = count
         self._final = False
+        self._latest: object = None  # stands for the piece that was handed in last
 
     def start(self, streams: Streams) -> None:
         super().start(streams)
         self._loop.defer(self._ask)
 
-    def _ask(self, error: Optional[Exception] = None) -> None:
-        if error is None and not self._over and not self._final:
+    def _ask(self) -> None:
+        if not self._over and not self._final:
             self._callback(None, self.send)
 
     def send(self, data: Any = None, final: bool = False) -> None:
@@ -231,28 +246,29 @@ class Supplied(Pieces):
         payload, is_binary = payload_of(data)
         if self._final:
             raise WebSocketError('the message is complete: its final piece has been sent')
-        self._final = bool(final)
+        fin = self._final = bool(final)
         if self._binary is None:
             self._binary = is_binary  # the first piece decides
+        piece = self._latest = object()
+        self._count(len(payload))
         if self._loop.in_thread():
-            self._send_piece(payload, self._final)
+            self._send_piece(payload, fin, piece)
         else:
-            self._loop.call(self._send_piece, payload, self._final)
+            self._loop.call(self._send_piece, payload, fin, piece)
 
-    def _send_piece(self, payload: bytes, fin: bool) -> None:
+    def _send_piece(self, payload: bytes, fin: bool, piece: object) -> None:
         if not self._over:
-            self._send(payload, fin, _nobody if fin else self._ask)
-            if fin:
-                self._over = True
+            self._send(payload, fin, partial(self._on_taken, piece))
+        self._count(-len(payload))
+
+    def _on_taken(self, piece: object, error: Optional[Exception]) -> None:
+        if error is None and piece is self._latest:  # of several handed in at once, the last one asks for more
+            self._ask()
 
 
-def _try(function: Callable[..., Any], *args: Any) -> tuple[Any, Optional[Exception]]:
+def _try(function: Callable[[], Any]) -> tuple[Any, Optional[BaseException]]:
     """The result of a call, or the exception, without its frames: they refer to the result, which would be a circle."""
     try:
-        return function(*args), None
-    except Exception as error:
+        return function(), None
+    except BaseException as error:  # whatever it is: somebody waits for the result
         return None, error.with_traceback(None)
-
-
-def _nobody(error: Optional[Exception]) -> None:
-    """The final piece of a supplied message is followed by nothing."""

@@ -92,8 +92,9 @@ class WebSocket(Emitter, EventTarget):
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
     - ``headers`` (dict): further header lines of the request.
     - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
-      these arguments, returns a connected socket; it is called on a thread of its own, and may block. ``options`` has
-      ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``, unless it is there.
+      these arguments, returns a connected socket, another one each time; it is called on a thread of its own, and may
+      block. ``options`` has ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``,
+      unless it is there.
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
@@ -159,8 +160,7 @@ class WebSocket(Emitter, EventTarget):
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
         self._head_bytes = 0
-        self._handed_in = 0  # bytes given to send() that can't be written at once; guarded by the lock
-        self._taken_in = 0  # of these, those that have been written or dropped since
+        self._waiting = 0  # bytes given to send() that can't be written at once; guarded by the lock
         self._streams: Optional[Streams] = None  # a message in pieces is being sent
         self._paused = False
         self._reading_held = False
@@ -258,7 +258,7 @@ class WebSocket(Emitter, EventTarget):
         self._deliver('open')
         self._start_reading(rest)
 
-    def _on_handshake_failure(self, error: Exception) -> None:
+    def _on_handshake_failure(self, error: BaseException) -> None:
         self._opening = None
         self.readyState = CLOSING
         self._deliver('error', error)
@@ -302,7 +302,12 @@ class WebSocket(Emitter, EventTarget):
     def bufferedAmount(self) -> int:
         """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included."""
         queued = self._socket.queued if self._socket is not None else 0
-        return queued + self._handed_in - self._taken_in
+        return queued + self._waiting
+
+    def _count(self, size: int) -> None:
+        """So many bytes more, or fewer, wait for the loop thread or behind a message in pieces."""
+        with self._lock:
+            self._waiting += size
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
@@ -320,7 +325,8 @@ class WebSocket(Emitter, EventTarget):
         `data`: a str is sent as text; bytes, bytearray, memoryview, array.array, a numpy array and whatever else has
         the buffer protocol as binary; a number as its decimal text; None as an empty text. An open file, or what else
         has ``read(size)``, is sent from where it stands to its end as one message of many frames, and closed; it is
-        read on another thread, no faster than the peer reads. What is sent meanwhile follows behind it.
+        read on another thread, no faster than the peer reads. What is sent meanwhile follows behind it. It is closed
+        without being read if the callback is told that the connection is not open.
 
         Options, as a dict or as keywords: ``binary`` (bool) whether it is binary data, which overrides what the type
         says; ``mask`` (bool) whether the frame is masked (clients do, RFC 6455 section 5.3).
@@ -334,23 +340,25 @@ class WebSocket(Emitter, EventTarget):
             if callable(options):
                 callback = options
             else:
-                binary = options.get('binary', binary)
-                mask = options.get('mask', mask)
+                binary, mask = _message_options(options, binary, mask)
         if callback is not None:
             callback = self._callback(callback)
+        is_file = type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None))
         if self.readyState != OPEN:
-            self._refuse(callback)
+            if is_file and callback is not None:
+                self._loop.call(File(self._loop, data, binary, False, callback).cancel)
+            else:
+                self._refuse(callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
-        if type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None)):
+        if is_file:
             tell = self._complain_of_file if callback is None else callback
             self._run(self._send_in_pieces, File(self._loop, data, binary, masked, tell))
         elif self._loop.in_thread() and self._streams is None:
             self._sender.send(data, binary, True, masked, callback)
         else:
             payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
-            with self._lock:
-                self._handed_in += len(payload)
+            self._count(len(payload))
             self._run(self._send_in_turn, payload, is_binary if binary is None else binary, masked, callback)
 
     def _send_in_turn(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
@@ -361,19 +369,17 @@ class WebSocket(Emitter, EventTarget):
             self._streams.wait(Waiting(send, functools.partial(self._drop_handed_in, payload, callback)))
 
     def _send_handed_in(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback]) -> None:
-        if self.readyState == OPEN:
-            self._taken_in += len(payload)
-            try:
-                self._sender.send(payload, binary, True, masked, callback)
-            except ValueError as error:  # a byte that Hixie-76 can't send
-                if callback is None:
-                    raise
-                callback(error)
-        else:
+        if self.readyState != OPEN:
             self._drop_handed_in(payload, callback)
+            return
+        try:
+            self._sender.send(payload, binary, True, masked, callback)
+        except ValueError as error:  # a byte that Hixie-76 can't send
+            self._loop.defer(self._complain if callback is None else callback, error)
+        self._count(-len(payload))
 
     def _drop_handed_in(self, payload: bytes, callback: Optional[Callback]) -> None:
-        self._taken_in += len(payload)
+        self._count(-len(payload))
         if callback is not None:
             self._loop.defer(callback, NotOpenError())
 
@@ -390,8 +396,8 @@ class WebSocket(Emitter, EventTarget):
         binary: Optional[bool] = None,
         mask: Optional[bool] = None,
     ) -> None:
-        """Send a message in pieces: ``callback(None, send)`` is called for each of them when the kernel has taken the
-        last one, ``callback(error)`` if the connection is not open, or no longer so.
+        """Send a message in pieces: ``callback(None, send)`` is called for the first one, and whenever the kernel has
+        taken what was sent; ``callback(error)``, once and last, if the connection is not open, or no longer so.
 
         ``send(data, final)`` sends a piece; the message is complete with a true `final`. `data` is what :meth:`send`
         takes, but no file. It may be called later, and from any thread: until it was called with `final`, what else is
@@ -405,13 +411,12 @@ class WebSocket(Emitter, EventTarget):
             raise TypeError('callback must be provided')
         callback = self._callback(callback)
         if options is not None:
-            binary = options.get('binary', binary)
-            mask = options.get('mask', mask)
+            binary, mask = _message_options(options, binary, mask)
         if self.readyState != OPEN:
             self._refuse(callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
-        self._run(self._send_in_pieces, Supplied(self._loop, callback, binary, masked))
+        self._run(self._send_in_pieces, Supplied(self._loop, callback, binary, masked, self._count))
 
     def _send_in_pieces(self, pieces: Pieces) -> None:
         if self.readyState != OPEN:
@@ -428,7 +433,7 @@ class WebSocket(Emitter, EventTarget):
         if self.readyState == OPEN:
             self._close(_INTERNAL_ERROR, b'')
 
-    def _complain_of_file(self, error: Optional[Exception]) -> None:
+    def _complain_of_file(self, error: Optional[BaseException]) -> None:
         """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""
         if error is not None and not isinstance(error, NotOpenError) and self.readyState != CLOSED:
             self._deliver('error', error)
@@ -579,13 +584,16 @@ class WebSocket(Emitter, EventTarget):
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
-    def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None) -> None:
+    def close(
+        self, code: Optional[int] = None, data: Union[str, bytes, None] = None, options: Optional[object] = None
+    ) -> None:
         """Start, or answer, the closing handshake (RFC 6455 section 7.1.2); ``close`` follows when it is complete, or
         after ``closeTimeout``.
 
         `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
-        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. While
-        connecting, the attempt is given up; nothing happens if the connection is closing or closed.
+        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. `options` has
+        no effect; in Node, too, ported programs may pass ``{'mask': True}``. While connecting, the attempt is given up;
+        nothing happens if the connection is closing or closed.
         """
         if self.readyState in (CLOSING, CLOSED):
             return
@@ -598,7 +606,7 @@ class WebSocket(Emitter, EventTarget):
             return
         self._run(self._close, _NORMAL_CLOSURE if code is None else code, reason)
 
-    def _complain(self, error: WebSocketError) -> None:
+    def _complain(self, error: Exception) -> None:
         if self.readyState in (CONNECTING, OPEN):  # else it ended on the way here, and close() changes nothing
             self._deliver('error', error)
 
@@ -728,6 +736,15 @@ def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[st
     if more:
         listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
     return listed
+
+
+def _message_options(
+    options: Any, binary: Optional[bool], mask: Optional[bool]
+) -> tuple[Optional[bool], Optional[bool]]:
+    """`binary` and `mask`, unless `options` has others."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f'options must be a dict, not {type(options).__name__}')
+    return options.get('binary', binary), options.get('mask', mask)
 
 
 def _mask_option(options: Any) -> Optional[bool]:

@@ -225,7 +225,7 @@ class WebSocketServer(Emitter):
             self._accept_timer.cancel()
         if self._kept is None or self._kept.is_over():
             self._start_accepting()
-        elif self.listenerCount('connection'):
+        elif any(event.startswith('connection') for event in self.eventNames()):
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._start_accepting)
         else:
             self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._accept_when_heard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -72,3 +73,31 @@ def test_fragments_make_one_message(connect: Connect, pieces: list[Any], pings: 
         for number in range(1, len(pieces) if pings else 0):
             assert ours.next() == ('ping', b'%d' % number)  # control frames need not wait: RFC 6455 section 5.4
         assert ours.next() == ('message', type(pieces[0])().join(pieces))
+
+
+@pytest.mark.parametrize('text', [True, False], ids=['text', 'binary'])
+def test_files_and_streams_make_one_message_each(connect: Connect, text: bool) -> None:
+    """And a large message of the peer's own, in however many frames it sends it, comes back whole."""
+    content: Any = TEXT * 50000 if text else _bytes(600_000)
+    third = len(content) // 3
+    pieces = [content[:third], content[third : 2 * third], content[2 * third :]]
+
+    def supply(error: Any, send: Any) -> None:
+        if error is None:
+            piece = pieces.pop(0)
+            send(piece, not pieces)
+
+    with connect('echo') as (ours, _):
+        ours.ws.send(io.StringIO(content) if text else io.BytesIO(content))
+        ours.ws.ping('between')
+        ours.ws.stream(supply)
+        ours.ws.send('behind')
+        received = []
+        while len(received) < 3:
+            event, data = ours.next()
+            if event == 'message':
+                received.append(data)
+            else:
+                assert (event, data) == ('pong', b'between')
+        same = received == [content, content, 'behind']
+        assert same, f'other content, of sizes {[len(data) for data in received]}'

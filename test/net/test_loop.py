@@ -601,7 +601,27 @@ def test_nothing_is_lost_between_threads_that_start_and_end_the_loop(hasty_switc
     assert made == [rounds] * workers
     loop.wait()
     until(lambda: not loop_threads())
-    assert (loop._referenced, loop._handles, len(loop._inbox)) == (0, {}, 0)
+    assert (loop._referenced, loop._handles, len(loop._inbox)) == (0, set(), 0)
+
+
+@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='this platform has no interval timers')
+def test_references_are_counted_right_whatever_a_signal_handler_interrupts(driver: Driver) -> None:
+    """It runs between two bytecodes of the main thread, also of a handler that came before it."""
+    loop, handle = driver.loop, Handle()
+    loop.hold(handle)
+    before = signal.signal(signal.SIGALRM, lambda *_: loop.unref(handle))
+    signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+    try:
+        deadline = time.monotonic() + 0.3
+        while time.monotonic() < deadline:
+            loop.ref(handle)
+            loop.unref(handle)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert loop._referenced == 1  # the driver's own
+    loop.release(handle)
+    assert loop._referenced == 1
 
 
 def test_a_thread_that_is_waking_the_loop_writes_into_no_other_s_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,21 @@ def test_jobs_are_done_a_few_at_a_time() -> None:
     until(lambda: count('ws-test') == 0)
 
 
+def test_a_thread_takes_what_comes_soon_and_holds_nothing_up() -> None:
+    workers = Workers('ws-test', 3)
+    done, release = Waiter(), threading.Event()
+    workers.add(lambda: done(threading.get_ident()))
+    first = done.get()
+    until(lambda: workers._idle == 1)
+    for _ in range(2):  # one of them for the thread that waits
+        workers.add(lambda: (done(threading.get_ident()), release.wait(TIMEOUT)))
+    idents = {done.get(), done.get()}
+    assert first in idents
+    assert len(idents) == 2
+    release.set()
+    until(lambda: count('ws-test') == 0)
+
+
 def test_where_no_thread_can_be_started_the_job_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -116,8 +116,8 @@ class Loop:
         self._lock = threading.RLock()
         #: Notified when the last referenced handle goes, and when the thread ends.
         self._changed = threading.Condition(self._lock)
-        self._handles: dict[Handle, bool] = {}  # handle -> does it keep the process alive?
-        self._referenced = 0
+        self._handles: set[Handle] = set()
+        self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
         self._thread: Optional[threading.Thread] = None
         self._ident: Optional[int] = None
         self._stopping = False
@@ -162,9 +162,7 @@ class Loop:
     def hold(self, handle: Handle) -> None:
         """`handle` is alive: keep the thread, and the process, until :meth:`release`."""
         with self._lock:
-            if handle not in self._handles:
-                self._handles[handle] = True
-                self._referenced += 1
+            self._handles.add(handle)
         if self._thread is None:
             try:
                 self._start()
@@ -175,24 +173,26 @@ class Loop:
     def release(self, handle: Handle) -> None:
         """`handle` has ended."""
         with self._lock:
-            if self._handles.pop(handle, False):
-                self._referenced -= 1
-                self._notify_if_unreferenced()
+            self._handles.discard(handle)
+            self._unreferenced.discard(handle)
+            self._notify_if_unreferenced()
 
     def ref(self, handle: Handle) -> None:
         """Let `handle` keep the process alive (the default)."""
-        self._set_referenced(handle, True)
+        self._unreferenced.discard(handle)
 
     def unref(self, handle: Handle) -> None:
         """Let the process exit although `handle` is alive."""
-        self._set_referenced(handle, False)
-
-    def _set_referenced(self, handle: Handle, referenced: bool) -> None:
         with self._lock:
-            if self._handles.get(handle, referenced) is not referenced:
-                self._handles[handle] = referenced
-                self._referenced += 1 if referenced else -1
-                self._notify_if_unreferenced()
+            if handle in self._handles:
+                self._unreferenced.add(handle)
+            self._notify_if_unreferenced()
+
+    @property
+    def _referenced(self) -> int:
+        """How many handles keep the process alive. Not counted along: a signal handler may come between any two steps
+        of ours, and call what it has interrupted."""
+        return len(self._handles) - len(self._unreferenced)
 
     def _notify_if_unreferenced(self) -> None:
         if not self._referenced:
@@ -445,9 +445,9 @@ class Loop:
         handles, pollables = list(self._handles), list(self._pollables.values())
         self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
         self._changed = threading.Condition(self._lock)
-        for mine in (self._handles, self._pollables, self._inbox, self._timers, self._deferred, self.dirty):
+        for mine in (self._handles, self._unreferenced, self._pollables, self._inbox, self._timers, self._deferred):
             mine.clear()
-        self._referenced = 0
+        self.dirty.clear()
         self._heart = None
         self._stopping = True
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.

@@ -9,9 +9,13 @@ from collections.abc import Callable
 
 Job = Callable[[], object]
 
+#: How long, in seconds, a thread waits for another job: who reads a file has the next one soon, and to start a thread
+#: takes longer than to read a piece.
+_PATIENCE = 0.05
+
 
 class Workers:
-    """A few daemon threads that live while there are jobs. A job must not raise."""
+    """A few daemon threads that live while there are jobs, and a moment longer. A job must not raise."""
 
     def __init__(self, name: str, most: int) -> None:
         self._name = name
@@ -22,26 +26,34 @@ class Workers:
 
     def _forget(self) -> None:
         """There are no jobs and no threads; also in the child after a fork, whose parent does the jobs."""
-        self._lock = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Job] = deque()
         self._threads = 0
+        self._idle = 0  # of these
 
     def add(self, job: Job) -> None:
         """Do `job` soon on one of the threads. Jobs begin in the order they were added."""
-        with self._lock:
+        with self._changed:
             self._waiting.append(job)
+            if self._idle >= len(self._waiting):
+                self._changed.notify()
+                return
             if self._threads >= self._most:
                 return
             self._threads += 1
         try:
-            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            threading.Thread(target=self._work, args=[_PATIENCE], name=self._name, daemon=True).start()
         except RuntimeError:
             # No more threads, or the interpreter is past its last line and starts none: late is better than never.
-            self._work()
+            self._work(0)
 
-    def _work(self) -> None:
+    def _work(self, patience: float) -> None:
         while True:
-            with self._lock:
+            with self._changed:
+                if not self._waiting and patience:
+                    self._idle += 1
+                    self._changed.wait_for(lambda: self._waiting, patience)
+                    self._idle -= 1
                 if not self._waiting:
                     self._threads -= 1
                     return

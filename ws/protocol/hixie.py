@@ -244,12 +244,12 @@ class Sender:
     def ping(self, data: object = None, mask: bool = False, callback: Optional[Callback] = None) -> None:
         """Do nothing but call back: there are no pings."""
         if callback is not None:
-            callback(None)
+            self._socket.write(b'', callback)
 
     def pong(self, data: object = None, mask: bool = False, callback: Optional[Callback] = None) -> None:
         """Do nothing but call back: there are no pongs."""
         if callback is not None:
-            callback(None)
+            self._socket.write(b'', callback)
 
     def close(
         self,

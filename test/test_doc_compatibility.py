@@ -1,0 +1,148 @@
+"""doc/compatibility.md leaves nothing out: no option, method, attribute or event, no case of the original's suite."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from compatibility.peers import silence
+from documents import ROOT, Document
+from support import Waiter, end
+
+import ws
+from ws import WebSocket, WebSocketServer
+from ws.net.loop import Handle
+from ws.protocol.http import MAX_HEAD, MAX_HEADERS
+from ws.websocket import CLIENT_OPTIONS
+from ws.websocket_server import SERVER_OPTIONS
+
+COMPATIBILITY = Document('doc/compatibility.md')
+
+STATES = {'same', '**different**', 'new'}
+CASE_STATES = {'same', '**different**', 'not applicable'}
+
+
+def tables() -> Iterator[tuple[str, list[str]]]:
+    """Each row of each table, with the heading it stands under."""
+    heading = ''
+    for line in COMPATIBILITY.path.read_text(encoding='utf-8').splitlines():
+        if line.startswith('#'):
+            heading = line.lstrip('# ')
+        elif line.startswith('| ') and not line.startswith(('| What ', '| No. ', '| --- ')):
+            yield heading, [cell.strip() for cell in line.strip('|').split('|')]
+
+
+TOPICS = [(heading, *row) for heading, row in tables() if not heading.startswith('Cases: ')]
+CASES = [row for heading, row in tables() if heading.startswith('Cases: ')]
+
+
+def names(*headings: str) -> set[str]:
+    """What the first cells of the tables under headings that begin so are about."""
+    found: set[str] = set()
+    for heading, what, *_ in TOPICS:
+        if heading.startswith(headings):
+            found.update(re.findall(r'`(\w+(?:<\w+>)?)', what))
+    return found
+
+
+# -- by topic ---------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_no_code_that_would_have_to_run() -> None:
+    assert not COMPATIBILITY.blocks
+
+
+def test_every_row_says_how_it_is() -> None:
+    assert TOPICS
+    for row in TOPICS:
+        _, what, state, text = row
+        assert what
+        assert state in STATES, row
+        assert text or state == 'same', row
+
+
+def test_what_is_different_comes_first_and_what_is_new_last() -> None:
+    order = ['**different**', 'same', 'new']
+    for heading in {heading for heading, *_ in TOPICS}:
+        states = [order.index(row[2]) for row in TOPICS if row[0] == heading]
+        assert states == sorted(states), heading
+
+
+def test_all_options() -> None:
+    assert set(CLIENT_OPTIONS) <= names('WebSocket: constructor', 'Limits')
+    assert set(SERVER_OPTIONS) <= names('WebSocketServer: constructor', 'Limits')
+
+
+def public(*objects: Any) -> set[str]:
+    """The names of attributes and methods; but not those that the loop calls."""
+    return {name for thing in objects for name in dir(thing) if not name.startswith('_')} - set(dir(Handle))
+
+
+def test_all_methods_and_attributes() -> None:
+    wss = WebSocketServer(noServer=True)
+    closed = Waiter()
+    wss.close(closed)
+    closed.get()
+    with silence() as url:
+        client = WebSocket(url)
+        end(client)
+    assert public(client) <= names('Process', 'WebSocket: methods')
+    assert public(wss) <= names('Process', 'WebSocketServer: methods')
+
+
+def emitted(module: str) -> set[str]:
+    """The events that a module emits."""
+    source = (ROOT / 'ws' / module).read_text(encoding='utf-8')
+    return set(re.findall(r"_(?:deliver|dispatch)\('(\w+)'", source))
+
+
+def test_all_events() -> None:
+    for module, heading in ('websocket.py', 'WebSocket: methods'), ('websocket_server.py', 'WebSocketServer: methods'):
+        events = emitted(module)
+        assert {'error', 'close'} <= events
+        text = ' '.join(row[1] for row in TOPICS if row[0].startswith(heading) and row[1].startswith('event '))
+        assert events <= set(re.findall(r'`(\w+)\(', text))
+
+
+def test_all_exports() -> None:
+    assert set(ws.__all__) <= names('What the module exports')
+
+
+def test_its_figures_are_those_of_the_code() -> None:
+    def row(heading: str, name: str) -> str:
+        (text,) = (row[3] for row in TOPICS if row[0].startswith(heading) and re.search(f'`{name}`', row[1]))
+        return text
+
+    for name in 'handshakeTimeout', 'closeTimeout':
+        assert row('WebSocket: constructor', name).startswith(f'{CLIENT_OPTIONS[name]} ms')
+        assert row('WebSocketServer: constructor', name).startswith(f'{SERVER_OPTIONS[name]} ms')
+    assert row('WebSocketServer: constructor', 'backlog').startswith(str(SERVER_OPTIONS['backlog']))
+    for name in 'maxPayload', 'maxFragments':
+        assert row('Limits', name).startswith(f'{CLIENT_OPTIONS[name]} ')
+        assert CLIENT_OPTIONS[name] == SERVER_OPTIONS[name]
+    assert f'{MAX_HEAD} bytes, {MAX_HEADERS} header lines' in [row[3].partition(':')[0] for row in TOPICS]
+
+
+# -- case by case -----------------------------------------------------------------------------------------------------
+
+
+def test_all_cases_of_the_original() -> None:
+    assert [number for number, *_ in CASES] == [str(number) for number in range(1, 186)]
+    for row in CASES:
+        _, what, state, text = row
+        assert what
+        assert state in CASE_STATES, row
+        assert text or state == 'same', row
+
+
+def test_each_case_has_one_test() -> None:
+    numbers: Counter[int] = Counter()
+    for path in sorted((ROOT / 'test' / 'compatibility').glob('test_*.py')):
+        found = re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE)
+        assert found
+        for name in found:
+            assert re.match(r'test_\d{3}_', name), f'{path.name}: {name} has no number'
+            numbers[int(name[5:8])] += 1
+    assert numbers == Counter(int(number) for number, _, state, _ in CASES if state != 'not applicable')
