@@ -1306,3 +1306,15 @@ def test_a_unix_socket_that_is_not_there(tmp_path: Any) -> None:
     log = Log(WebSocket(f'ws+unix:{tmp_path}/none:/'))
     assert isinstance(log.get()[1], FileNotFoundError)
     assert log.get() == ('close', 1006, '')
+
+
+def test_the_flags_of_a_message_may_be_the_options_of_its_echo() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.on('message', lambda data, flags: ws.send(data, flags)))
+        ws = client(wss)
+        log = Log(ws, 'open', 'message')
+        log.until('open')
+        for data in 'text', b'binary':
+            ws.send(data)
+            assert log.get()[1] == data
+        end(ws)

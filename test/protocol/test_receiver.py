@@ -251,6 +251,12 @@ class TestFlags:
         assert MessageFlags().masked is None  # as Hixie-76 leaves it
         assert not MessageFlags()
 
+    def test_they_can_be_asked_as_a_dict_of_options(self) -> None:
+        flags = self.flags_of(frame(BINARY, b'x', key=KEY))
+        assert flags.get('binary', False) is True
+        assert flags.get('mask') is None
+        assert flags.get('mask', False) is False
+
     def test_protocols_of_python_see_no_none(self) -> None:
         flags = self.flags_of(frame(BINARY, b'x', key=KEY))
         for twin in (copy.copy(flags), copy.deepcopy(flags), pickle.loads(pickle.dumps(flags))):
