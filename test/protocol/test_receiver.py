@@ -251,11 +251,12 @@ class TestFlags:
         assert MessageFlags().masked is None  # as Hixie-76 leaves it
         assert not MessageFlags()
 
-    def test_they_can_be_asked_as_a_dict_of_options(self) -> None:
-        flags = self.flags_of(frame(BINARY, b'x', key=KEY))
-        assert flags.get('binary', False) is True
-        assert flags.get('mask') is None
-        assert flags.get('mask', False) is False
+    def test_as_the_options_of_an_answer(self) -> None:
+        flags = self.flags_of(frame(TEXT, b'x', key=KEY))
+        assert flags.get('binary', True) is False
+        assert flags.get('masked') is True
+        assert flags.get('compress', True) is True
+        assert flags.get('compress') is None
 
     def test_protocols_of_python_see_no_none(self) -> None:
         flags = self.flags_of(frame(BINARY, b'x', key=KEY))

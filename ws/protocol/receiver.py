@@ -62,7 +62,7 @@ class MessageFlags:
         # The text came from strict UTF-8, which has one encoding only, so this is what was received.
         return payload.encode() if isinstance(payload, str) else payload
 
-    def get(self, name: str, default: object = None) -> object:
+    def get(self, name: str, default: Any = None) -> Any:
         """As of a dict: what a message came with may be the options it is sent on with."""
         value = getattr(self, name)
         return default if value is None else value
