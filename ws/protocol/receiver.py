@@ -6,7 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from codecs import utf_8_decode
 from functools import partial
-from typing import AnyStr, Callable, Optional, Union
+from typing import Any, AnyStr, Callable, Optional, Union
 
 from ..errors import ProtocolError
 from .error_codes import NO_STATUS, is_valid_error_code
