@@ -35,7 +35,8 @@ class Waiter:
     def nothing(self, seconds: float = 0.2) -> bool:
         """Whether there is no call within that time: only for what must not happen."""
         try:
-            self._things.get(timeout=seconds)
+            # Not with a timeout of 0, with which Python 3.9 may wait for ever.
+            self._things.get(seconds > 0, seconds)
         except queue.Empty:
             return True
         return False
