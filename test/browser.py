@@ -157,7 +157,7 @@ class Page:
 
     def until(self, expression: str) -> Any:
         """Wait for the expression to be true, as JavaScript sees it; returns its value."""
-        values: list[Any] = []
+        values: list[Any] = [None]
 
         def is_true() -> Any:
             values[:] = [self.evaluate(expression)]

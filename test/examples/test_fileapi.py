@@ -122,11 +122,11 @@ def test_the_line_breaks(start: Start, browser: DevTools, tmp_path: Path, upload
     example, port = start(SCRIPT, '--folder', uploads)
     page = browser.open(f'http://127.0.0.1:{port}')
     page.drop('#drop', big)
-    page.until('document.querySelector("li progress").value > 0')
+    page.until('document.querySelector("li progress")?.value > 0')
     example.signal_at_once(signal.SIGSTOP)
     assert page.evaluate('document.querySelector("li").dataset.state') == 'running'
     example.discard()
-    page.shows('#state', 'trying again in')
+    page.shows('#state', 'trying again in 2 s')  # the first attempt has failed
     start(SCRIPT, '--folder', uploads, port=port)
     all_done(page, '1 of 1 file · 40.0 MB of 40.0 MB')
     assert (uploads / 'big.bin').stat().st_size == 40_000_000

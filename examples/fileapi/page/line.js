@@ -27,12 +27,13 @@ class Line {
       this.attempts = 0;
       this.showState('live', 'Connected');
       this.open();
+      this.open = null;
     };
     this.socket.onmessage = (event) => this.push(JSON.parse(event.data));
     this.socket.onclose = () => {
       const seconds = Math.min(2 ** this.attempts++, 15);
       this.showState('waiting', `Not connected, trying again in ${seconds} s`);
-      this.expectOpen();
+      if (!this.open) this.expectOpen(); // else it was an attempt, and who waits for a line goes on waiting
       this.push({lost: true});
       setTimeout(() => this.connect(), seconds * 1000);
     };
