@@ -467,7 +467,7 @@ class TestInflater:
         started = time.process_time()
         with pytest.raises(ProtocolError, match='Max payload size exceeded'):
             inflate(Inflater(None, False), payload, limit=1 << 20)
-        assert time.process_time() - started < 0.1  # it takes 2 ms; 1 GiB takes seconds
+        assert time.process_time() - started < 0.5  # it takes 2 ms; 1 GiB takes seconds
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
         tracemalloc.stop()
 
