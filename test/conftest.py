@@ -10,7 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# How long a test takes says nothing on a machine that does other things, too.
+hypothesis.settings.register_profile('ws', deadline=None)
+hypothesis.settings.load_profile('ws')
 
 #: How long, in seconds, a test's leftovers may take to go.
 PATIENCE = 5.0
