@@ -495,11 +495,20 @@ def test_the_callbacks_are_told_whatever_becomes_of_the_listeners() -> None:
     assert told.get() == ('closed',)
 
 
-def test_closing_while_the_host_is_looked_up() -> None:
+def test_closing_while_the_host_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, plain = threading.Event(), socket.getaddrinfo
+
+    def slow(*args: Any, flags: int = 0, **keywords: Any) -> Any:
+        if not flags & socket.AI_NUMERICHOST:
+            release.wait(TIMEOUT)
+        return plain(*args, flags=flags, **keywords)
+
+    monkeypatch.setattr(socket, 'getaddrinfo', slow)
     wss = WebSocketServer(port=0, host='does-not-exist.invalid')
     log = Log(wss, 'error', 'close')
     wss.close()
     assert log.get() == ('close',)
+    release.set()
     assert log.nothing(0.05)
 
 
