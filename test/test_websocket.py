@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import contextlib
 import itertools
+import logging
 import queue
 import socket
 import struct
@@ -1318,3 +1319,12 @@ def test_the_flags_of_a_message_may_be_the_options_of_its_echo() -> None:
             ws.send(data)
             assert log.get()[1] == data
         end(ws)
+
+
+def test_the_log_of_a_handshake_knows_only_one_line_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Python's splitlines knows more of them, which may stand in a header."""
+    with server() as wss, caplog.at_level(logging.DEBUG, 'ws.handshake'):
+        ws = client(wss, headers={'X-Name': 'a\x85b'})
+        Log(ws).until('open')
+        end(ws)
+    assert '> X-Name: a\x85b' in caplog.messages

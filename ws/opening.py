@@ -183,7 +183,7 @@ class ClientOpening:
 
 def _log_request(head: bytes) -> None:
     if _log.isEnabledFor(logging.DEBUG):
-        start_line, *lines = head.decode('latin-1').splitlines()[:-1]
+        start_line, *lines = head.decode('latin-1').split('\r\n')[:-2]
         _log_head('>', start_line, [line.split(': ', 1) for line in lines])
 
 
