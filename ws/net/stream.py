@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
+from .calls import handle_of, recv, send
 from .loop import Loop
 from .poller import READ, WRITE
 
@@ -38,8 +39,8 @@ class Stream:
     """
 
     __slots__ = (
-        '_callbacks', '_ended', '_ending', '_fd', '_handed_over', '_loop', '_mask', '_queue', '_reading', '_scheduled',
-        '_sock', '_waits_for_drain', 'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end',
+        '_callbacks', '_ended', '_ending', '_fd', '_handed_over', '_handle', '_loop', '_mask', '_queue', '_reading',
+        '_scheduled', '_sock', '_waits_for_drain', 'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end',
         'queued', 'stalled',
     )  # fmt: skip
 
@@ -50,6 +51,7 @@ class Stream:
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
+        self._handle = handle_of(sock)
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # We already write once per turn; Nagle's algorithm would only add a delay. Fails on a peer already gone.
@@ -132,21 +134,17 @@ class Stream:
         if mask != READ and self.stalled:  # writable, or broken: trying it tells
             self.stalled = False
             self.flush()
-        if mask != WRITE and self._reading:
-            self._read()
-
-    def _read(self) -> None:
-        try:
-            data = self._sock.recv(READ_SIZE)
-        except (BlockingIOError, InterruptedError):
+        if mask == WRITE or not self._reading:
             return
+        try:
+            data = recv(self._handle, READ_SIZE)
         except OSError as error:
             self.destroy(error)
             return
         if data:
             self.bytes_read += len(data)
             self.on_data(data)
-        else:
+        elif data is not None:
             self._read_eof()
 
     def _read_eof(self) -> None:
@@ -163,7 +161,7 @@ class Stream:
 
         Returns whether the queue is below the high-water mark; if not, ``on_drain`` will tell when it is empty.
         """
-        if self.closed or self._ending:
+        if self._fd < 0 or self._ending:
             if callback is not None:
                 self._loop.defer(callback, BrokenPipeError('the connection is closed'))
             return False
@@ -173,7 +171,8 @@ class Stream:
         if callback is not None:
             self._callbacks.append((self._handed_over + queued, callback))
         if not self._scheduled:
-            self._schedule()
+            self._scheduled = True
+            self._loop.dirty.append(self)
         if queued <= HIGH_WATER_MARK:
             return True
         if not self.stalled:
@@ -197,7 +196,7 @@ class Stream:
     def flush(self) -> None:
         """Hand the queue to the kernel, as far as it takes it."""
         self._scheduled = False
-        if self.stalled or self.closed:
+        if self.stalled or self._fd < 0:
             return
         error = self._send_queue()
         if self._callbacks:
@@ -231,16 +230,19 @@ class Stream:
     def _send(self, first: int) -> int:
         """One call to the kernel, from that buffer of the queue on; returns how many bytes it took."""
         queue = self._queue
-        try:
-            if first + 1 == len(queue):
-                return self._sock.send(queue[first])
-            if self.queued <= HIGH_WATER_MARK:
-                return self._sock.send(b''.join(queue[first:]))
-            if hasattr(self._sock, 'sendmsg'):
+        taken: int
+        if first + 1 == len(queue):
+            taken = send(self._handle, queue[first])
+        elif self.queued <= HIGH_WATER_MARK:
+            taken = send(self._handle, b''.join(queue[first:]))
+        elif hasattr(self._sock, 'sendmsg'):
+            try:
                 return self._sock.sendmsg(queue[first : first + _BUFFERS_PER_CALL])
-            return self._sock.send(queue[first])  # Windows
-        except (BlockingIOError, InterruptedError):
-            return 0
+            except (BlockingIOError, InterruptedError):
+                return 0
+        else:  # Windows
+            taken = send(self._handle, queue[first])
+        return taken
 
     def _advance(self, first: int, taken: int) -> int:
         """Count what the kernel has taken; returns which buffer of the queue is the next."""

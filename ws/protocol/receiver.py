@@ -6,9 +6,10 @@ import sys
 from abc import ABC, abstractmethod
 from codecs import utf_8_decode
 from functools import partial
-from typing import Any, AnyStr, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, AnyStr, Callable, Optional, Union
 
 from ..errors import ProtocolError
+from ..native import native
 from .error_codes import NO_STATUS, is_valid_error_code
 from .masking import mask
 from .permessage_deflate import Inflater
@@ -28,6 +29,9 @@ _MASK = 0x80
 _LENGTH = 0x7F
 _SHORT_LIMIT = 125
 
+#: A pause in the middle of a burst has the rest of it parsed again: not too much, then.
+_MESSAGES_AT_ONCE = 64
+
 #: Bytes or characters; smaller pieces of a message are put together.
 _PIECE_SIZE = 1024
 
@@ -39,7 +43,18 @@ _PAUSED = 2
 _ENDED = 4
 
 
-class MessageFlags:
+class _Flags:
+    # One is made for each message; without an __init__ that takes half the time.
+    __slots__ = ('_payload', 'masked')
+    _payload: Union[str, bytes, None]
+    masked: bool
+
+
+if not TYPE_CHECKING and native:
+    _Flags = native.Flags
+
+
+class MessageFlags(_Flags):
     """What goes with a message, ping, pong or close.
 
     ``binary`` is True for anything but text and close frames, ``masked`` tells the MASK bit of the last frame,
@@ -47,10 +62,7 @@ class MessageFlags:
     The object itself is true exactly if ``binary`` is: listeners written for ws 8, which pass a boolean here, work too.
     """
 
-    # One is made for each message; without an __init__ that takes half the time.
-    __slots__ = ('_payload', 'masked')
-    _payload: Union[str, bytes, None]
-    masked: bool
+    __slots__ = ()
 
     @property
     def binary(self) -> bool:
@@ -302,6 +314,59 @@ class BaseReceiver(ABC):
         """Like ``_step``, but return the callback to be made, if any, and raise ProtocolError."""
 
 
+def _burst(
+    data: bytes, pos: int, masked: Optional[bool], max_payload: int, flags_type: type[MessageFlags]
+) -> list[tuple[Union[str, bytes], MessageFlags, int]]:
+    """The whole, unfragmented messages that come next, where each ends, and what goes with it: the fast lane.
+
+    Whatever else comes, it stops there; what it lets through would pass every check of ``Receiver._step``, which says
+    what is wrong with the rest.
+    """
+    messages: list[tuple[Union[str, bytes], MessageFlags, int]] = []
+    end = len(data)
+    last = end - 1  # a header has two bytes at least
+    unwanted = None if masked is None else not masked
+    payload: Union[str, bytes]
+    while pos < last and len(messages) < _MESSAGES_AT_ONCE:
+        first = data[pos]
+        length = data[pos + 1]
+        is_masked = length >= _MASK
+        if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or is_masked is unwanted:
+            break
+        length &= _LENGTH
+        body = pos + 6 if is_masked else pos + 2
+        if length > _SHORT_LIMIT:
+            if length == 127 or pos + 4 > end:
+                break
+            length = data[pos + 2] << 8 | data[pos + 3]
+            body += 2
+        pos = body + length
+        if pos > end or length > max_payload:
+            break
+        payload = data[body:pos]
+        if is_masked:
+            key = data[body - 4 : body]
+            if length > _SHORT_LIMIT:
+                payload = mask(payload, key)
+            else:
+                # As mask does; the call would cost a tenth of all that is done for a short message.
+                repeated = (key * ((length + 3) >> 2))[:length]
+                payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
+        if first == _WHOLE_TEXT:
+            try:
+                payload = payload.decode()
+            except UnicodeDecodeError:
+                break
+        flags = flags_type()
+        flags.masked = is_masked
+        flags._payload = payload
+        messages.append((payload, flags, pos))
+    return messages
+
+
+burst: Any = native.burst if native else _burst
+
+
 class Receiver(BaseReceiver):
     """Takes bytes in any portions and calls back for what they hold, in wire order.
 
@@ -329,61 +394,16 @@ class Receiver(BaseReceiver):
         self.inflater = None  # it holds some 40 KiB
 
     def _burst(self) -> None:
-        """Call back for the whole, unfragmented messages that come next, and stop at anything else.
-
-        What it lets through would pass every check of ``_step``, which says what is wrong with the rest.
-        """
         if self._message is not None:
             return
-        data = self._data
-        pos = self._pos
-        end = len(data)
-        last = end - 1  # a header has two bytes at least
-        unwanted = None if self._masked is None else not self._masked
-        try:
-            while pos < last:
-                first = data[pos]
-                length = data[pos + 1]
-                masked = length >= _MASK
-                if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or masked is unwanted:
-                    break
-                length &= _LENGTH
-                body = pos + 6 if masked else pos + 2
-                if length > _SHORT_LIMIT:
-                    if length == 127 or pos + 4 > end:
-                        break
-                    length = data[pos + 2] << 8 | data[pos + 3]
-                    body += 2
-                stop = body + length
-                if stop > end or length > self._max_payload:
-                    break
-                payload = data[body:stop]
-                if masked:
-                    key = data[body - 4 : body]
-                    if length > _SHORT_LIMIT:
-                        payload = mask(payload, key)
-                    else:
-                        # As mask does; the call would cost a tenth of all that is done for a short message.
-                        repeated = (key * ((length + 3) >> 2))[:length]
-                        payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
-                flags = MessageFlags()
-                flags.masked = masked
-                if first == _WHOLE_TEXT:
-                    try:
-                        text = payload.decode()
-                    except UnicodeDecodeError:
-                        break
-                    flags._payload = text
-                    pos = stop
-                    self.ontext(text, flags)
-                else:
-                    flags._payload = payload
-                    pos = stop
-                    self.onbinary(payload, flags)
-                if self._state != _RUNNING:
-                    break
-        finally:
-            self._pos = pos
+        for payload, flags, stop in burst(self._data, self._pos, self._masked, self._max_payload, MessageFlags):
+            self._pos = stop
+            if type(payload) is str:
+                self.ontext(payload, flags)
+            else:
+                self.onbinary(payload, flags)
+            if self._state != _RUNNING:
+                break
 
     def _advance(self) -> Optional[Callable[[], object]]:
         message = self._message

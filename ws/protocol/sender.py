@@ -9,6 +9,7 @@ import struct
 from decimal import Decimal
 from typing import Callable, Optional, Protocol
 
+from ..native import native
 from . import masking
 from .error_codes import NO_STATUS, is_valid_error_code
 from .permessage_deflate import Deflater
@@ -109,7 +110,10 @@ def _float_text(value: float) -> str:
 
 def build_header(opcode: int, length: int, fin: bool, masked: bool) -> bytes:
     """Return the header of a frame with ``length`` bytes of payload, without the mask key (section 5.2)."""
-    first = opcode | _FIN if fin else opcode
+    return _header(opcode | _FIN if fin else opcode, length, masked)
+
+
+def _header(first: int, length: int, masked: bool) -> bytes:
     mask_bit = _MASK if masked else 0
     if length < 126:
         return _pack_short(first, mask_bit | length)
@@ -118,16 +122,23 @@ def build_header(opcode: int, length: int, fin: bool, masked: bool) -> bytes:
     return _pack_64_bit(first, mask_bit | 127, length)
 
 
+def _frame(first: int, payload: bytes, key: Optional[bytes]) -> bytes:
+    """Return the frame that begins with the byte ``first``; masked if there is a key."""
+    length = len(payload)
+    if key is not None:
+        return b''.join((_header(first, length, True), key, masking.mask(payload, key)))
+    if length < 126:
+        # As _header does; the call would cost half as much again.
+        return _pack_short(first, length) + payload
+    return _header(first, length, False) + payload
+
+
+_frame_of_bytes: Callable[[int, bytes, Optional[bytes]], bytes] = native.frame if native else _frame
+
+
 def build_frame(opcode: int, payload: bytes, fin: bool = True, mask: bool = False) -> bytes:
     """Return a whole frame; masked with a key of its own if ``mask``."""
-    length = len(payload)
-    if mask:
-        key = masking.new_mask_key()
-        return b''.join((build_header(opcode, length, fin, True), key, masking.mask(payload, key)))
-    if length < 126:
-        # As build_header does; the call would cost half as much again.
-        return _pack_short(opcode | _FIN if fin else opcode, length) + payload
-    return build_header(opcode, length, fin, False) + payload
+    return _frame_of_bytes(opcode | _FIN if fin else opcode, payload, masking.new_mask_key() if mask else None)
 
 
 #: The last small message somebody sent unmasked: the object, the ``binary`` that went with it, its frame. The object is

@@ -1,0 +1,446 @@
+/*
+ * What costs most in Python, in C: masks, bursts of small messages, frames, and system calls that keep the GIL.
+ *
+ * Optional: every function has a twin in Python, named where it is defined, which gives the same for any input
+ * (test/test_speedups.py). Nothing here has state, so it is safe without the GIL, too.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <structmember.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef MS_WINDOWS
+#include <errno.h>
+#include <sys/socket.h>
+#endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+/* Frames (RFC 6455 section 5.2), named as in protocol/receiver.py. */
+enum { FIN = 0x80, TEXT = 0x1, BINARY = 0x2, MASK = 0x80, LENGTH = 0x7F, SHORT_LIMIT = 125 };
+enum { WHOLE_TEXT = FIN | TEXT, WHOLE_BINARY = FIN | BINARY, ANY_CODE_POINT = 0x10FFFF, ASCII = 0x7F };
+
+/* A pause in the middle of a burst has the rest of it parsed again: not too much, then. */
+enum { MESSAGES_AT_ONCE = 64 };
+
+/* --- masking (RFC 6455 section 5.3) ------------------------------------------------------------------------------- */
+
+/* Copy with every byte XORed with those of the key in turn. Returns the bytes written, ORed with one another. */
+static uint8_t copy_masked(uint8_t *restrict to, const uint8_t *restrict from, Py_ssize_t size, const uint8_t *key)
+{
+    uint64_t wide, words = 0;
+    uint8_t bytes = 0;
+    Py_ssize_t at = 0;
+
+    memcpy(&wide, key, 4);
+    memcpy((uint8_t *)&wide + 4, key, 4);
+    for (; at + 8 <= size; at += 8) {
+        uint64_t word;
+        memcpy(&word, from + at, 8);
+        word ^= wide;
+        words |= word;
+        memcpy(to + at, &word, 8);
+    }
+    for (; at < size; at++) bytes |= to[at] = from[at] ^ key[at & 3];
+    for (int shift = 0; shift < 64; shift += 8) bytes |= (uint8_t)(words >> shift);
+    return bytes;
+}
+
+/* A new bytes object; as it is without a key. */
+static PyObject *unmasked_bytes(const uint8_t *data, Py_ssize_t size, const uint8_t *key)
+{
+    PyObject *result = PyBytes_FromStringAndSize(key ? NULL : (const char *)data, size);
+    if (result && key) copy_masked((uint8_t *)PyBytes_AS_STRING(result), data, size, key);
+    return result;
+}
+
+/* A new str; NULL, with UnicodeDecodeError set, if it is not UTF-8. */
+static PyObject *unmasked_text(const uint8_t *data, Py_ssize_t size, const uint8_t *key)
+{
+    PyObject *text, *bytes;
+    if (!key) return PyUnicode_DecodeUTF8((const char *)data, size, NULL);
+    /* Most text is ASCII, and then unmasking writes the characters themselves. */
+    text = PyUnicode_New(size, ASCII);
+    if (!text || size == 0) return text;
+    if (copy_masked(PyUnicode_DATA(text), data, size, key) <= ASCII) return text;
+    Py_DECREF(text);
+    bytes = unmasked_bytes(data, size, key);
+    if (!bytes) return NULL;
+    text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(bytes), size, NULL);
+    Py_DECREF(bytes);
+    return text;
+}
+
+static int check_key(const Py_buffer *key)
+{
+    if (key->len == 4) return 0;
+    PyErr_SetString(PyExc_ValueError, "a mask key has 4 bytes");
+    return -1;
+}
+
+static int check_count(const char *name, Py_ssize_t count, Py_ssize_t expected)
+{
+    if (count == expected) return 0;
+    PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments, not %zd", name, expected, count);
+    return -1;
+}
+
+PyDoc_STRVAR(mask_doc, "mask(data, key)\n--\n\nSee ws.protocol.masking.");
+
+static PyObject *mask(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    Py_buffer data, key;
+    PyObject *result = NULL;
+    (void)module;
+    if (check_count("mask", count, 2) || PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE)) return NULL;
+    if (!PyObject_GetBuffer(arguments[1], &key, PyBUF_SIMPLE)) {
+        if (!check_key(&key)) result = unmasked_bytes(data.buf, data.len, key.buf);
+        PyBuffer_Release(&key);
+    }
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* --- what goes with a message ------------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(flags_doc, "The attributes of ws.protocol.receiver.MessageFlags.");
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *masked;  /* True or False */
+    PyObject *payload; /* str, bytes or None */
+} Flags;
+
+static void flags_dealloc(Flags *flags)
+{
+    PyTypeObject *type = Py_TYPE(flags);
+    Py_XDECREF(flags->masked);
+    Py_XDECREF(flags->payload);
+    type->tp_free(flags);
+    Py_DECREF(type);
+}
+
+static PyMemberDef flags_members[] = {
+    {"masked", T_OBJECT_EX, offsetof(Flags, masked), 0, NULL},
+    {"_payload", T_OBJECT_EX, offsetof(Flags, payload), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot flags_slots[] = {
+    {Py_tp_doc, (void *)flags_doc},
+    {Py_tp_dealloc, flags_dealloc},
+    {Py_tp_members, flags_members},
+    {0, NULL},
+};
+
+static PyType_Spec flags_spec = {
+    .name = "ws._speedups.Flags",
+    .basicsize = sizeof(Flags),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = flags_slots,
+};
+
+/* --- incoming messages -------------------------------------------------------------------------------------------- */
+
+/* A frame at `pos` that is a whole message, wanted as it is; `payload` is NULL if there is none. */
+typedef struct {
+    const uint8_t *payload, *key;
+    Py_ssize_t length;
+    int is_text;
+} Frame;
+
+typedef struct {
+    int any_mask, masked; /* what the MASK bit must be, unless any will do */
+    Py_ssize_t max_payload;
+} Rules;
+
+static Frame frame_at(const uint8_t *pos, const uint8_t *end, const Rules *rules)
+{
+    Frame frame = {NULL, NULL, 0, 0};
+    int masked;
+    if (end - pos < 2 || (pos[0] != WHOLE_TEXT && pos[0] != WHOLE_BINARY)) return frame;
+    frame.is_text = pos[0] == WHOLE_TEXT;
+    masked = pos[1] >= MASK;
+    frame.length = pos[1] & LENGTH;
+    if (frame.length == 127 || (!rules->any_mask && masked != rules->masked)) return frame;
+    pos += 2;
+    if (frame.length > SHORT_LIMIT) {
+        if (end - pos < 2) return frame;
+        frame.length = (Py_ssize_t)pos[0] << 8 | pos[1];
+        pos += 2;
+    }
+    if (masked) {
+        frame.key = pos;
+        pos += 4;
+    }
+    if (end - pos >= frame.length && frame.length <= rules->max_payload) frame.payload = pos;
+    return frame;
+}
+
+/* (payload, flags, stop); NULL with an exception, which is UnicodeDecodeError for what isn't UTF-8. */
+static PyObject *message_of(const Frame *frame, Py_ssize_t stop, PyTypeObject *flags_type)
+{
+    PyObject *message = PyTuple_New(3), *end, *payload;
+    Flags *flags;
+    if (!message) return NULL;
+    payload = frame->is_text ? unmasked_text(frame->payload, frame->length, frame->key)
+                             : unmasked_bytes(frame->payload, frame->length, frame->key);
+    if (!payload) goto failed;
+    PyTuple_SET_ITEM(message, 0, payload);
+    flags = (Flags *)flags_type->tp_alloc(flags_type, 0);
+    if (!flags) goto failed;
+    PyTuple_SET_ITEM(message, 1, (PyObject *)flags);
+    flags->masked = PyBool_FromLong(frame->key != NULL);
+    Py_INCREF(payload);
+    flags->payload = payload;
+    end = PyLong_FromSsize_t(stop);
+    if (!end) goto failed;
+    PyTuple_SET_ITEM(message, 2, end);
+    return message;
+failed:
+    Py_DECREF(message);
+    return NULL;
+}
+
+static int append_messages(PyObject *messages, const Py_buffer *data, Py_ssize_t pos, const Rules *rules,
+                           PyTypeObject *flags_type)
+{
+    const uint8_t *start = data->buf, *end = start + data->len;
+    while (PyList_GET_SIZE(messages) < MESSAGES_AT_ONCE) {
+        Frame frame = frame_at(start + pos, end, rules);
+        PyObject *message;
+        int failed;
+        if (!frame.payload) return 0;
+        pos = frame.payload + frame.length - start;
+        message = message_of(&frame, pos, flags_type);
+        if (!message) {
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return -1;
+            PyErr_Clear(); /* whoever takes this frame next tells what is wrong with it */
+            return 0;
+        }
+        failed = PyList_Append(messages, message);
+        Py_DECREF(message);
+        if (failed) return -1;
+    }
+    return 0;
+}
+
+static PyTypeObject *flags_type_of(PyObject *module, PyObject *type)
+{
+    PyTypeObject **state = PyModule_GetState(module);
+    if (PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, *state)) return (PyTypeObject *)type;
+    PyErr_SetString(PyExc_TypeError, "flags must be a subclass of Flags");
+    return NULL;
+}
+
+PyDoc_STRVAR(burst_doc, "burst(data, pos, masked, max_payload, flags)\n--\n\nSee ws.protocol.receiver.");
+
+static PyObject *burst(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    PyTypeObject *flags_type;
+    PyObject *messages;
+    Py_buffer data;
+    Py_ssize_t pos;
+    Rules rules;
+    if (check_count("burst", count, 5)) return NULL;
+    pos = PyLong_AsSsize_t(arguments[1]);
+    rules.any_mask = arguments[2] == Py_None;
+    rules.masked = PyObject_IsTrue(arguments[2]);
+    rules.max_payload = PyLong_AsSsize_t(arguments[3]);
+    if (PyErr_Occurred() || !(flags_type = flags_type_of(module, arguments[4]))) return NULL;
+    if (PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE)) return NULL;
+    messages = PyList_New(0);
+    if (messages && (pos < 0 || pos > data.len)) {
+        PyErr_SetString(PyExc_ValueError, "pos is outside of data");
+        Py_CLEAR(messages);
+    }
+    if (messages && append_messages(messages, &data, pos, &rules, flags_type)) Py_CLEAR(messages);
+    PyBuffer_Release(&data);
+    return messages;
+}
+
+/* --- outgoing frames ---------------------------------------------------------------------------------------------- */
+
+static uint8_t *put_length(uint8_t *to, uint8_t mask_bit, uint64_t length)
+{
+    int width = length <= SHORT_LIMIT ? 0 : length <= UINT16_MAX ? 2 : 8;
+    *to++ = mask_bit | (width == 0 ? (uint8_t)length : width == 2 ? 126 : 127);
+    while (width--) *to++ = (uint8_t)(length >> 8 * width);
+    return to;
+}
+
+static PyObject *build(uint8_t first, const uint8_t *payload, Py_ssize_t length, const uint8_t *key)
+{
+    uint8_t header[14], *end = header;
+    PyObject *frame;
+    *end++ = first;
+    end = put_length(end, key ? MASK : 0, (uint64_t)length);
+    if (key) {
+        memcpy(end, key, 4);
+        end += 4;
+    }
+    if (length > PY_SSIZE_T_MAX - (end - header)) return PyErr_NoMemory();
+    frame = PyBytes_FromStringAndSize(NULL, end - header + length);
+    if (!frame) return NULL;
+    memcpy(PyBytes_AS_STRING(frame), header, (size_t)(end - header));
+    if (key)
+        copy_masked((uint8_t *)PyBytes_AS_STRING(frame) + (end - header), payload, length, key);
+    else
+        memcpy(PyBytes_AS_STRING(frame) + (end - header), payload, (size_t)length);
+    return frame;
+}
+
+PyDoc_STRVAR(frame_doc, "frame(first, payload, key)\n--\n\nSee ws.protocol.sender.");
+
+static PyObject *frame(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    Py_buffer payload, key = {0};
+    PyObject *built = NULL;
+    long first;
+    (void)module;
+    if (check_count("frame", count, 3)) return NULL;
+    first = PyLong_AsLong(arguments[0]);
+    if (first < 0 || first > UINT8_MAX) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "first must be a byte");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(arguments[1], &payload, PyBUF_SIMPLE)) return NULL;
+    if (arguments[2] == Py_None) {
+        built = build((uint8_t)first, payload.buf, payload.len, NULL);
+    } else if (!PyObject_GetBuffer(arguments[2], &key, PyBUF_SIMPLE)) {
+        if (!check_key(&key)) built = build((uint8_t)first, payload.buf, payload.len, key.buf);
+        PyBuffer_Release(&key);
+    }
+    PyBuffer_Release(&payload);
+    return built;
+}
+
+/* --- system calls ------------------------------------------------------------------------------------------------- */
+
+#ifndef MS_WINDOWS
+
+/* On a non-blocking socket these return at once. Giving up the GIL for them costs more than they do, and when another
+   thread computes, up to 5 ms until it is given back. */
+
+static int would_block(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+PyDoc_STRVAR(recv_doc, "recv(fd, size)\n--\n\nSee ws.net.calls.");
+
+static PyObject *socket_recv(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    PyObject *data;
+    Py_ssize_t size, received;
+    int fd;
+    (void)module;
+    if (check_count("recv", count, 2)) return NULL;
+    fd = PyObject_AsFileDescriptor(arguments[0]);
+    if (fd < 0) return NULL;
+    size = PyLong_AsSsize_t(arguments[1]);
+    if (size <= 0) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be positive");
+        return NULL;
+    }
+    data = PyBytes_FromStringAndSize(NULL, size);
+    if (!data) return NULL;
+    received = recv(fd, PyBytes_AS_STRING(data), (size_t)size, 0);
+    if (received < 0) {
+        Py_DECREF(data);
+        if (would_block()) Py_RETURN_NONE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    _PyBytes_Resize(&data, received);
+    return data;
+}
+
+PyDoc_STRVAR(send_doc, "send(fd, data)\n--\n\nSee ws.net.calls.");
+
+static PyObject *socket_send(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    Py_buffer data;
+    Py_ssize_t sent;
+    int fd, error;
+    (void)module;
+    if (check_count("send", count, 2)) return NULL;
+    fd = PyObject_AsFileDescriptor(arguments[0]);
+    if (fd < 0 || PyObject_GetBuffer(arguments[1], &data, PyBUF_SIMPLE)) return NULL;
+    sent = send(fd, data.buf, (size_t)data.len, MSG_NOSIGNAL);
+    error = errno; /* releasing the buffer may change it */
+    PyBuffer_Release(&data);
+    errno = error;
+    if (sent >= 0) return PyLong_FromSsize_t(sent);
+    if (would_block()) return PyLong_FromLong(0);
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+#endif
+
+/* --- the module --------------------------------------------------------------------------------------------------- */
+
+static PyMethodDef methods[] = {
+    {"mask", (PyCFunction)(void (*)(void))mask, METH_FASTCALL, mask_doc},
+    {"burst", (PyCFunction)(void (*)(void))burst, METH_FASTCALL, burst_doc},
+    {"frame", (PyCFunction)(void (*)(void))frame, METH_FASTCALL, frame_doc},
+#ifndef MS_WINDOWS
+    {"recv", (PyCFunction)(void (*)(void))socket_recv, METH_FASTCALL, recv_doc},
+    {"send", (PyCFunction)(void (*)(void))socket_send, METH_FASTCALL, send_doc},
+#endif
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module)
+{
+    PyTypeObject **state = PyModule_GetState(module);
+    PyObject *type = PyType_FromModuleAndSpec(module, &flags_spec, NULL);
+    if (!type) return -1;
+    *state = (PyTypeObject *)type;
+    return PyModule_AddType(module, *state);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg)
+{
+    PyTypeObject **state = PyModule_GetState(module);
+    Py_VISIT(*state);
+    return 0;
+}
+
+static int clear(PyObject *module)
+{
+    PyTypeObject **state = PyModule_GetState(module);
+    Py_CLEAR(*state);
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "ws._speedups",
+    .m_size = sizeof(PyTypeObject *),
+    .m_methods = methods,
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+};
+
+PyMODINIT_FUNC PyInit__speedups(void)
+{
+    return PyModuleDef_Init(&definition);
+}
