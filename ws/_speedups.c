@@ -300,8 +300,8 @@ PyDoc_STRVAR(frame_doc, "frame(first, payload, key)\n--\n\nSee ws.protocol.sende
 
 static PyObject *frame(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    Py_buffer payload, key = {0};
-    PyObject *built = NULL;
+    PyObject *encoded = NULL, *built = NULL;
+    Py_buffer payload, key;
     long first;
     (void)module;
     if (check_count("frame", count, 3)) return NULL;
@@ -310,14 +310,17 @@ static PyObject *frame(PyObject *module, PyObject *const *arguments, Py_ssize_t 
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "first must be a byte");
         return NULL;
     }
-    if (PyObject_GetBuffer(arguments[1], &payload, PyBUF_SIMPLE)) return NULL;
-    if (arguments[2] == Py_None) {
-        built = build((uint8_t)first, payload.buf, payload.len, NULL);
-    } else if (!PyObject_GetBuffer(arguments[2], &key, PyBUF_SIMPLE)) {
-        if (!check_key(&key)) built = build((uint8_t)first, payload.buf, payload.len, key.buf);
-        PyBuffer_Release(&key);
+    if (PyUnicode_Check(arguments[1]) && !(encoded = PyUnicode_AsUTF8String(arguments[1]))) return NULL;
+    if (!PyObject_GetBuffer(encoded ? encoded : arguments[1], &payload, PyBUF_SIMPLE)) {
+        if (arguments[2] == Py_None) {
+            built = build((uint8_t)first, payload.buf, payload.len, NULL);
+        } else if (!PyObject_GetBuffer(arguments[2], &key, PyBUF_SIMPLE)) {
+            if (!check_key(&key)) built = build((uint8_t)first, payload.buf, payload.len, key.buf);
+            PyBuffer_Release(&key);
+        }
+        PyBuffer_Release(&payload);
     }
-    PyBuffer_Release(&payload);
+    Py_XDECREF(encoded);
     return built;
 }
 

@@ -111,8 +111,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _deliver(self, event: str, *args: Any) -> None:
         """Emit one of the library's own events, or keep it for a listener that is still to come."""
-        kept = self._kept
-        if kept is None or not kept.keep(event, args):
+        if self._kept is None or not self._kept.keep(event, args):
             self._dispatch(event, args)
 
     def _deliver_if_heard(self, error: Exception) -> None:
@@ -129,11 +128,15 @@ class Emitter(EventEmitter, metaclass=_Complete):
                 report(args[0])
             return True
         failed = False
+        count = len(args)
         for listener in listeners:
             if listener.once and not self._detach(event, listener):
                 continue
             try:
-                listener.call(self, args)
+                if listener.needed <= count and not listener.this:  # as listener.call would do
+                    listener.function(*args[: listener.most])
+                else:
+                    listener.call(self, args)
             except BaseException:
                 report_exception()
                 failed = True

@@ -207,10 +207,29 @@ class Stream:
             self._watch()
         elif self._queue:
             self._schedule()
-        else:
+        elif self._ending or self._waits_for_drain or self._mask & WRITE:
             self._on_flushed()
 
     def _send_queue(self) -> Optional[OSError]:
+        """Returns what a call raised."""
+        if self.queued > HIGH_WATER_MARK:
+            return self._send_much()
+        queue = self._queue
+        if queue:
+            data = queue[0] if len(queue) == 1 else b''.join(queue)
+            try:
+                taken: int = send(self._handle, data)
+            except OSError as error:
+                return error
+            self._handed_over += taken
+            self.queued -= taken
+            queue.clear()
+            if self.queued:
+                queue.append(memoryview(data)[taken:])
+                self.stalled = True
+        return None
+
+    def _send_much(self) -> Optional[OSError]:
         queue, first = self._queue, 0
         try:
             for _ in range(_CALLS_PER_FLUSH):
@@ -230,19 +249,13 @@ class Stream:
     def _send(self, first: int) -> int:
         """One call to the kernel, from that buffer of the queue on; returns how many bytes it took."""
         queue = self._queue
-        taken: int
-        if first + 1 == len(queue):
-            taken = send(self._handle, queue[first])
-        elif self.queued <= HIGH_WATER_MARK:
-            taken = send(self._handle, b''.join(queue[first:]))
-        elif hasattr(self._sock, 'sendmsg'):
-            try:
-                return self._sock.sendmsg(queue[first : first + _BUFFERS_PER_CALL])
-            except (BlockingIOError, InterruptedError):
-                return 0
-        else:  # Windows
-            taken = send(self._handle, queue[first])
-        return taken
+        if first + 1 == len(queue) or not hasattr(self._sock, 'sendmsg'):  # Windows has none
+            taken: int = send(self._handle, queue[first])
+            return taken
+        try:
+            return self._sock.sendmsg(queue[first : first + _BUFFERS_PER_CALL])
+        except (BlockingIOError, InterruptedError):
+            return 0
 
     def _advance(self, first: int, taken: int) -> int:
         """Count what the kernel has taken; returns which buffer of the queue is the next."""

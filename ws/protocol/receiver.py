@@ -393,6 +393,30 @@ class Receiver(BaseReceiver):
         self._message = None
         self.inflater = None  # it holds some 40 KiB
 
+    def add(self, data: bytes) -> None:
+        """Take what came in."""
+        if self._state or self._data or self._message is not None:
+            super().add(data)
+            return
+        # Nearly always it is whole messages and nothing else, and what follows is all there is to do.
+        stop = 0
+        self._state = _RUNNING
+        try:
+            for payload, flags, stop in burst(data, 0, self._masked, self._max_payload, MessageFlags):
+                if type(payload) is str:
+                    self.ontext(payload, flags)
+                else:
+                    self.onbinary(payload, flags)
+                if self._state != _RUNNING:
+                    break
+        finally:
+            self._state &= ~_RUNNING
+            if stop < len(data) and not self._state & _ENDED:
+                self._data = data
+                self._pos = stop
+        if self._data or self._later is not None and not self._state:
+            self._run()
+
     def _burst(self) -> None:
         if self._message is not None:
             return

@@ -7,7 +7,7 @@ import numbers
 import re
 import struct
 from decimal import Decimal
-from typing import Callable, Optional, Protocol
+from typing import Callable, Optional, Protocol, Union
 
 from ..native import native
 from . import masking
@@ -122,8 +122,10 @@ def _header(first: int, length: int, masked: bool) -> bytes:
     return _pack_64_bit(first, mask_bit | 127, length)
 
 
-def _frame(first: int, payload: bytes, key: Optional[bytes]) -> bytes:
+def _frame(first: int, payload: Union[str, bytes], key: Optional[bytes]) -> bytes:
     """Return the frame that begins with the byte ``first``; masked if there is a key."""
+    if isinstance(payload, str):
+        payload = payload.encode()
     length = len(payload)
     if key is not None:
         return b''.join((_header(first, length, True), key, masking.mask(payload, key)))
@@ -133,35 +135,33 @@ def _frame(first: int, payload: bytes, key: Optional[bytes]) -> bytes:
     return _header(first, length, False) + payload
 
 
-_frame_of_bytes: Callable[[int, bytes, Optional[bytes]], bytes] = native.frame if native else _frame
+frame: Callable[[int, Union[str, bytes], Optional[bytes]], bytes] = native.frame if native else _frame
 
 
 def build_frame(opcode: int, payload: bytes, fin: bool = True, mask: bool = False) -> bytes:
     """Return a whole frame; masked with a key of its own if ``mask``."""
-    return _frame_of_bytes(opcode | _FIN if fin else opcode, payload, masking.new_mask_key() if mask else None)
+    return frame(opcode | _FIN if fin else opcode, payload, masking.new_mask_key() if mask else None)
 
 
-#: The last small message somebody sent unmasked: the object, the ``binary`` that went with it, its frame. The object is
+#: The last small message that was sent unmasked: the object, the ``binary`` that went with it, its frame. The object is
 #: held, so no other can come to have its identity; the tuple is read and replaced in one step, so any thread may.
 _last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
 
 
-def frame_of(data: object, binary: Optional[bool] = None) -> bytes:
-    """Return ``data`` (see ``payload_of``) as one unmasked frame; as text or binary if ``binary`` says so.
+def frame_of(data: Union[str, bytes], binary: Optional[bool] = None) -> bytes:
+    """Return ``data`` as one unmasked frame; as text or binary if ``binary`` says so.
 
-    A broadcast asks for the same frame once for each client: the same small str or bytes object as the last time, with
-    the same ``binary``, gets the same frame.
+    A broadcast asks for the same frame once for each client: the same object as the last time, with the same
+    ``binary``, gets the same frame. Neither is a subclass: only what can't change its value may be told by its identity.
     """
     global _last_frame
-    last_data, last_binary, frame = _last_frame
+    last_data, last_binary, built = _last_frame
     if data is last_data and binary is last_binary:
-        return frame
-    payload, is_binary = payload_of(data)
-    frame = build_frame(_BINARY if (is_binary if binary is None else binary) else _TEXT, payload)
-    # Only what can't change its value may be told by its identity.
-    if (type(data) is str or type(data) is bytes) and len(frame) <= _LARGE:
-        _last_frame = (data, binary, frame)
-    return frame
+        return built
+    is_binary = type(data) is bytes if binary is None else binary
+    built = frame(_FIN | _BINARY if is_binary else _FIN | _TEXT, data, None)
+    _last_frame = (data, binary, built)
+    return built
 
 
 class Sender:
@@ -192,14 +192,15 @@ class Sender:
 
         Whether a message is compressed is decided with its first fragment.
         """
+        kind = type(data)
         if (
-            not (mask or self._fragmented)
+            (kind is bytes or kind is str)
+            and len(data) < _LARGE  # type: ignore[arg-type]
             and fin
-            and (type(data) is str or type(data) is bytes)
-            and len(data) < _LARGE
+            and not (mask or self._fragmented)
             and (self._deflater is None or not compress)
         ):
-            self._socket.write(frame_of(data, binary), callback)
+            self._socket.write(frame_of(data, binary), callback)  # type: ignore[arg-type]
             return
         payload, is_binary = payload_of(data)
         opcode = _BINARY if (is_binary if binary is None else binary) else _TEXT
