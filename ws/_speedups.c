@@ -2,7 +2,7 @@
  * What costs most in Python, in C: masks, bursts of small messages, frames, and system calls that keep the GIL.
  *
  * Optional: every function has a twin in Python, named where it is defined, which gives the same for any input
- * (test/test_speedups.py). Nothing here has state, so it is safe without the GIL, too.
+ * (test/test_speedups.py).
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -20,6 +20,15 @@
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
+#endif
+
+/* Without the GIL, two threads may call methods of one object at a time. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define BEGIN_CRITICAL_SECTION Py_BEGIN_CRITICAL_SECTION
+#define END_CRITICAL_SECTION Py_END_CRITICAL_SECTION
+#else
+#define BEGIN_CRITICAL_SECTION(object)
+#define END_CRITICAL_SECTION()
 #endif
 
 /* Frames (RFC 6455 section 5.2), named as in protocol/receiver.py. */
@@ -163,23 +172,27 @@ typedef struct {
 static Frame frame_at(const uint8_t *pos, const uint8_t *end, const Rules *rules)
 {
     Frame frame = {NULL, NULL, 0, 0};
-    int masked;
+    uint64_t length;
+    int masked, width;
     if (end - pos < 2 || (pos[0] != WHOLE_TEXT && pos[0] != WHOLE_BINARY)) return frame;
-    frame.is_text = pos[0] == WHOLE_TEXT;
     masked = pos[1] >= MASK;
-    frame.length = pos[1] & LENGTH;
-    if (frame.length == 127 || (!rules->any_mask && masked != rules->masked)) return frame;
+    if (!rules->any_mask && masked != rules->masked) return frame;
+    frame.is_text = pos[0] == WHOLE_TEXT;
+    length = pos[1] & LENGTH;
     pos += 2;
-    if (frame.length > SHORT_LIMIT) {
-        if (end - pos < 2) return frame;
-        frame.length = (Py_ssize_t)pos[0] << 8 | pos[1];
-        pos += 2;
+    if (length > SHORT_LIMIT) {
+        width = length == 126 ? 2 : 8;
+        if (end - pos < width) return frame;
+        for (length = 0; width; width--) length = length << 8 | *pos++;
     }
     if (masked) {
+        if (end - pos < 4) return frame;
         frame.key = pos;
         pos += 4;
     }
-    if (end - pos >= frame.length && frame.length <= rules->max_payload) frame.payload = pos;
+    if (length > (uint64_t)(end - pos) || length > (uint64_t)rules->max_payload) return frame;
+    frame.length = (Py_ssize_t)length;
+    frame.payload = pos;
     return frame;
 }
 
@@ -253,6 +266,7 @@ static PyObject *burst(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     rules.any_mask = arguments[2] == Py_None;
     rules.masked = PyObject_IsTrue(arguments[2]);
     rules.max_payload = PyLong_AsSsize_t(arguments[3]);
+    if (!PyErr_Occurred() && rules.max_payload < 0) PyErr_SetString(PyExc_ValueError, "max_payload must not be negative");
     if (PyErr_Occurred() || !(flags_type = flags_type_of(module, arguments[4]))) return NULL;
     if (PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE)) return NULL;
     messages = PyList_New(0);
@@ -264,6 +278,235 @@ static PyObject *burst(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     PyBuffer_Release(&data);
     return messages;
 }
+
+/* --- a message in many pieces ------------------------------------------------------------------------------------- */
+
+/* Where there is `room` already and it is too little: for `size`, and for as many again if so many are to come. Memory
+   follows what has come, not what was announced. By a quarter at least, so that time stays linear with any number of
+   pieces. */
+static Py_ssize_t more_room(Py_ssize_t room, Py_ssize_t size, Py_ssize_t announced)
+{
+    if (announced > size) size = announced - size < size ? announced : 2 * size;
+    if (room <= PY_SSIZE_T_MAX / 2 && size < room + room / 4) size = room + room / 4;
+    return size;
+}
+
+PyDoc_STRVAR(bytes_builder_doc, "See ws.protocol.receiver.");
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *buffer; /* bytes that nobody else knows; NULL before the first piece */
+    Py_ssize_t size;  /* so much of it is filled */
+} BytesBuilder;
+
+static void bytes_builder_dealloc(BytesBuilder *builder)
+{
+    PyTypeObject *type = Py_TYPE(builder);
+    Py_XDECREF(builder->buffer);
+    type->tp_free(builder);
+    Py_DECREF(type);
+}
+
+static int make_room_for_bytes(BytesBuilder *builder, Py_ssize_t size, Py_ssize_t announced)
+{
+    Py_ssize_t room = builder->buffer ? PyBytes_GET_SIZE(builder->buffer) : 0;
+    if (size <= room) return 0;
+    size = more_room(room, size, announced);
+    if (!builder->buffer) {
+        builder->buffer = PyBytes_FromStringAndSize(NULL, size);
+        return builder->buffer ? 0 : -1;
+    }
+    if (!_PyBytes_Resize(&builder->buffer, size)) return 0;
+    builder->size = 0; /* it is gone */
+    return -1;
+}
+
+static int append_bytes(BytesBuilder *builder, const Py_buffer *data, const Py_buffer *key, Py_ssize_t announced)
+{
+    uint8_t *end;
+    if (data->len > PY_SSIZE_T_MAX - builder->size) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (make_room_for_bytes(builder, builder->size + data->len, announced)) return -1;
+    end = (uint8_t *)PyBytes_AS_STRING(builder->buffer) + builder->size;
+    if (key)
+        copy_masked(end, data->buf, data->len, key->buf);
+    else
+        memcpy(end, data->buf, (size_t)data->len);
+    builder->size += data->len;
+    return 0;
+}
+
+static PyObject *bytes_builder_append(BytesBuilder *builder, PyObject *const *arguments, Py_ssize_t count)
+{
+    Py_buffer data, key;
+    Py_ssize_t announced;
+    int failed = -1;
+    if (check_count("append", count, 3)) return NULL;
+    announced = PyLong_AsSsize_t(arguments[2]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE)) return NULL;
+    if (arguments[1] == Py_None) {
+        BEGIN_CRITICAL_SECTION(builder);
+        failed = append_bytes(builder, &data, NULL, announced);
+        END_CRITICAL_SECTION();
+    } else if (!PyObject_GetBuffer(arguments[1], &key, PyBUF_SIMPLE)) {
+        if (!check_key(&key)) {
+            BEGIN_CRITICAL_SECTION(builder);
+            failed = append_bytes(builder, &data, &key, announced);
+            END_CRITICAL_SECTION();
+        }
+        PyBuffer_Release(&key);
+    }
+    PyBuffer_Release(&data);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* What was appended, which is handed out without a copy: the next piece begins anew. */
+static PyObject *bytes_builder_value(BytesBuilder *builder, PyObject *nothing)
+{
+    PyObject *value;
+    Py_ssize_t size;
+    (void)nothing;
+    BEGIN_CRITICAL_SECTION(builder);
+    value = builder->buffer;
+    size = builder->size;
+    builder->buffer = NULL;
+    builder->size = 0;
+    END_CRITICAL_SECTION();
+    if (!value) return PyBytes_FromStringAndSize(NULL, 0);
+    if (size < PyBytes_GET_SIZE(value)) _PyBytes_Resize(&value, size);
+    return value;
+}
+
+static PyMethodDef bytes_builder_methods[] = {
+    {"append", (PyCFunction)(void (*)(void))bytes_builder_append, METH_FASTCALL, NULL},
+    {"value", (PyCFunction)bytes_builder_value, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot bytes_builder_slots[] = {
+    {Py_tp_doc, (void *)bytes_builder_doc},
+    {Py_tp_dealloc, bytes_builder_dealloc},
+    {Py_tp_methods, bytes_builder_methods},
+    {0, NULL},
+};
+
+static PyType_Spec bytes_builder_spec = {
+    .name = "ws._speedups.BytesBuilder",
+    .basicsize = sizeof(BytesBuilder),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = bytes_builder_slots,
+};
+
+PyDoc_STRVAR(str_builder_doc, "See ws.protocol.receiver.");
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *buffer; /* a str that nobody else knows; NULL before the first piece */
+    Py_ssize_t size;  /* so many characters of it are filled */
+} StrBuilder;
+
+static void str_builder_dealloc(StrBuilder *builder)
+{
+    PyTypeObject *type = Py_TYPE(builder);
+    Py_XDECREF(builder->buffer);
+    type->tp_free(builder);
+    Py_DECREF(type);
+}
+
+/* A buffer whose characters are as wide as the widest so far. */
+static int widen(StrBuilder *builder, Py_ssize_t room, Py_UCS4 widest)
+{
+    PyObject *wider = PyUnicode_New(room, widest);
+    if (!wider) return -1;
+    if (builder->size && PyUnicode_CopyCharacters(wider, 0, builder->buffer, 0, builder->size) < 0) {
+        Py_DECREF(wider);
+        return -1;
+    }
+    Py_XDECREF(builder->buffer);
+    builder->buffer = wider;
+    return 0;
+}
+
+static int make_room_for_str(StrBuilder *builder, Py_ssize_t size, Py_ssize_t announced, Py_UCS4 widest)
+{
+    Py_ssize_t room = builder->buffer ? PyUnicode_GET_LENGTH(builder->buffer) : 0;
+    int is_wide_enough = builder->buffer && PyUnicode_MAX_CHAR_VALUE(builder->buffer) >= widest;
+    if (size <= room && is_wide_enough) return 0;
+    if (size > room) room = more_room(room, size, announced);
+    return is_wide_enough ? PyUnicode_Resize(&builder->buffer, room) : widen(builder, room, widest);
+}
+
+static int append_str(StrBuilder *builder, PyObject *text, Py_ssize_t announced)
+{
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    if (length == 0) return 0;
+    if (length > PY_SSIZE_T_MAX - builder->size) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (make_room_for_str(builder, builder->size + length, announced, PyUnicode_MAX_CHAR_VALUE(text))) return -1;
+    if (PyUnicode_CopyCharacters(builder->buffer, builder->size, text, 0, length) < 0) return -1;
+    builder->size += length;
+    return 0;
+}
+
+static PyObject *str_builder_append(StrBuilder *builder, PyObject *const *arguments, Py_ssize_t count)
+{
+    Py_ssize_t announced;
+    int failed;
+    if (check_count("append", count, 2)) return NULL;
+    if (!PyUnicode_Check(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "text must be a str");
+        return NULL;
+    }
+    announced = PyLong_AsSsize_t(arguments[1]);
+    if (PyErr_Occurred()) return NULL;
+    BEGIN_CRITICAL_SECTION(builder);
+    failed = append_str(builder, arguments[0], announced);
+    END_CRITICAL_SECTION();
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* As that of BytesBuilder. */
+static PyObject *str_builder_value(StrBuilder *builder, PyObject *nothing)
+{
+    PyObject *value;
+    Py_ssize_t size;
+    (void)nothing;
+    BEGIN_CRITICAL_SECTION(builder);
+    value = builder->buffer;
+    size = builder->size;
+    builder->buffer = NULL;
+    builder->size = 0;
+    END_CRITICAL_SECTION();
+    if (!value) return PyUnicode_New(0, 0);
+    if (size < PyUnicode_GET_LENGTH(value) && PyUnicode_Resize(&value, size)) Py_CLEAR(value);
+    return value;
+}
+
+static PyMethodDef str_builder_methods[] = {
+    {"append", (PyCFunction)(void (*)(void))str_builder_append, METH_FASTCALL, NULL},
+    {"value", (PyCFunction)str_builder_value, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot str_builder_slots[] = {
+    {Py_tp_doc, (void *)str_builder_doc},
+    {Py_tp_dealloc, str_builder_dealloc},
+    {Py_tp_methods, str_builder_methods},
+    {0, NULL},
+};
+
+static PyType_Spec str_builder_spec = {
+    .name = "ws._speedups.StrBuilder",
+    .basicsize = sizeof(StrBuilder),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = str_builder_slots,
+};
 
 /* --- outgoing frames ---------------------------------------------------------------------------------------------- */
 
@@ -399,13 +642,22 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type && PyModule_AddType(module, type)) Py_CLEAR(type);
+    return type;
+}
+
 static int execute(PyObject *module)
 {
-    PyTypeObject **state = PyModule_GetState(module);
-    PyObject *type = PyType_FromModuleAndSpec(module, &flags_spec, NULL);
-    if (!type) return -1;
-    *state = (PyTypeObject *)type;
-    return PyModule_AddType(module, *state);
+    PyTypeObject **flags = PyModule_GetState(module), *bytes_builder, *str_builder;
+    *flags = add_type(module, &flags_spec);
+    bytes_builder = add_type(module, &bytes_builder_spec);
+    str_builder = add_type(module, &str_builder_spec);
+    Py_XDECREF(bytes_builder); /* the module holds it */
+    Py_XDECREF(str_builder);
+    return *flags && bytes_builder && str_builder ? 0 : -1;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

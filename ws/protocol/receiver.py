@@ -106,7 +106,7 @@ def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
         pieces.append(piece)
 
 
-class _Bytes:
+class _BytesBuilder:
     """The content of a binary message as it grows."""
 
     __slots__ = ('_pieces',)
@@ -114,29 +114,51 @@ class _Bytes:
     def __init__(self) -> None:
         self._pieces = [b'']
 
-    def append(self, data: bytes) -> None:
-        _add_piece(self._pieces, data)
+    def append(self, data: bytes, key: Optional[bytes], announced: int) -> None:
+        """Add what is masked with `key`, if there is one. There will be as many bytes as `announced`, or more."""
+        _add_piece(self._pieces, data if key is None else mask(data, key))
 
     def value(self) -> bytes:
         return b''.join(self._pieces)
 
 
-class _Text:
-    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1)."""
+class _StrBuilder:
+    """The content of a text message as it grows."""
 
-    __slots__ = ('_pieces', '_tail')
+    __slots__ = ('_pieces',)
 
     def __init__(self) -> None:
         self._pieces = ['']
+
+    def append(self, text: str, announced: int) -> None:
+        """There will be as many characters as `announced`, if each takes one byte."""
+        _add_piece(self._pieces, text)
+
+    def value(self) -> str:
+        return ''.join(self._pieces)
+
+
+BytesBuilder: Callable[[], _BytesBuilder] = native.BytesBuilder if native else _BytesBuilder
+StrBuilder: Callable[[], _StrBuilder] = native.StrBuilder if native else _StrBuilder
+
+
+class _Text:
+    """The content of a text message as it comes: decoded at once, so that the first wrong byte shows (section 8.1)."""
+
+    __slots__ = ('_builder', '_tail')
+
+    def __init__(self) -> None:
+        self._builder = StrBuilder()
         self._tail = b''  # up to 3 bytes of a character
 
-    def append(self, data: bytes) -> None:
-        data = self._tail + data
+    def append(self, data: bytes, key: Optional[bytes], announced: int) -> None:
+        """As that of a BytesBuilder."""
+        data = self._tail + (data if key is None else mask(data, key))
         try:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
-        _add_piece(self._pieces, text)
+        self._builder.append(text, announced)
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
@@ -145,7 +167,7 @@ class _Text:
     def value(self) -> str:
         if self._tail:
             raise _invalid_utf8()
-        return ''.join(self._pieces)
+        return self._builder.value()
 
 
 class _Message:
@@ -156,7 +178,7 @@ class _Message:
     key: Optional[bytes]
     remaining: int  # bytes of the frame that are still to come
 
-    def __init__(self, content: Union[_Text, _Bytes], inflater: Optional[Inflater], max_size: int) -> None:
+    def __init__(self, content: Union[_Text, _BytesBuilder], inflater: Optional[Inflater], max_size: int) -> None:
         self.content = content
         self.inflater = inflater  # if it is compressed
         self.max_size = max_size
@@ -175,20 +197,18 @@ class _Message:
         """Add what has come of the frame."""
         size = len(data)
         self.remaining -= size
-        if self.key is not None:
-            data = mask(data, self.key)
-            turn = size & 3
-            if turn:
-                self.key = self.key[turn:] + self.key[:turn]
         if self.inflater is None:
-            self.content.append(data)
+            self.content.append(data, self.key, self.size)
         else:
-            self._inflate(self.inflater, data)
+            self._inflate(self.inflater, data if self.key is None else mask(data, self.key))
+        turn = size & 3
+        if turn and self.key is not None:
+            self.key = self.key[turn:] + self.key[:turn]
 
     def _inflate(self, inflater: Inflater, data: bytes) -> None:
         for piece in inflater.inflate(data, self.fin and not self.remaining, self.max_size - self.size):
             self.size += len(piece)
-            self.content.append(piece)
+            self.content.append(piece, None, self.size)
 
 
 def _invalid_utf8() -> ProtocolError:
@@ -336,10 +356,9 @@ def _burst(
         length &= _LENGTH
         body = pos + 6 if is_masked else pos + 2
         if length > _SHORT_LIMIT:
-            if length == 127 or pos + 4 > end:
-                break
-            length = data[pos + 2] << 8 | data[pos + 3]
-            body += 2
+            width = 2 if length == 126 else 8
+            length = _from_bytes(data[pos + 2 : pos + 2 + width], 'big')  # if some of it is missing, body > end
+            body += width
         pos = body + length
         if pos > end or length > max_payload:
             break
@@ -402,7 +421,7 @@ class Receiver(BaseReceiver):
         stop = 0
         self._state = _RUNNING
         try:
-            for payload, flags, stop in burst(data, 0, self._masked, self._max_payload, MessageFlags):
+            for payload, flags, stop in burst(data, 0, self._masked, self._max_payload, MessageFlags):  # noqa: B007
                 if type(payload) is str:
                     self.ontext(payload, flags)
                 else:
@@ -414,7 +433,7 @@ class Receiver(BaseReceiver):
             if stop < len(data) and not self._state & _ENDED:
                 self._data = data
                 self._pos = stop
-        if self._data or self._later is not None and not self._state:
+        if not self._state and (self._data or self._later is not None):
             self._run()
 
     def _burst(self) -> None:
@@ -439,7 +458,7 @@ class Receiver(BaseReceiver):
             if first & _OPCODE >= _CLOSE:
                 return self._control_frame(first & _OPCODE, length, key, body)
             if message is None:
-                content = _Text() if first & _OPCODE == _TEXT else _Bytes()
+                content = _Text() if first & _OPCODE == _TEXT else BytesBuilder()
                 inflater = self.inflater if first & _RSV1 else None
                 message = self._message = _Message(content, inflater, self._max_payload)
             message.begin_frame(first >= _FIN, key, length)

@@ -152,7 +152,7 @@ def frame_of(data: Union[str, bytes], binary: Optional[bool] = None) -> bytes:
     """Return ``data`` as one unmasked frame; as text or binary if ``binary`` says so.
 
     A broadcast asks for the same frame once for each client: the same object as the last time, with the same
-    ``binary``, gets the same frame. Neither is a subclass: only what can't change its value may be told by its identity.
+    ``binary``, gets the same frame. No subclasses: only what can't change its value may be told by its identity.
     """
     global _last_frame
     last_data, last_binary, built = _last_frame
