@@ -3,7 +3,8 @@
 #   make demo       a server and a client hold a conversation
 #   make test       the whole test suite; only some of it:  make test T='test/net -k tls'
 #   make lint       ruff and mypy
-#   make coverage   branch coverage of ws/protocol by its own tests: 100 %
+#   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
+#   make sanitize   the C accelerator's tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
 #   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
@@ -20,7 +21,7 @@ F ?= 60
 
 SHELL := /bin/bash
 BIN := $(VENV)/bin
-PACKAGING := setup.cfg
+PACKAGING := setup.cfg setup.py ws/_speedups.c
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 NODE_PEERS := test/interop/node
 
@@ -40,7 +41,7 @@ lint: $(VENV)/installed-lint
 	$(BIN)/mypy
 
 coverage: $(VENV)/installed-test
-	$(BIN)/coverage run -m pytest test/protocol
+	WS_NO_SPEEDUPS=1 $(BIN)/coverage run -m pytest test/protocol
 	$(BIN)/coverage report --fail-under=100
 
 autobahn: $(VENV)/installed

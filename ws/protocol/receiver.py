@@ -87,6 +87,9 @@ class MessageFlags(_Flags):
         if name.startswith('__'):
             raise AttributeError(name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return flags_of, (self.masked, self._payload)
+
     def __repr__(self) -> str:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
 
@@ -430,10 +433,11 @@ class Receiver(BaseReceiver):
                     break
         finally:
             self._state &= ~_RUNNING
-            if stop < len(data) and not self._state & _ENDED:
+            if (stop < len(data) or self._later is not None) and not self._state & _ENDED:
                 self._data = data
                 self._pos = stop
-        if not self._state and (self._data or self._later is not None):
+                self._compact()
+        if self._data and not self._state:
             self._run()
 
     def _burst(self) -> None:
