@@ -27,7 +27,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage autobahn autobahn-quick fuzz pythons installs bench clean node-peers chromium
+.PHONY: demo test lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -43,6 +43,21 @@ lint: $(VENV)/installed-lint
 coverage: $(VENV)/installed-test
 	WS_NO_SPEEDUPS=1 $(BIN)/coverage run -m pytest test/protocol
 	$(BIN)/coverage report --fail-under=100
+
+# What Python itself never gives back is no leak of ours.
+SANITIZED := build/sanitized
+sanitize: $(VENV)/installed-test
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	cp -r ws $(SANITIZED)/ws
+	rm -f $(SANITIZED)/ws/*.so
+	$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer \
+	    -fsanitize=address,undefined -fno-sanitize-recover=all -shared -fPIC \
+	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    ws/_speedups.c -o $(SANITIZED)/ws/_speedups.so
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/python -m pytest -p no:cacheprovider \
+	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py
 
 autobahn: $(VENV)/installed
 	$(BIN)/python test/autobahn/run.py .venv-autobahn

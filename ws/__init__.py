@@ -5,12 +5,16 @@ import logging
 from . import timers
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .events import EventEmitter
+from .native import native
 from .node import ErrorCodes, Sender, connect, createConnection, createServer
 from .protocol.receiver import Receiver
 from .websocket import WebSocket
 from .websocket_server import WebSocketServer
 
 Server = WebSocketServer
+
+#: Whether the C accelerator is in use: it was built, and the environment variable WS_NO_SPEEDUPS is not set.
+speedups: bool = native is not None
 
 __all__ = [
     'ErrorCodes',
@@ -27,6 +31,7 @@ __all__ = [
     'connect',
     'createConnection',
     'createServer',
+    'speedups',
     'timers',
 ]
 

@@ -24,8 +24,8 @@ _INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
 #: How long, in seconds, the poller is asked to wait at most: systems refuse a timer that is due after a month.
 _LONGEST_WAIT = 3600.0
 #: Bytes in a block that is taken and freed, untouched, before the first message: glibc then keeps what is freed, up to
-#: twice as much, for what comes next. Else it returns memory after each message of half a megabyte or more, and clearing
-#: the same pages for the next one takes most of the time.
+#: twice as much, for what comes next. Else it returns memory to the system after each message of half a megabyte or
+#: more, and clearing pages for the next one takes most of the time.
 _LARGE_BLOCK = 4 << 20
 #: How often, in milliseconds, the process shows that it is running, while somebody measures by :attr:`Loop.awake`.
 _HEARTBEAT = 50
