@@ -56,7 +56,7 @@ sanitize: $(VENV)/installed-test
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    ws/_speedups.c -o $(SANITIZED)/ws/_speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/python -m pytest -p no:cacheprovider \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
 	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py
 
 autobahn: $(VENV)/installed

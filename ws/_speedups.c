@@ -324,6 +324,7 @@ static int make_room_for_bytes(BytesBuilder *builder, Py_ssize_t size, Py_ssize_
 static int append_bytes(BytesBuilder *builder, const Py_buffer *data, const Py_buffer *key, Py_ssize_t announced)
 {
     uint8_t *end;
+    if (data->len == 0) return 0;
     if (data->len > PY_SSIZE_T_MAX - builder->size) {
         PyErr_NoMemory();
         return -1;

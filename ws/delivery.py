@@ -128,15 +128,11 @@ class Emitter(EventEmitter, metaclass=_Complete):
                 report(args[0])
             return True
         failed = False
-        count = len(args)
         for listener in listeners:
             if listener.once and not self._detach(event, listener):
                 continue
             try:
-                if listener.needed <= count and not listener.this:  # as listener.call would do
-                    listener.function(*args[: listener.most])
-                else:
-                    listener.call(self, args)
+                listener.call(self, args)
             except BaseException:
                 report_exception()
                 failed = True

@@ -92,12 +92,12 @@ class Listener:
 
     def call(self, emitter: object, args: tuple[Any, ...]) -> None:
         """Call the function, with as many of `args` as it takes."""
-        if not self.needed <= len(args) <= self.most:
+        if self.needed > len(args):
             args = self._arity.fit(args)
         if self.this:
-            self.function(emitter, *args)
+            self.function(emitter, *args[: self.most])
         else:
-            self.function(*args)
+            self.function(*args[: self.most])
 
 
 class EventEmitter(PyeeEventEmitter):
