@@ -8,7 +8,8 @@
 #   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
-#   make bench      echo and broadcast beside other libraries; options:  make bench B='--quick --peers ws,websockets'
+#   make bench      beside other libraries, half an hour; some:  make bench B='--peers ws,node'; see bench/README.md
+#   make bench-quick  the same in less than two minutes: shows that all works, not how fast
 #   make clean
 
 PYTHON ?= python3
@@ -26,7 +27,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage autobahn autobahn-quick fuzz pythons installs bench clean node-peers chromium
+.PHONY: demo test lint coverage autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -74,8 +75,13 @@ pythons:
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
 
-bench: bench/build/load bench/.venv/installed bench/node_modules/installed
+BENCH_PARTS := bench/build/load bench/build/tls bench/build/echo bench/.venv/installed bench/node_modules/installed
+
+bench: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py $(B)
+
+bench-quick: $(BENCH_PARTS)
+	bench/.venv/bin/python bench/run.py --quick $(B)
 
 clean:
 	rm -rf .venv .venv-* .fuzz build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -117,9 +123,20 @@ $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json $(NODE_PEERS)/p
 
 CFLAGS ?= -O2
 
-bench/build/load: bench/load.c
+bench/build/load bench/build/echo: bench/build/%: bench/%.c
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -o $@ $<
+
+# The load generator for TLS, if there is OpenSSL to build it with.
+bench/build/tls: bench/load.c
+	mkdir -p $(@D)
+	rm -f $(@D)/load-tls
+	if echo '#include <openssl/ssl.h>' | $(CC) -E - >/dev/null 2>&1; then \
+	    $(CC) $(CFLAGS) -DWITH_TLS -std=gnu11 -Wall -Wextra -o $(@D)/load-tls $< -lssl -lcrypto; \
+	else \
+	    echo 'SKIPPED: the scenarios with TLS, as <openssl/ssl.h> was not found'; \
+	fi
+	touch $@
 
 # A peer that cannot be installed is left out of the benchmark.
 bench/.venv/installed: setup.cfg bench/requirements.txt
