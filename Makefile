@@ -75,7 +75,7 @@ pythons:
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
 
-BENCH_PARTS := bench/build/load bench/build/tls bench/build/echo bench/.venv/installed bench/node_modules/installed
+BENCH_PARTS := bench/build/load bench/build/optional bench/build/echo bench/.venv/installed bench/node_modules/installed
 
 bench: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py $(B)
@@ -127,15 +127,20 @@ bench/build/load bench/build/echo: bench/build/%: bench/%.c
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -o $@ $<
 
-# The load generator for TLS, if there is OpenSSL to build it with.
-bench/build/tls: bench/load.c
+# The load generator with what needs a library: $(call build-load,SUFFIX,HEADER,FLAGS)
+define build-load
+@rm -f $(@D)/load-$(1)
+@if echo '#include <$(2)>' | $(CC) -E - >/dev/null 2>&1; then \
+    $(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -o $(@D)/load-$(1) $< $(3); \
+else \
+    echo 'SKIPPED: load-$(1), as <$(2)> was not found'; \
+fi
+endef
+
+bench/build/optional: bench/load.c
 	mkdir -p $(@D)
-	rm -f $(@D)/load-tls
-	if echo '#include <openssl/ssl.h>' | $(CC) -E - >/dev/null 2>&1; then \
-	    $(CC) $(CFLAGS) -DWITH_TLS -std=gnu11 -Wall -Wextra -o $(@D)/load-tls $< -lssl -lcrypto; \
-	else \
-	    echo 'SKIPPED: the scenarios with TLS, as <openssl/ssl.h> was not found'; \
-	fi
+	$(call build-load,tls,openssl/ssl.h,-DWITH_TLS -lssl -lcrypto)
+	$(call build-load,deflate,zlib.h,-DWITH_DEFLATE -lz)
 	touch $@
 
 # A peer that cannot be installed is left out of the benchmark.

@@ -71,20 +71,3 @@ def masked_frames(kind: str, payloads: list[bytes], deflate: bool) -> bytes:
 def _compress(payload: bytes) -> bytes:
     compressor = zlib.compressobj(wbits=-15)
     return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
-
-
-def check_compressed(kind: str, payloads: list[bytes], answers: bytes) -> None:
-    """Raises ValueError unless these frames of a server's are the compressed payloads, in order."""
-    at = 0
-    for payload in payloads:
-        first_byte, size = answers[at], answers[at + 1]
-        at += 2
-        if size >= 126:
-            bytes_of_size = 2 if size == 126 else 8
-            size = int.from_bytes(answers[at : at + bytes_of_size], 'big')
-            at += bytes_of_size
-        if first_byte != MESSAGE_BITS[kind] | COMPRESSED:
-            raise ValueError(f'an answer is not one compressed frame: it begins with {first_byte:#x}')
-        if zlib.decompressobj(-15).decompress(answers[at : at + size] + TAIL) != payload:
-            raise ValueError('an answer holds something else than the message')
-        at += size

@@ -1,12 +1,11 @@
 /*
  * A WebSocket load generator: N connections to a server on 127.0.0.1, M messages in flight on each.
  *
- *   load PORT echo|broadcast FRAMES CONNECTIONS IN_FLIGHT [ANSWERS]
+ *   load PORT echo|broadcast FRAMES CONNECTIONS IN_FLIGHT [COMPRESSED]
  *
- * FRAMES is a file of masked frames (see frames.py): they go out on every connection over and over, and their payloads
- * must come back; every byte received is compared. With ANSWERS permessage-deflate is offered, without context takeover:
- * each server compresses in its own way, but each message always in the same. So the first answers are written to the
- * file ANSWERS, for somebody else to check, and all later ones must equal them.
+ * FRAMES is a file of masked frames (see frames.py): they go out on every connection over and over, and the same must
+ * come back, unmasked; every byte received is compared. With COMPRESSED, a file of the same messages compressed,
+ * permessage-deflate is offered and these go out instead; what comes must be compressed, too, and is inflated.
  *
  * It connects, prints {"connections": N, "seconds": S} and waits. Each line read from standard input is the length of a
  * phase in seconds; when the phase is over and every answer has come, it prints {"messages": N, "seconds": S,
@@ -15,7 +14,7 @@
  *
  * In a broadcast only the first connection sends, and a message counts once for each connection it reaches.
  *
- * Compiled with WITH_TLS, all connections are TLS; the certificate is not verified.
+ * Compiled with WITH_TLS, all connections are TLS; the certificate is not verified. WITH_DEFLATE permits COMPRESSED.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,6 +38,9 @@
 #ifdef WITH_TLS
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#endif
+#ifdef WITH_DEFLATE
+#include <zlib.h>
 #endif
 
 #define MAX_CONNECTIONS 20000
@@ -71,6 +73,12 @@ struct connection {
 #ifdef WITH_TLS
     SSL *tls;
 #endif
+#ifdef WITH_DEFLATE
+    z_stream *inflater;
+    uint8_t *kept; /* compressed frames that are not whole yet */
+    size_t kept_length;
+    uint64_t inflated; /* messages */
+#endif
     struct opening *opening; /* until the handshake is over */
     uint64_t asked, come;    /* messages it may have sent, and those received, since it was opened */
     uint64_t sent, received; /* bytes since then */
@@ -81,7 +89,7 @@ struct connection {
 static struct ring outgoing, incoming;
 static struct connection *connections;
 static unsigned connection_count, in_flight;
-static int broadcast, deflate, epoll;
+static int broadcast, compressed, epoll;
 static uint8_t buffer[READ_SIZE];
 
 static void fail(const char *format, ...) {
@@ -142,59 +150,49 @@ static size_t header_length(const uint8_t *frame, size_t available, uint64_t *pa
     return length;
 }
 
-/* Where its frames end; returns how many of them are whole. */
-static unsigned find_ends(struct ring *ring, unsigned most) {
-    uint64_t payload;
-    size_t at = 0, header;
-    ring->count = 0;
-    while (ring->count < most && (header = header_length(ring->bytes + at, ring->size - at, &payload)) &&
-           payload <= ring->size - at - header) {
-        at += header + payload;
-        ring->ends[ring->count++] = at;
-    }
-    return ring->count;
-}
-
 /* How many bytes the first messages have. */
 static uint64_t bytes_of(const struct ring *ring, uint64_t messages) {
     uint64_t rest = messages % ring->count;
     return messages / ring->count * ring->size + (rest ? ring->ends[rest - 1] : 0);
 }
 
-static struct ring new_ring(size_t size, unsigned count) {
-    return (struct ring){.bytes = allocate(size), .size = size, .ends = allocate(count * sizeof(size_t))};
-}
-
-static void read_frames(const char *path) {
+static struct ring read_frames(const char *path) {
     FILE *file = fopen(path, "rb");
     if (!file || fseek(file, 0, SEEK_END)) fail("%s: %s", path, strerror(errno));
     long size = ftell(file);
     if (size <= 0 || size > MAX_FRAMES) fail("%s has %ld bytes", path, size);
     rewind(file);
-    outgoing = new_ring((size_t)size, (unsigned)size);
-    if (fread(outgoing.bytes, 1, outgoing.size, file) != outgoing.size) fail("%s cannot be read", path);
+    uint8_t *bytes = allocate((size_t)size);
+    if (fread(bytes, 1, (size_t)size, file) != (size_t)size) fail("%s cannot be read", path);
     fclose(file);
-    if (!find_ends(&outgoing, (unsigned)size) || outgoing.ends[outgoing.count - 1] != outgoing.size)
-        fail("%s does not hold whole frames", path);
+
+    struct ring ring = {.bytes = bytes, .size = (size_t)size, .ends = allocate((size_t)size * sizeof(size_t))};
+    uint64_t payload;
+    size_t header;
+    for (size_t at = 0; at < ring.size; ring.ends[ring.count++] = at) {
+        header = header_length(bytes + at, ring.size - at, &payload);
+        if (!header || payload > ring.size - at - header) fail("%s does not hold whole frames", path);
+        at += header + payload;
+    }
+    return ring;
 }
 
-/* The same frames unmasked: what an echo is. */
-static void expect_echoes(void) {
-    incoming = new_ring(outgoing.size, outgoing.count);
-    uint8_t *in = incoming.bytes, *out = outgoing.bytes;
-    for (unsigned i = 0; i < outgoing.count; i++) {
+/* The same frames without their masks: what an echo is. */
+static struct ring unmasked(const struct ring *masked) {
+    struct ring ring = {.bytes = allocate(masked->size), .ends = allocate(masked->count * sizeof(size_t))};
+    uint8_t *to = ring.bytes, *from = masked->bytes;
+    for (; ring.count < masked->count; ring.ends[ring.count++] = (size_t)(to - ring.bytes)) {
         uint64_t payload;
-        size_t header = header_length(out, 14, &payload);
-        memcpy(in, out, header - 4);
-        in[1] &= 0x7f;
-        in += header - 4;
-        for (size_t j = 0; j < payload; j++) in[j] = out[header + j] ^ out[header - 4 + j % 4];
-        in += payload;
-        out += header + payload;
-        incoming.ends[i] = (size_t)(in - incoming.bytes);
+        size_t header = header_length(from, 14, &payload);
+        memcpy(to, from, header - 4);
+        to[1] &= 0x7f;
+        to += header - 4;
+        for (size_t i = 0; i < payload; i++) to[i] = from[header + i] ^ from[header - 4 + i % 4];
+        to += payload;
+        from += header + payload;
     }
-    incoming.count = outgoing.count;
-    incoming.size = (size_t)(in - incoming.bytes);
+    ring.size = (size_t)(to - ring.bytes);
+    return ring;
 }
 
 /* --- transport: TCP or TLS -------------------------------------------------------------------------------------- */
@@ -293,9 +291,9 @@ static void send_request(struct connection *connection) {
     int length = snprintf(request, sizeof request,
                           "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-                          deflate ? "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
-                                    "client_no_context_takeover\r\n"
-                                  : "");
+                          compressed ? "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+                                       "client_no_context_takeover\r\n"
+                                     : "");
     struct iovec part = {request, (size_t)length};
     if (write_some(connection, &part, 1) != (size_t)length) fail("the request cannot be sent");
 }
@@ -303,7 +301,7 @@ static void send_request(struct connection *connection) {
 static void check_response(const char *head) {
     if (strncmp(head, "HTTP/1.1 101 ", 13)) fail("unexpected response: %.*s", (int)strcspn(head, "\r"), head);
     if (!strstr(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")) fail("wrong Sec-WebSocket-Accept");
-    if (deflate && !strstr(head, "permessage-deflate")) fail("the server did not agree to permessage-deflate");
+    if (compressed && !strstr(head, "permessage-deflate")) fail("the server did not agree to permessage-deflate");
 }
 
 /* Does what can be done of the handshakes; returns whether they are over. */
@@ -325,7 +323,8 @@ static int open_further(struct connection *connection) {
     return 1;
 }
 
-static void start_connecting(struct connection *connection, int port) {
+/* Returns whether it is open already. */
+static int start_connecting(struct connection *connection, int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -338,7 +337,7 @@ static void start_connecting(struct connection *connection, int port) {
     connection->opening = allocate(sizeof *connection->opening);
     connection->sent_at = allocate(in_flight * sizeof *connection->sent_at);
     watch(connection, EPOLL_CTL_ADD, EPOLLIN);
-    open_further(connection);
+    return open_further(connection);
 }
 
 static int wait_for(struct epoll_event *events) {
@@ -353,9 +352,10 @@ static int wait_for(struct epoll_event *events) {
 static void connect_all(int port) {
     struct epoll_event events[EVENTS];
     unsigned started = 0, finished = 0;
-    while (finished < connection_count) {
+    for (;;) {
         while (started < connection_count && started - finished < HANDSHAKES)
-            start_connecting(&connections[started++], port);
+            finished += (unsigned)start_connecting(&connections[started++], port);
+        if (finished == connection_count) return;
         int count = wait_for(events);
         for (int i = 0; i < count; i++) finished += (unsigned)open_further(events[i].data.ptr);
     }
@@ -398,10 +398,72 @@ static void compare(struct connection *connection, size_t count) {
     }
 }
 
+#ifdef WITH_DEFLATE
+
+/* RFC 7692, section 7.2.2. The context is kept, which does no harm where the server's is not. */
+static void inflate_part(z_stream *inflater, const uint8_t *from, size_t length) {
+    inflater->next_in = (uint8_t *)from;
+    inflater->avail_in = (unsigned)length;
+    int result = inflate(inflater, Z_SYNC_FLUSH);
+    if ((result != Z_OK && result != Z_BUF_ERROR) || inflater->avail_in) fail("inflate: error %d", result);
+}
+
+static void compare_inflated(struct connection *connection, const uint8_t *frame, size_t header, uint64_t payload) {
+    static uint8_t *message;
+    if (!message) message = allocate(incoming.size);
+    uint64_t start = bytes_of(&incoming, connection->inflated) % incoming.size, expected_payload;
+    const uint8_t *expected = incoming.bytes + start;
+    size_t expected_header = header_length(expected, 14, &expected_payload);
+    if (frame[0] != (expected[0] | 0x40)) fail("a frame that begins with %#x is no compressed message", frame[0]);
+
+    connection->inflater->next_out = message;
+    connection->inflater->avail_out = (unsigned)incoming.size;
+    inflate_part(connection->inflater, frame + header, payload);
+    inflate_part(connection->inflater, (const uint8_t *)"\0\0\xff\xff", 4);
+    if ((size_t)(connection->inflater->next_out - message) != expected_payload ||
+        memcmp(message, expected + expected_header, expected_payload))
+        fail("message %llu came back changed", (unsigned long long)connection->inflated);
+}
+
+static void take_compressed(struct connection *connection, size_t count) {
+    if (!connection->inflater) {
+        connection->inflater = allocate(sizeof *connection->inflater);
+        connection->kept = allocate(2 * outgoing.size + incoming.size + sizeof buffer);
+        if (inflateInit2(connection->inflater, -15) != Z_OK) fail("inflateInit2 failed");
+    }
+    memcpy(connection->kept + connection->kept_length, buffer, count);
+    connection->kept_length += count;
+    size_t at = 0, header;
+    uint64_t payload;
+    while ((header = header_length(connection->kept + at, connection->kept_length - at, &payload)) &&
+           payload <= connection->kept_length - at - header) {
+        compare_inflated(connection, connection->kept + at, header, payload);
+        connection->received = bytes_of(&incoming, ++connection->inflated);
+        at += header + payload;
+    }
+    connection->kept_length -= at;
+    memmove(connection->kept, connection->kept + at, connection->kept_length);
+    if (connection->kept_length > outgoing.size + incoming.size) fail("an answer is longer than all messages");
+}
+
+#else
+
+static void take_compressed(struct connection *connection, size_t count) {
+    (void)connection, (void)count;
+    fail("built without zlib");
+}
+
+#endif
+
 /* Returns how many messages were completed by what came, and when that was. */
 static uint64_t receive(struct connection *connection, uint64_t *time) {
-    do compare(connection, read_some(connection, buffer, sizeof buffer));
-    while (has_more(connection));
+    do {
+        size_t count = read_some(connection, buffer, sizeof buffer);
+        if (compressed)
+            take_compressed(connection, count);
+        else
+            compare(connection, count);
+    } while (has_more(connection));
     *time = nanoseconds();
 
     uint64_t completed = 0, *sent_at = broadcast ? connections->sent_at : connection->sent_at;
@@ -441,29 +503,6 @@ static void run_phase(double seconds) {
            (double)(nanoseconds() - start) / 1e9, percentile(0.5, messages), percentile(0.99, messages));
 }
 
-/* Sends each message once; what comes is what must come from then on. */
-static void learn_answers(const char *path) {
-    struct epoll_event events[EVENTS];
-    struct connection *connection = connections;
-    size_t capacity = 2 * outgoing.size + READ_SIZE, length = 0;
-    incoming = new_ring(capacity, outgoing.count);
-    incoming.size = 0;
-    ask(connection, outgoing.count, nanoseconds());
-    while (find_ends(&incoming, outgoing.count) < outgoing.count) {
-        wait_for(events);
-        send_asked(connection);
-        do incoming.size = length += read_some(connection, incoming.bytes + length, capacity - length);
-        while (has_more(connection) && length < capacity);
-        if (length == capacity) fail("the answers are longer than twice the messages");
-    }
-    if (incoming.ends[incoming.count - 1] != length) fail("more messages came than were asked for");
-    connection->received = length;
-    connection->come = incoming.count;
-
-    FILE *file = fopen(path, "wb");
-    if (!file || fwrite(incoming.bytes, 1, length, file) != length || fclose(file)) fail("%s cannot be written", path);
-}
-
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit)) fail("getrlimit: %s", strerror(errno));
@@ -480,13 +519,15 @@ static unsigned number(const char *argument, unsigned least, unsigned most) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 6 && count != 7) fail("arguments: PORT echo|broadcast FRAMES CONNECTIONS IN_FLIGHT [ANSWERS]");
+    if (count != 6 && count != 7) fail("arguments: PORT echo|broadcast FRAMES CONNECTIONS IN_FLIGHT [COMPRESSED]");
     unsigned port = number(arguments[1], 1, 65535);
     broadcast = !strcmp(arguments[2], "broadcast");
     connection_count = number(arguments[4], 1, MAX_CONNECTIONS);
     in_flight = number(arguments[5], 1, MAX_IN_FLIGHT);
-    deflate = count == 7;
-    read_frames(arguments[3]);
+    compressed = count == 7;
+    outgoing = read_frames(arguments[3]);
+    incoming = unmasked(&outgoing);
+    if (compressed) outgoing = read_frames(arguments[6]);
     connections = allocate(connection_count * sizeof *connections);
     raise_descriptor_limit();
     alarm(MAX_LIFETIME);
@@ -499,10 +540,6 @@ int main(int count, char **arguments) {
     uint64_t start = nanoseconds();
     connect_all((int)port);
     double seconds = (double)(nanoseconds() - start) / 1e9;
-    if (deflate)
-        learn_answers(arguments[6]);
-    else
-        expect_echoes();
     printf("{\"connections\": %u, \"seconds\": %.6f}\n", connection_count, seconds);
 
     char line[64];

@@ -157,9 +157,9 @@ def tell(report: Report) -> str:
         lines += [f'  {peer}: {reason}' for peer, reason in report.left_out.get(scenario.name, {}).items()]
     lines += [
         '',
-        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; neither ws, ws-pure nor',
-        f'c is a peer. Tie: a gap of less than {SPREAD:.0%}, which is what runs of one and the same differ by.',
-        f'{report.thrown_away} contended runs were thrown away; an asterisk for each that was contended in all repeats.',
+        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-pure and c are no',
+        f'peers. Tie: a gap of less than {SPREAD:.0%}, which is what runs of one and the same differ by.',
+        f'{report.thrown_away} contended runs were thrown away; an asterisk for each that stayed contended.',
         'Those count in a median only where there are no others.',
     ]
     return '\n'.join(lines)

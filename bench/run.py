@@ -14,8 +14,8 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import plot
-from measure import CONTENDED, Laboratory, Run, cores
-from peers import BENCH, CLIENTS, OURS, SERVERS, Peer, peers_of
+from measure import CONTENDED, Laboratory, Run, cores, load_program
+from peers import BENCH, CLIENTS, SERVERS, Peer, peers_of
 from process import Failed
 from report import Report, markdown, tell
 from scenarios import QUICK, SCENARIOS, Scenario
@@ -93,9 +93,9 @@ class Session:
             lines, installed = versions([peer for peer in group if peer.name in names], what)
             self.report.about += lines
             peers += installed
-        if not (BENCH / 'build' / 'load-tls').exists():
-            self.report.about.append('SKIPPED: all scenarios with TLS, as the load generator was built without OpenSSL')
-            scenarios = [scenario for scenario in scenarios if not scenario.tls]
+        for scenario in [scenario for scenario in scenarios if not (BENCH / load_program(scenario)).exists()]:
+            self.report.about.append(f'SKIPPED: {scenario.name}, as {load_program(scenario)} could not be built')
+            scenarios.remove(scenario)
         self.plan = [(scenario, [peer for peer in peers_of(scenario) if peer in peers]) for scenario in scenarios]
 
     def seconds_needed(self) -> float:

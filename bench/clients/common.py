@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import time
-from typing import Any, Coroutine
+from collections.abc import Coroutine
+from typing import Any
 
 settings = json.loads(sys.argv[1])
 if 'without' in settings:  # a compiled module that is not to be used

@@ -6,7 +6,8 @@ import asyncio
 import json
 import ssl
 import sys
-from typing import Any, Coroutine, Optional
+from collections.abc import Coroutine
+from typing import Any, Optional
 
 
 class Settings:

@@ -1,4 +1,4 @@
-"""simple-websocket on Werkzeug's threads, as Flask-Sock runs it. It takes up permessage-deflate, with zlib's level 6."""
+"""simple-websocket on Werkzeug's threads, as Flask-Sock runs it."""
 
 import logging
 
