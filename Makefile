@@ -121,7 +121,7 @@ $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json $(NODE_PEERS)/p
 	cd $(NODE_PEERS) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-CFLAGS ?= -O2
+CFLAGS ?= -O3
 
 bench/build/load bench/build/echo: bench/build/%: bench/%.c
 	mkdir -p $(@D)

@@ -20,9 +20,12 @@ OURS, OURS_PURE, CEILING = 'ws', 'ws-pure', 'c'
 
 @dataclass(frozen=True)
 class Peer:
-    """``without``: why it has no part in a scenario, by the scenario's name or its feature: deflate, tls, idle, ...
+    """A program and the packages it uses.
 
-    ``compiled``: whether code of its own, or of what it needs, is compiled; the standard library's does not count.
+    - ``compiled``: whether any of them has compiled code; that of the standard library does not count
+    - ``settings``: for the program's argument, see servers/common.py
+    - ``without``: why it has no part in some scenarios, by their mode or kind, or by 'tls' or 'deflate'
+    - ``remarks``: what it does in another way than the rest, by the same
     """
 
     name: str
@@ -32,6 +35,7 @@ class Peer:
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
     by_default: bool = True
 
     def command(self, mode: str, **settings: Any) -> list[str]:
@@ -41,9 +45,10 @@ class Peer:
         return [program, self.file, settings_argument(mode=mode, **settings, **self.settings)]
 
     def reason_to_skip(self, scenario: Scenario) -> Optional[str]:
-        features = [scenario.name, scenario.mode]
-        features += ['tls'] * scenario.tls + ['deflate'] * scenario.deflate
-        return next((self.without[feature] for feature in features if feature in self.without), None)
+        return _first(self.without, scenario)
+
+    def remark(self, scenario: Scenario) -> Optional[str]:
+        return _first(self.remarks, scenario)
 
     def version(self) -> str:
         """Raises LookupError or OSError if something of it is not installed."""
@@ -54,6 +59,11 @@ class Peer:
         if self.file.endswith('.js'):
             return ', '.join([_output_of('node', '--version'), *map(_version_of_node_package, self.packages)])
         return ', '.join(f'{package} {metadata.version(package)}' for package in self.packages)
+
+
+def _first(texts: dict[str, str], scenario: Scenario) -> Optional[str]:
+    features = [scenario.mode, scenario.kind] + ['tls'] * scenario.tls + ['deflate'] * scenario.deflate
+    return next((texts[feature] for feature in features if feature in texts), None)
 
 
 def _version_of_ours(name: str) -> str:
@@ -75,7 +85,8 @@ def _version_of_node_package(name: str) -> str:
 _uvloop = {'uvloop': True}
 _pure = {'WS_NO_SPEEDUPS': '1'}
 _threads = {'idle': 'it needs 2 or 3 threads for each connection'}
-_only_plain = {'tls': 'left out: only plain connections', 'deflate': 'left out: only plain connections'}
+_plain = dict.fromkeys(('tls', 'deflate'), 'those without compiled code are compared on plain connections')
+_unchecked = 'text is bytes to it, whose UTF-8 it does not check unless asked'
 
 SERVERS = [
     Peer(CEILING, 'echo.c', (), without={'tls': 'it has no TLS', 'deflate': 'it has no permessage-deflate'}),
@@ -87,28 +98,35 @@ SERVERS = [
         ('picows', 'uvloop', 'aiofastnet'),
         settings=_uvloop,
         without={'deflate': 'it has no permessage-deflate'},
+        remarks={'text': _unchecked, 'unicode': _unchecked},
     ),
     Peer('node', 'servers/node_server.js', ('ws', 'bufferutil')),
     Peer('aiohttp-uvloop', 'servers/aiohttp_server.py', ('aiohttp', 'uvloop'), settings=_uvloop),
     Peer('websockets-uvloop', 'servers/websockets_server.py', ('websockets', 'uvloop'), settings=_uvloop),
     Peer('websockets-threads', 'servers/websockets_threads_server.py', ('websockets',), without=_threads),
     Peer('tornado', 'servers/tornado_server.py', ('tornado',)),
-    Peer('uvicorn', 'servers/uvicorn_server.py', ('uvicorn', 'httptools', 'websockets', 'uvloop'), settings=_uvloop),
+    Peer(
+        'uvicorn',
+        'servers/uvicorn_server.py',
+        ('uvicorn', 'httptools', 'websockets', 'uvloop'),
+        settings=_uvloop,
+        remarks={'deflate': 'level 6, memLevel 5, windows of 12 bits; they cannot be set'},
+    ),
     Peer(
         'simple-websocket',
         'servers/simple_websocket_server.py',
         ('simple-websocket', 'wsproto', 'werkzeug'),
         compiled=False,
-        without={**_threads, **_only_plain},
+        without={**_threads, **_plain},
     ),
-    Peer('wsproto', 'servers/wsproto_server.py', ('wsproto',), compiled=False, without=_only_plain),
+    Peer('wsproto', 'servers/wsproto_server.py', ('wsproto',), compiled=False, without=_plain),
     Peer(
         'websockets-pure',
         'servers/websockets_server.py',
         ('websockets',),
         compiled=False,
         settings={'without': 'websockets.speedups'},
-        without=_only_plain,
+        without=_plain,
     ),
     Peer(
         'tornado-pure',
@@ -116,7 +134,7 @@ SERVERS = [
         ('tornado',),
         compiled=False,
         environment={'TORNADO_EXTENSION': '0'},
-        without=_only_plain,
+        without=_plain,
     ),
     Peer('aiohttp', 'servers/aiohttp_server.py', ('aiohttp',), by_default=False),
     Peer('websockets', 'servers/websockets_server.py', ('websockets',), by_default=False),

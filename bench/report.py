@@ -147,6 +147,17 @@ def verdict(report: Report, scenario: Scenario, ours: str) -> str:
     return f'{ours} beside the best peer{kind}: {"; ".join(said)}' if said else ''
 
 
+def remarks(report: Report, scenario: Scenario) -> list[str]:
+    """What was different for some, and who is missing and why."""
+    said: dict[str, list[str]] = {}
+    for peer in report.peers(scenario):
+        if peer.remark(scenario):
+            said.setdefault(peer.remark(scenario), []).append(peer.name)
+    for name, reason in report.left_out.get(scenario.name, {}).items():
+        said.setdefault(f'left out: {reason}', []).append(name)
+    return [f'{", ".join(names)}: {remark}' for remark, names in said.items()]
+
+
 def tell(report: Report) -> str:
     lines = list(report.about)
     for scenario in report.scenarios():
@@ -154,11 +165,11 @@ def tell(report: Report) -> str:
         measured = [peer.name for peer in report.peers(scenario)]
         verdicts = [verdict(report, scenario, ours) for ours in (OURS, OURS_PURE) if ours in measured]
         lines += [f'  -> {line}' for line in verdicts if line]
-        lines += [f'  {peer}: {reason}' for peer, reason in report.left_out.get(scenario.name, {}).items()]
+        lines += [f'  {line}' for line in remarks(report, scenario)]
     lines += [
         '',
-        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-pure and c are no',
-        f'peers. Tie: a gap of less than {SPREAD:.0%}, which is what runs of one and the same differ by.',
+        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-pure and c are',
+        f'not peers. Tie: a gap of less than {SPREAD:.0%}, which is what runs of one and the same differ by.',
         f'{report.thrown_away} contended runs were thrown away; an asterisk for each that stayed contended.',
         'Those count in a median only where there are no others.',
     ]
@@ -166,21 +177,21 @@ def tell(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """One row for each scenario, one column for each server: CPU seconds per 100,000 messages, or handshakes/s."""
-    lines = []
-    for mode in ('server', 'client'):
-        scenarios = [each for each in report.scenarios() if (each.mode == 'client') == (mode == 'client')]
-        if not scenarios:
-            continue
-        names = [each.name for each in peers_of(scenarios[0])]
-        names = [name for name in names if any(report.runs[each.name].get(name) for each in scenarios)]
-        lines += ['', f'| {mode}, CPU s per 100,000 messages | {" | ".join(names)} |', '|---' * (len(names) + 1) + '|']
-        for scenario in scenarios:
-            figure = 'memory' if scenario.mode == 'idle' else 'cpu'
-            title = scenario.title + (', KiB each' if figure == 'memory' else '')
-            cells = [
+    """For servers and for clients, a row for each scenario and a column for each peer."""
+    groups = [[each for each in report.scenarios() if (each.mode == 'client') == client] for client in (False, True)]
+    return '\n\n'.join('\n'.join(_markdown_table(report, scenarios)) for scenarios in groups if scenarios)
+
+
+def _markdown_table(report: Report, scenarios: list[Scenario]) -> list[str]:
+    measured = {peer.name for scenario in scenarios for peer in report.peers(scenario)}
+    names = [peer.name for peer in peers_of(scenarios[0]) if peer.name in measured]
+    lines = [f'| CPU s per 100,000 messages | {" | ".join(names)} |', '|---' * (len(names) + 1) + '|']
+    for scenario in scenarios:
+        for figure in ('handshakes', 'memory') if scenario.mode == 'idle' else ('cpu',):
+            title = scenario.title if figure == 'cpu' else f'{scenario.title}: {HEADINGS[figure]}'
+            medians = [
                 number(report.median(scenario, name, figure)) if report.runs[scenario.name].get(name) else ''
                 for name in names
             ]
-            lines.append(f'| {title} | {" | ".join(cells)} |')
-    return '\n'.join(lines[1:])
+            lines.append(f'| {title} | {" | ".join(medians)} |')
+    return lines

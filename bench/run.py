@@ -21,8 +21,8 @@ from report import Report, markdown, tell
 from scenarios import QUICK, SCENARIOS, Scenario
 
 WARM_UP = 0.4  # seconds
-AROUND = {'idle': 3.0, 'client': 0.6}  # seconds that a run takes beside its two phases
-AROUND_OTHERS = 0.6
+AROUND = 0.25  # seconds that a run takes beside its two phases
+CONNECTING = 2.0  # seconds that one with many connections takes
 QUICK_PEERS = ['c', 'ws', 'ws-pure', 'picows', 'node', 'aiohttp-uvloop', 'websockets-threads', 'wsproto']
 PLOT = BENCH.parent / 'doc' / 'speed.svg'
 
@@ -34,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--only', default='', metavar='A,B', help=f'of {", ".join(each.name for each in SCENARIOS)}')
     parser.add_argument('--peers', default='', metavar='A,B', help=f'of {", ".join(names)}')
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--seconds', type=float, default=0.6, help='length of a measured phase')
+    parser.add_argument('--seconds', type=float, default=0.5, help='length of a measured phase')
     parser.add_argument('--repeats', type=int, default=3, help='how often a contended run is tried again')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
     parser.add_argument('--from', type=Path, metavar='FILE', dest='source', help='measure nothing, tell what it holds')
@@ -99,9 +99,9 @@ class Session:
         self.plan = [(scenario, [peer for peer in peers_of(scenario) if peer in peers]) for scenario in scenarios]
 
     def seconds_needed(self) -> float:
-        phases = WARM_UP + self.laboratory.seconds
+        echoes = WARM_UP + self.laboratory.seconds
         return self.rounds * sum(
-            phases + AROUND.get(scenario.mode, AROUND_OTHERS)
+            AROUND + (CONNECTING if scenario.mode == 'idle' else echoes)
             for scenario, peers in self.plan
             for peer in peers
             if not peer.reason_to_skip(scenario)
