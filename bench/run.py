@@ -39,7 +39,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
     parser.add_argument('--from', type=Path, metavar='FILE', dest='source', help='measure nothing, tell what it holds')
     parser.add_argument('--markdown', action='store_true', help='a short table in Markdown instead of the tables')
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='write the plot there, as SVG')
+    parser.add_argument(
+        '--plot', type=Path, metavar='FILE', help='write the plot there (a whole run: to doc/speed.svg)'
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.rounds, arguments.seconds, arguments.repeats = 1, 0.25, 0
@@ -169,8 +171,9 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(report.as_json())
     print(markdown(report) if arguments.markdown else tell(report))
-    if arguments.plot or not arguments.quick:
-        path = arguments.plot or PLOT
+    # The plot in the documentation is that of a whole run.
+    path = arguments.plot or (None if arguments.only or arguments.peers else PLOT)
+    if path:
         path.write_text(plot.draw(report))
         print(f'\nPlot: {path}')
     return min(failures, 1)
