@@ -93,6 +93,10 @@ def is_tie(ratio: float) -> bool:
     return 1 / (1 + SPREAD) < ratio < 1 + SPREAD
 
 
+def word_for(ratio: float) -> str:
+    return 'tie' if is_tie(ratio) else 'ahead' if ratio > 1 else 'behind'
+
+
 def number(value: float) -> str:
     return f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
 
@@ -141,10 +145,20 @@ def verdict(report: Report, scenario: Scenario, ours: str) -> str:
         if best is None:
             continue
         ratio = report.ratio(scenario, figure, ours, best)
-        word = 'tie' if is_tie(ratio) else 'ahead' if ratio > 1 else 'BEHIND'
-        said.append(f'{HEADINGS[figure]}: {ratio:.2f} × {best}, {word}')
+        said.append(f'{HEADINGS[figure]}: {ratio:.2f} × {best}, {word_for(ratio)}')
     kind = '' if ours == OURS else ' without compiled code'
     return f'{ours} beside the best peer{kind}: {"; ".join(said)}' if said else ''
+
+
+def summary(report: Report, ours: str) -> list[str]:
+    """Where this package is ahead, in CPU time, or in handshakes per second where there is no other."""
+    scenarios: dict[str, list[str]] = {'ahead': [], 'tie': [], 'behind': []}
+    for scenario in report.scenarios():
+        figure = 'handshakes' if scenario.mode == 'idle' else 'cpu'
+        best = report.best(scenario, figure, compiled=ours == OURS)
+        if best and ours in report.runs[scenario.name]:
+            scenarios[word_for(report.ratio(scenario, figure, ours, best))].append(scenario.name)
+    return [f'{ours}, {word}: {", ".join(names)}' for word, names in scenarios.items() if names]
 
 
 def remarks(report: Report, scenario: Scenario) -> list[str]:
@@ -166,6 +180,8 @@ def tell(report: Report) -> str:
         verdicts = [verdict(report, scenario, ours) for ours in (OURS, OURS_PURE) if ours in measured]
         lines += [f'  -> {line}' for line in verdicts if line]
         lines += [f'  {line}' for line in remarks(report, scenario)]
+    lines += ['', 'In CPU time (idle: handshakes/s), beside the best peer, for ws-pure the best without compiled code:']
+    lines += [f'  {line}' for ours in (OURS, OURS_PURE) for line in summary(report, ours)]
     lines += [
         '',
         'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-pure and c are',
