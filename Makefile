@@ -9,7 +9,7 @@
 #   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
-#   make bench      echo and broadcast beside other libraries; options:  make bench B='--quick --peers ws,websockets'
+#   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
 PYTHON ?= python3
@@ -27,7 +27,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench clean node-peers chromium
+.PHONY: demo test lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -90,8 +90,13 @@ pythons:
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
 
-bench: bench/build/load bench/.venv/installed bench/node_modules/installed
+BENCH_PARTS := bench/build/load bench/build/optional bench/build/echo bench/.venv/ours bench/node_modules/installed
+
+bench: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py $(B)
+
+bench-quick: $(BENCH_PARTS)
+	bench/.venv/bin/python bench/run.py --quick $(B)
 
 clean:
 	rm -rf .venv .venv-* .fuzz build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -131,20 +136,39 @@ $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json $(NODE_PEERS)/p
 	cd $(NODE_PEERS) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-CFLAGS ?= -O2
+CFLAGS ?= -O3
 
-bench/build/load: bench/load.c
+bench/build/load bench/build/echo: bench/build/%: bench/%.c
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -o $@ $<
 
+# The load generator with what needs a library: $(call build-load,SUFFIX,HEADER,FLAGS)
+define build-load
+@rm -f $(@D)/load-$(1)
+@if echo '#include <$(2)>' | $(CC) -E - >/dev/null 2>&1; then \
+    $(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -o $(@D)/load-$(1) $< $(3); \
+else \
+    echo 'SKIPPED: load-$(1), as <$(2)> was not found'; \
+fi
+endef
+
+bench/build/optional: bench/load.c
+	mkdir -p $(@D)
+	$(call build-load,tls,openssl/ssl.h,-DWITH_TLS -lssl -lcrypto)
+	$(call build-load,deflate,zlib.h,-DWITH_DEFLATE -lz)
+	touch $@
+
 # A peer that cannot be installed is left out of the benchmark.
-bench/.venv/installed: setup.cfg bench/requirements.txt
+bench/.venv/installed: bench/requirements.txt
 	rm -rf bench/.venv
 	$(PYTHON) -m venv bench/.venv
-	bench/.venv/bin/python -m pip install -qq --editable .
 	while read -r peer; do \
 	    bench/.venv/bin/python -m pip install -qq "$$peer" || echo "SKIPPED: $$peer, which cannot be installed"; \
 	done < bench/requirements.txt
+	touch $@
+
+bench/.venv/ours: bench/.venv/installed setup.cfg $(wildcard setup.py ws/*.c)
+	bench/.venv/bin/python -m pip install -qq --editable .
 	touch $@
 
 bench/node_modules/installed: bench/package.json

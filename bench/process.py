@@ -1,4 +1,4 @@
-"""The two processes of a run, server and load generator, and what the kernel (Linux's /proc) knows about them."""
+"""The processes of a run, each on one core, and what the kernel (Linux's /proc) knows about them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import select
 import subprocess
 import tempfile
+import time
 from pathlib import Path
+from typing import Any, Optional
 
-TICKS_PER_SECOND = os.sysconf('SC_CLK_TCK')
 START_TIMEOUT = 20  # seconds
 
 
@@ -20,18 +21,22 @@ class Failed(Exception):
 class Process:
     """A child process on one core, killed at the end of the ``with`` block."""
 
-    def __init__(self, command: list[str], core: int, folder: Path) -> None:
+    def __init__(
+        self, command: list[str], core: int, folder: Path, environment: Optional[dict[str, str]] = None
+    ) -> None:
         self._errors = tempfile.TemporaryFile('w+')  # noqa: SIM115 closed by kill()
         self._process = subprocess.Popen(
             command,
             cwd=folder,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
-        self._proc = Path('/proc', str(self._process.pid))
+        self.pid = self._process.pid
+        self._proc = Path('/proc', str(self.pid))
 
     def __enter__(self) -> Process:
         return self
@@ -60,15 +65,14 @@ class Process:
         self._process.stdin.write(line + '\n')
         self._process.stdin.flush()
 
-    def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far."""
-        fields = self._proc.joinpath('stat').read_text().rpartition(')')[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+    def answer(self, timeout: float) -> dict[str, float]:
+        """The line of JSON it prints next."""
+        result: dict[str, float] = json.loads(self.read_line(timeout))
+        return result
 
-    def waited_seconds(self) -> float:
-        """How long its threads were ready to run while something else had their core."""
-        waits = [int(path.read_text().split()[1]) for path in self._proc.glob('task/*/schedstat')]
-        return sum(waits) / 1e9
+    def cpu_seconds(self) -> float:
+        """User and system time of all its threads so far, also of those that have ended."""
+        return process_time(self.pid)
 
     def status(self, field: str) -> int:
         """A number of /proc/PID/status: ``VmRSS`` in KiB, or ``Threads``."""
@@ -78,14 +82,28 @@ class Process:
                 return int(value.split()[0])
         raise KeyError(field)
 
+    def listens_on(self, port: int) -> bool:
+        """Whether a listening TCP socket with this port is one of its descriptors."""
+        inodes = set()
+        for table in ('tcp', 'tcp6'):
+            for line in self._proc.joinpath('net', table).read_text().splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                if state == '0A' and int(local.rpartition(':')[2], 16) == port:
+                    inodes.add(f'socket:[{rest[5]}]')
+        return any(os.readlink(path) in inodes for path in self._proc.joinpath('fd').iterdir())
+
 
 class Server(Process):
     """A server; ``port`` is what it prints when it listens."""
 
-    def __init__(self, command: list[str], core: int, folder: Path) -> None:
-        super().__init__(command, core, folder)
+    def __init__(
+        self, command: list[str], core: int, folder: Path, environment: Optional[dict[str, str]] = None
+    ) -> None:
+        super().__init__(command, core, folder, environment)
         try:
             self.port = int(self.read_line(START_TIMEOUT))
+            if not self.listens_on(self.port):
+                raise Failed(f'port {self.port} belongs to another process')
         except BaseException:
             self.kill()
             raise
@@ -94,17 +112,60 @@ class Server(Process):
 class Load(Process):
     """The load generator; see load.c."""
 
-    def answer(self, timeout: float) -> dict[str, float]:
-        result: dict[str, float] = json.loads(self.read_line(timeout))
-        return result
-
     def run_phase(self, seconds: float) -> dict[str, float]:
         self.write_line(str(seconds))
         return self.answer(seconds + 30)
 
 
-def stolen_seconds(cores: set[int]) -> float:
-    """What the hypervisor took from these cores so far."""
-    names = {f'cpu{core}' for core in cores}
-    lines = [line.split() for line in Path('/proc/stat').read_text().splitlines()]
-    return sum(int(fields[8]) for fields in lines if fields[0] in names) / TICKS_PER_SECOND
+def process_time(pid: int) -> float:
+    """CPU seconds of a process, by its clock: to the nanosecond, where /proc/PID/stat counts in hundredths."""
+    clock = ~pid << 3 | 2  # as clock_getcpuclockid(3) makes it
+    return time.clock_gettime(clock)
+
+
+class Contention:
+    """How much of the time others used the processors: other processes, and other virtual machines.
+
+    What no process is charged for is not seen: the kernel's own threads work for ours as well.
+    """
+
+    def __init__(self, *ours: Process) -> None:
+        self._ours = {os.getpid(), *(process.pid for process in ours)}
+        self._started = time.monotonic()
+        self._used_before = self._used()
+
+    def share(self) -> float:
+        """Of the time since it was made: 1 is one processor, all the time."""
+        return max(self._used() - self._used_before, 0) / (time.monotonic() - self._started)
+
+    def _used(self) -> float:
+        used = _stolen_seconds()
+        for path in Path('/proc').iterdir():
+            if path.name.isdecimal() and int(path.name) not in self._ours:
+                try:
+                    used += _seconds_of(path)
+                except OSError:
+                    pass  # it has ended; its parent has its time
+        return used
+
+
+TICKS_PER_SECOND = os.sysconf('SC_CLK_TCK')
+KERNEL_THREADS = 2  # their parent, kthreadd, and its own process id
+
+
+def _seconds_of(path: Path) -> float:
+    """CPU time of a process and of its children that have ended."""
+    fields = path.joinpath('stat').read_text().rpartition(')')[2].split()
+    if KERNEL_THREADS in (int(path.name), int(fields[1])):
+        return 0
+    return process_time(int(path.name)) + (int(fields[13]) + int(fields[14])) / TICKS_PER_SECOND
+
+
+def _stolen_seconds() -> float:
+    """What the hypervisor took so far."""
+    return int(Path('/proc/stat').read_text().split('\n', 1)[0].split()[8]) / TICKS_PER_SECOND
+
+
+def settings_argument(**settings: Any) -> str:
+    """The argument of the servers and clients; see servers/common.py and clients/common.py."""
+    return json.dumps(settings)

@@ -1,11 +1,10 @@
-"""aiohttp: arguments echo or broadcast, asyncio or uvloop; prints the port it listens on."""
+"""aiohttp. It always compresses with zlib's level 1."""
 
 import asyncio
-import sys
 
 from aiohttp import WSMsgType, web
+from common import announce, run, settings
 
-mode, loop = sys.argv[1:]
 clients = set()
 
 
@@ -17,16 +16,16 @@ async def send(client, message):
 
 
 async def accept(request):
-    client = web.WebSocketResponse(compress=False, max_msg_size=0)
+    client = web.WebSocketResponse(compress=settings.deflate, max_msg_size=0)
     await client.prepare(request)
     clients.add(client)
     try:
         async for message in client:
-            if mode == 'echo':
-                await send(client, message)
-            else:
+            if settings.broadcast:
                 for each in list(clients):
                     await send(each, message)
+            else:
+                await send(client, message)
     finally:
         clients.discard(client)
     return client
@@ -37,15 +36,9 @@ async def main():
     app.router.add_get('/', accept)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, '127.0.0.1', 0)
-    await site.start()
-    print(runner.addresses[0][1], flush=True)
+    await web.TCPSite(runner, '127.0.0.1', 0, ssl_context=settings.ssl_context()).start()
+    announce(runner.addresses[0][1])
     await asyncio.Event().wait()
 
 
-if loop == 'uvloop':
-    import uvloop
-
-    uvloop.run(main())
-else:
-    asyncio.run(main())
+run(main())

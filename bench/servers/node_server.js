@@ -1,19 +1,26 @@
-// Node's ws with bufferutil: argument echo or broadcast; prints the port it listens on.
+// Node's ws with bufferutil; its one argument is that of the servers in Python, see common.py.
 'use strict';
 
 require('bufferutil'); // ws takes it when it is there; here it has to be
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
 const { WebSocketServer } = require('ws');
 
-const mode = process.argv[2];
-const wss = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+const settings = JSON.parse(process.argv[2]);
+const server = settings.certificate
+  ? https.createServer({ cert: fs.readFileSync(settings.certificate), key: fs.readFileSync(settings.key) })
+  : http.createServer();
+const perMessageDeflate = settings.deflate && { threshold: 0, zlibDeflateOptions: { level: 1 } };
+const wss = new WebSocketServer({ server, perMessageDeflate });
 
-wss.on('listening', () => console.log(wss.address().port));
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 wss.on('connection', (ws) => {
   ws.on('message', (message, isBinary) => {
-    if (mode === 'echo') {
-      ws.send(message, { binary: isBinary });
-    } else {
+    if (settings.mode === 'broadcast') {
       wss.clients.forEach((client) => client.send(message, { binary: isBinary }));
+    } else {
+      ws.send(message, { binary: isBinary });
     }
   });
 });

@@ -1,11 +1,8 @@
-"""picows on uvloop: argument echo or broadcast; prints the port it listens on."""
+"""picows. It hands out bytes of text as well, and does not check its UTF-8 unless asked; nor do its own examples."""
 
-import sys
-
-import uvloop
+from common import announce, run, settings
 from picows import WSListener, ws_create_server
 
-mode = sys.argv[1]
 clients = set()
 
 
@@ -28,10 +25,11 @@ class Broadcast(WSListener):
 
 
 async def main():
-    listener = Echo if mode == 'echo' else Broadcast
-    server = await ws_create_server(lambda request: listener(), '127.0.0.1', 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    listener = Broadcast if settings.broadcast else Echo
+    options = {'max_frame_size': 32 << 20, 'ssl': settings.ssl_context()}
+    server = await ws_create_server(lambda request: listener(), '127.0.0.1', 0, **options)
+    announce(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
-uvloop.run(main())
+run(main())

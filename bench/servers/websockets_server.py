@@ -1,11 +1,8 @@
-"""websockets on asyncio: arguments echo or broadcast, asyncio or uvloop; prints the port it listens on."""
+"""websockets on asyncio."""
 
-import asyncio
-import sys
-
+from common import announce, run, settings
 from websockets.asyncio.server import broadcast, serve
-
-mode, loop = sys.argv[1:]
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 
 async def echo(connection):
@@ -19,15 +16,12 @@ async def broadcasting(connection):
 
 
 async def main():
-    handler = echo if mode == 'echo' else broadcasting
-    async with serve(handler, '127.0.0.1', 0, compression=None, ping_interval=None, max_size=None) as server:
-        print(server.sockets[0].getsockname()[1], flush=True)
+    options = {'compression': None, 'ping_interval': None, 'max_size': None, 'ssl': settings.ssl_context()}
+    if settings.deflate:
+        options['extensions'] = [ServerPerMessageDeflateFactory(compress_settings={'level': 1})]
+    async with serve(broadcasting if settings.broadcast else echo, '127.0.0.1', 0, **options) as server:
+        announce(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
 
-if loop == 'uvloop':
-    import uvloop
-
-    uvloop.run(main())
-else:
-    asyncio.run(main())
+run(main())

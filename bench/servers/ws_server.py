@@ -1,25 +1,32 @@
-"""Ours: argument echo or broadcast; prints the port it listens on."""
+"""Ours."""
 
-import sys
+from pathlib import Path
+
+from common import announce, settings
 
 from ws import WebSocketServer
 
-mode = sys.argv[1]
-wss = WebSocketServer({'port': 0, 'host': '127.0.0.1'})
+options = {'port': 0, 'host': '127.0.0.1'}
+if settings.deflate:
+    options['perMessageDeflate'] = {'threshold': 0, 'zlibDeflateOptions': {'level': 1}}
+if settings.certificate:
+    options['cert'] = Path(settings.certificate).read_text()
+    options['key'] = Path(settings.key).read_text()
+wss = WebSocketServer(options)
 
 
 @wss.on('listening')
 def listening():
-    print(wss.address()['port'], flush=True)
+    announce(wss.address()['port'])
 
 
 @wss.on('connection')
 def connection(ws):
-    def echo(message, flags):
+    def echo(message):
         ws.send(message)
 
-    def broadcast(message, flags):
+    def broadcast(message):
         for client in wss.clients:
             client.send(message)
 
-    ws.on('message', echo if mode == 'echo' else broadcast)
+    ws.on('message', broadcast if settings.broadcast else echo)
