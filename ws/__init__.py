@@ -31,7 +31,6 @@ __all__ = [
     'connect',
     'createConnection',
     'createServer',
-    'speedups',
     'timers',
 ]
 
