@@ -281,16 +281,6 @@ static PyObject *burst(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 
 /* --- a message in many pieces ------------------------------------------------------------------------------------- */
 
-/* Where there is `room` already and it is too little: for `size`, and for as many again if so many are to come. Memory
-   follows what has come, not what was announced. By a quarter at least, so that time stays linear with any number of
-   pieces. */
-static Py_ssize_t more_room(Py_ssize_t room, Py_ssize_t size, Py_ssize_t announced)
-{
-    if (announced > size) size = announced - size < size ? announced : 2 * size;
-    if (room <= PY_SSIZE_T_MAX / 2 && size < room + room / 4) size = room + room / 4;
-    return size;
-}
-
 PyDoc_STRVAR(bytes_builder_doc, "See ws.protocol.receiver.");
 
 typedef struct {
@@ -307,11 +297,14 @@ static void bytes_builder_dealloc(BytesBuilder *builder)
     Py_DECREF(type);
 }
 
-static int make_room_for_bytes(BytesBuilder *builder, Py_ssize_t size, Py_ssize_t announced)
+/* Room for `size` bytes, and for as many again if so many are to come: memory follows what has come, not what was
+   announced. By a quarter at least, so that time stays linear with any number of pieces. */
+static int make_room(BytesBuilder *builder, Py_ssize_t size, Py_ssize_t announced)
 {
     Py_ssize_t room = builder->buffer ? PyBytes_GET_SIZE(builder->buffer) : 0;
     if (size <= room) return 0;
-    size = more_room(room, size, announced);
+    if (announced > size) size = announced - size < size ? announced : 2 * size;
+    if (room <= PY_SSIZE_T_MAX / 2 && size < room + room / 4) size = room + room / 4;
     if (!builder->buffer) {
         builder->buffer = PyBytes_FromStringAndSize(NULL, size);
         return builder->buffer ? 0 : -1;
@@ -329,7 +322,7 @@ static int append_bytes(BytesBuilder *builder, const Py_buffer *data, const Py_b
         PyErr_NoMemory();
         return -1;
     }
-    if (make_room_for_bytes(builder, builder->size + data->len, announced)) return -1;
+    if (make_room(builder, builder->size + data->len, announced)) return -1;
     end = (uint8_t *)PyBytes_AS_STRING(builder->buffer) + builder->size;
     if (key)
         copy_masked(end, data->buf, data->len, key->buf);
@@ -399,114 +392,6 @@ static PyType_Spec bytes_builder_spec = {
     .basicsize = sizeof(BytesBuilder),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = bytes_builder_slots,
-};
-
-PyDoc_STRVAR(str_builder_doc, "See ws.protocol.receiver.");
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *buffer; /* a str that nobody else knows; NULL before the first piece */
-    Py_ssize_t size;  /* so many characters of it are filled */
-} StrBuilder;
-
-static void str_builder_dealloc(StrBuilder *builder)
-{
-    PyTypeObject *type = Py_TYPE(builder);
-    Py_XDECREF(builder->buffer);
-    type->tp_free(builder);
-    Py_DECREF(type);
-}
-
-/* A buffer whose characters are as wide as the widest so far. */
-static int widen(StrBuilder *builder, Py_ssize_t room, Py_UCS4 widest)
-{
-    PyObject *wider = PyUnicode_New(room, widest);
-    if (!wider) return -1;
-    if (builder->size && PyUnicode_CopyCharacters(wider, 0, builder->buffer, 0, builder->size) < 0) {
-        Py_DECREF(wider);
-        return -1;
-    }
-    Py_XDECREF(builder->buffer);
-    builder->buffer = wider;
-    return 0;
-}
-
-static int make_room_for_str(StrBuilder *builder, Py_ssize_t size, Py_ssize_t announced, Py_UCS4 widest)
-{
-    Py_ssize_t room = builder->buffer ? PyUnicode_GET_LENGTH(builder->buffer) : 0;
-    int is_wide_enough = builder->buffer && PyUnicode_MAX_CHAR_VALUE(builder->buffer) >= widest;
-    if (size <= room && is_wide_enough) return 0;
-    if (size > room) room = more_room(room, size, announced);
-    return is_wide_enough ? PyUnicode_Resize(&builder->buffer, room) : widen(builder, room, widest);
-}
-
-static int append_str(StrBuilder *builder, PyObject *text, Py_ssize_t announced)
-{
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    if (length == 0) return 0;
-    if (length > PY_SSIZE_T_MAX - builder->size) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    if (make_room_for_str(builder, builder->size + length, announced, PyUnicode_MAX_CHAR_VALUE(text))) return -1;
-    if (PyUnicode_CopyCharacters(builder->buffer, builder->size, text, 0, length) < 0) return -1;
-    builder->size += length;
-    return 0;
-}
-
-static PyObject *str_builder_append(StrBuilder *builder, PyObject *const *arguments, Py_ssize_t count)
-{
-    Py_ssize_t announced;
-    int failed;
-    if (check_count("append", count, 2)) return NULL;
-    if (!PyUnicode_Check(arguments[0])) {
-        PyErr_SetString(PyExc_TypeError, "text must be a str");
-        return NULL;
-    }
-    announced = PyLong_AsSsize_t(arguments[1]);
-    if (PyErr_Occurred()) return NULL;
-    BEGIN_CRITICAL_SECTION(builder);
-    failed = append_str(builder, arguments[0], announced);
-    END_CRITICAL_SECTION();
-    if (failed) return NULL;
-    Py_RETURN_NONE;
-}
-
-/* As that of BytesBuilder. */
-static PyObject *str_builder_value(StrBuilder *builder, PyObject *nothing)
-{
-    PyObject *value;
-    Py_ssize_t size;
-    (void)nothing;
-    BEGIN_CRITICAL_SECTION(builder);
-    value = builder->buffer;
-    size = builder->size;
-    builder->buffer = NULL;
-    builder->size = 0;
-    END_CRITICAL_SECTION();
-    if (!value) return PyUnicode_New(0, 0);
-    if (size < PyUnicode_GET_LENGTH(value) && PyUnicode_Resize(&value, size)) Py_CLEAR(value);
-    return value;
-}
-
-static PyMethodDef str_builder_methods[] = {
-    {"append", (PyCFunction)(void (*)(void))str_builder_append, METH_FASTCALL, NULL},
-    {"value", (PyCFunction)str_builder_value, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot str_builder_slots[] = {
-    {Py_tp_doc, (void *)str_builder_doc},
-    {Py_tp_dealloc, str_builder_dealloc},
-    {Py_tp_methods, str_builder_methods},
-    {0, NULL},
-};
-
-static PyType_Spec str_builder_spec = {
-    .name = "ws._speedups.StrBuilder",
-    .basicsize = sizeof(StrBuilder),
-    .flags = Py_TPFLAGS_DEFAULT,
-    .slots = str_builder_slots,
 };
 
 /* --- outgoing frames ---------------------------------------------------------------------------------------------- */
@@ -652,13 +537,11 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
 
 static int execute(PyObject *module)
 {
-    PyTypeObject **flags = PyModule_GetState(module), *bytes_builder, *str_builder;
+    PyTypeObject **flags = PyModule_GetState(module), *bytes_builder;
     *flags = add_type(module, &flags_spec);
     bytes_builder = add_type(module, &bytes_builder_spec);
-    str_builder = add_type(module, &str_builder_spec);
     Py_XDECREF(bytes_builder); /* the module holds it */
-    Py_XDECREF(str_builder);
-    return *flags && bytes_builder && str_builder ? 0 : -1;
+    return *flags && bytes_builder ? 0 : -1;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

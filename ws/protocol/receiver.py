@@ -125,33 +125,16 @@ class _BytesBuilder:
         return b''.join(self._pieces)
 
 
-class _StrBuilder:
-    """The content of a text message as it grows."""
-
-    __slots__ = ('_pieces',)
-
-    def __init__(self) -> None:
-        self._pieces = ['']
-
-    def append(self, text: str, announced: int) -> None:
-        """There will be as many characters as `announced`, if each takes one byte."""
-        _add_piece(self._pieces, text)
-
-    def value(self) -> str:
-        return ''.join(self._pieces)
-
-
 BytesBuilder: Callable[[], _BytesBuilder] = native.BytesBuilder if native else _BytesBuilder
-StrBuilder: Callable[[], _StrBuilder] = native.StrBuilder if native else _StrBuilder
 
 
 class _Text:
-    """The content of a text message as it comes: decoded at once, so that the first wrong byte shows (section 8.1)."""
+    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1)."""
 
-    __slots__ = ('_builder', '_tail')
+    __slots__ = ('_pieces', '_tail')
 
     def __init__(self) -> None:
-        self._builder = StrBuilder()
+        self._pieces = ['']
         self._tail = b''  # up to 3 bytes of a character
 
     def append(self, data: bytes, key: Optional[bytes], announced: int) -> None:
@@ -161,7 +144,7 @@ class _Text:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
-        self._builder.append(text, announced)
+        _add_piece(self._pieces, text)
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
@@ -170,7 +153,7 @@ class _Text:
     def value(self) -> str:
         if self._tail:
             raise _invalid_utf8()
-        return self._builder.value()
+        return ''.join(self._pieces)
 
 
 class _Message:
@@ -414,31 +397,6 @@ class Receiver(BaseReceiver):
         super()._end()
         self._message = None
         self.inflater = None  # it holds some 40 KiB
-
-    def add(self, data: bytes) -> None:
-        """Take what came in."""
-        if self._state or self._data or self._message is not None:
-            super().add(data)
-            return
-        # Nearly always it is whole messages and nothing else, and what follows is all there is to do.
-        stop = 0
-        self._state = _RUNNING
-        try:
-            for payload, flags, stop in burst(data, 0, self._masked, self._max_payload, MessageFlags):  # noqa: B007
-                if type(payload) is str:
-                    self.ontext(payload, flags)
-                else:
-                    self.onbinary(payload, flags)
-                if self._state != _RUNNING:
-                    break
-        finally:
-            self._state &= ~_RUNNING
-            if (stop < len(data) or self._later is not None) and not self._state & _ENDED:
-                self._data = data
-                self._pos = stop
-                self._compact()
-        if self._data and not self._state:
-            self._run()
 
     def _burst(self) -> None:
         if self._message is not None:
