@@ -111,7 +111,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _deliver(self, event: str, *args: Any) -> None:
         """Emit one of the library's own events, or keep it for a listener that is still to come."""
-        if self._kept is None or not self._kept.keep(event, args):
+        kept = self._kept
+        if kept is None or not kept.keep(event, args):
             self._dispatch(event, args)
 
     def _deliver_if_heard(self, error: Exception) -> None:

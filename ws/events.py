@@ -92,12 +92,12 @@ class Listener:
 
     def call(self, emitter: object, args: tuple[Any, ...]) -> None:
         """Call the function, with as many of `args` as it takes."""
-        if self.needed > len(args):
+        if not self.needed <= len(args) <= self.most:
             args = self._arity.fit(args)
         if self.this:
-            self.function(emitter, *args[: self.most])
+            self.function(emitter, *args)
         else:
-            self.function(*args[: self.most])
+            self.function(*args)
 
 
 class EventEmitter(PyeeEventEmitter):

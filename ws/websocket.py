@@ -6,7 +6,6 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
 from .delivery import Emitter
@@ -371,8 +370,7 @@ class WebSocket(Emitter, EventTarget):
                 binary, mask, compress = _message_options(options, binary, mask, compress)
         if callback is not None:
             callback = self._callback(callback)
-        kind = type(data)
-        is_file = kind is not str and kind is not bytes and callable(getattr(data, 'read', None))
+        is_file = type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None))
         if self.readyState != OPEN:
             if is_file and callback is not None:
                 self._loop.call(File(self._loop, data, binary, False, False, callback).cancel)
@@ -383,7 +381,7 @@ class WebSocket(Emitter, EventTarget):
         if is_file:
             tell = self._complain_of_file if callback is None else callback
             self._run(self._send_in_pieces, File(self._loop, data, binary, masked, compress, tell))
-        elif get_ident() == self._loop.ident and self._streams is None:
+        elif self._loop.in_thread() and self._streams is None:
             self._sender.send(data, binary, True, masked, callback, compress)
         else:
             payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return

@@ -123,8 +123,7 @@ class Loop:
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
         self._thread: Optional[threading.Thread] = None
-        #: The loop thread's, while there is one.
-        self.ident: Optional[int] = None
+        self._ident: Optional[int] = None
         self._stopping = False
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -151,7 +150,7 @@ class Loop:
 
     def in_thread(self) -> bool:
         """Whether the caller runs on the loop thread."""
-        return threading.get_ident() == self.ident
+        return threading.get_ident() == self._ident
 
     def call(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the loop thread call ``callback(*args)`` soon. Calls made by one thread keep their order."""
@@ -301,7 +300,7 @@ class Loop:
                 raise
 
     def _run(self) -> None:
-        self.ident = threading.get_ident()
+        self._ident = threading.get_ident()
         bytes(_LARGE_BLOCK)
         while not self._may_end():
             self._turn()
@@ -433,7 +432,7 @@ class Loop:
 
     def _end(self) -> None:
         self._thread = None
-        self.ident = None  # the system may give this number to another thread
+        self._ident = None  # the system may give this number to another thread
         self._timers.clear()
         self._heart = None
         self._close_descriptors()
@@ -459,7 +458,7 @@ class Loop:
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.
         self._close_descriptors()
         self._thread = None
-        self.ident = None
+        self._ident = None
         for handle in handles:
             handle.abandon()
         for pollable in pollables:

@@ -162,7 +162,7 @@ class Stream:
 
         Returns whether the queue is below the high-water mark; if not, ``on_drain`` will tell when it is empty.
         """
-        if self._fd < 0 or self._ending:
+        if self.closed or self._ending:
             if callback is not None:
                 self._loop.defer(callback, BrokenPipeError('the connection is closed'))
             return False
@@ -172,8 +172,7 @@ class Stream:
         if callback is not None:
             self._callbacks.append((self._handed_over + queued, callback))
         if not self._scheduled:
-            self._scheduled = True
-            self._loop.dirty.append(self)
+            self._schedule()
         if queued <= HIGH_WATER_MARK:
             return True
         if not self.stalled:
@@ -197,7 +196,7 @@ class Stream:
     def flush(self) -> None:
         """Hand the queue to the kernel, as far as it takes it."""
         self._scheduled = False
-        if self.stalled or self._fd < 0:
+        if self.stalled or self.closed:
             return
         error = self._send_queue()
         if self._callbacks:

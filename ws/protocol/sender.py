@@ -192,15 +192,14 @@ class Sender:
 
         Whether a message is compressed is decided with its first fragment.
         """
-        kind = type(data)
         if (
-            (kind is bytes or kind is str)
-            and len(data) < _LARGE  # type: ignore[arg-type]
+            (type(data) is str or type(data) is bytes)
+            and len(data) < _LARGE
             and fin
             and not (mask or self._fragmented)
             and (self._deflater is None or not compress)
         ):
-            self._socket.write(frame_of(data, binary), callback)  # type: ignore[arg-type]
+            self._socket.write(frame_of(data, binary), callback)
             return
         payload, is_binary = payload_of(data)
         opcode = _BINARY if (is_binary if binary is None else binary) else _TEXT
