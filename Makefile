@@ -21,7 +21,8 @@ F ?= 60
 
 SHELL := /bin/bash
 BIN := $(VENV)/bin
-PACKAGING := setup.cfg setup.py ws/_speedups.c
+PACKAGING := setup.cfg setup.py
+EXTENSION := ws/_speedups.c
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 NODE_PEERS := test/interop/node
 
@@ -54,7 +55,7 @@ sanitize: $(VENV)/installed-test
 	$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all -shared -fPIC \
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
-	    ws/_speedups.c -o $(SANITIZED)/ws/_speedups.so
+	    $(EXTENSION) -o $(SANITIZED)/ws/_speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
 	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py
@@ -99,7 +100,7 @@ bench-quick: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py --quick $(B)
 
 clean:
-	rm -rf .venv .venv-* .fuzz build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -110,11 +111,11 @@ $(VENV)/python-$(VERSION): $(PACKAGING)
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/installed: $(VENV)/python-$(VERSION)
+$(VENV)/installed: $(VENV)/python-$(VERSION) $(EXTENSION)
 	$(BIN)/python -m pip install -qq --editable .
 	touch $@
 
-$(VENV)/installed-%: $(VENV)/python-$(VERSION)
+$(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	$(BIN)/python -m pip install -qq --editable '.[$*]'
 	touch $@
 
@@ -167,7 +168,7 @@ bench/.venv/installed: bench/requirements.txt
 	done < bench/requirements.txt
 	touch $@
 
-bench/.venv/ours: bench/.venv/installed setup.cfg $(wildcard setup.py ws/*.c)
+bench/.venv/ours: bench/.venv/installed $(PACKAGING) $(EXTENSION)
 	bench/.venv/bin/python -m pip install -qq --editable .
 	touch $@
 
