@@ -23,6 +23,7 @@ class Peer:
     """A program and the packages it uses.
 
     - ``compiled``: whether any of them has compiled code; that of the standard library does not count
+    - ``gives_str``: whether it hands out text as text; the others count as peers only where messages are binary
     - ``settings``: for the program's argument, see servers/common.py
     - ``without``: why it has no part in some scenarios, by their mode or kind, or by 'tls' or 'deflate'
     - ``remarks``: what it does in another way than the rest, by the same
@@ -32,6 +33,7 @@ class Peer:
     file: str
     packages: tuple[str, ...]
     compiled: bool = True
+    gives_str: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
@@ -86,7 +88,7 @@ _uvloop = {'uvloop': True}
 _pure = {'WS_NO_SPEEDUPS': '1'}
 _threads = {'idle': 'it needs 2 or 3 threads for each connection'}
 _plain = dict.fromkeys(('tls', 'deflate'), 'those without compiled code are compared on plain connections')
-_unchecked = 'text is bytes to it, whose UTF-8 it does not check unless asked'
+_unchecked = 'text is bytes to it, whose UTF-8 it does not check unless asked, and no peer here'
 
 SERVERS = [
     Peer(CEILING, 'echo.c', (), without={'tls': 'it has no TLS', 'deflate': 'it has no permessage-deflate'}),
@@ -96,11 +98,18 @@ SERVERS = [
         'picows',
         'servers/picows_server.py',
         ('picows', 'uvloop', 'aiofastnet'),
+        gives_str=False,
         settings=_uvloop,
         without={'deflate': 'it has no permessage-deflate'},
         remarks={'text': _unchecked, 'unicode': _unchecked},
     ),
-    Peer('node', 'servers/node_server.js', ('ws', 'bufferutil')),
+    Peer(
+        'node',
+        'servers/node_server.js',
+        ('ws', 'bufferutil'),
+        gives_str=False,
+        remarks=dict.fromkeys(('text', 'unicode', 'json'), 'text is bytes to it, and no peer here'),
+    ),
     Peer('aiohttp-uvloop', 'servers/aiohttp_server.py', ('aiohttp', 'uvloop'), settings=_uvloop),
     Peer('websockets-uvloop', 'servers/websockets_server.py', ('websockets', 'uvloop'), settings=_uvloop),
     Peer('websockets-threads', 'servers/websockets_threads_server.py', ('websockets',), without=_threads),

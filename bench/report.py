@@ -69,11 +69,14 @@ class Report:
         return sum(run.contended for run in self.runs[scenario.name][peer])
 
     def best(self, scenario: Scenario, figure: str, compiled: bool = True) -> Optional[str]:
-        """The best peer, of all or of those without compiled code; neither this package nor the ceiling counts."""
+        """The best peer, of all or of those without compiled code; neither this package nor the ceiling counts, nor
+        where messages are text who hands out bytes."""
         rivals = [
             peer.name
             for peer in self.peers(scenario)
-            if peer.name not in (OURS, OURS_PURE, CEILING) and (compiled or not peer.compiled)
+            if peer.name not in (OURS, OURS_PURE, CEILING)
+            and (compiled or not peer.compiled)
+            and (peer.gives_str or scenario.kind == 'binary')
         ]
         if not rivals:
             return None
