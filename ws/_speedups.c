@@ -16,6 +16,7 @@
 #ifndef MS_WINDOWS
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #endif
 
 #ifndef MSG_NOSIGNAL
@@ -465,12 +466,26 @@ static int would_block(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
+static PyObject *received(int fd, Py_ssize_t size)
+{
+    PyObject *data = PyBytes_FromStringAndSize(NULL, size);
+    Py_ssize_t count;
+    if (!data) return NULL;
+    count = recv(fd, PyBytes_AS_STRING(data), (size_t)size, 0);
+    if (count < 0) {
+        Py_DECREF(data);
+        if (would_block()) Py_RETURN_NONE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    _PyBytes_Resize(&data, count);
+    return data;
+}
+
 PyDoc_STRVAR(recv_doc, "recv(fd, size)\n--\n\nSee ws.net.calls.");
 
 static PyObject *socket_recv(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    PyObject *data;
-    Py_ssize_t size, received;
+    Py_ssize_t size;
     int fd;
     (void)module;
     if (check_count("recv", count, 2)) return NULL;
@@ -481,16 +496,7 @@ static PyObject *socket_recv(PyObject *module, PyObject *const *arguments, Py_ss
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be positive");
         return NULL;
     }
-    data = PyBytes_FromStringAndSize(NULL, size);
-    if (!data) return NULL;
-    received = recv(fd, PyBytes_AS_STRING(data), (size_t)size, 0);
-    if (received < 0) {
-        Py_DECREF(data);
-        if (would_block()) Py_RETURN_NONE;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    _PyBytes_Resize(&data, received);
-    return data;
+    return received(fd, size);
 }
 
 PyDoc_STRVAR(send_doc, "send(fd, data)\n--\n\nSee ws.net.calls.");
@@ -515,6 +521,296 @@ static PyObject *socket_send(PyObject *module, PyObject *const *arguments, Py_ss
 
 #endif
 
+/* --- streams ------------------------------------------------------------------------------------------------------- */
+
+#ifndef MS_WINDOWS
+
+PyDoc_STRVAR(stream_doc, "See ws.net.stream.");
+
+/* As in net/stream.py. */
+enum { READ_SIZE = 131072, HIGH_WATER_MARK = 65536, BUFFERS_PER_CALL = 64 };
+
+/* As in net/poller.py. */
+enum { READ = 0x001, WRITE = 0x004 };
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *loop, *sock, *queue, *callbacks, *dirty, *on_data;
+    Py_ssize_t queued;
+    long long bytes_read, handed_over;
+    int fd, mask;
+    char reading, stalled, scheduled, ending, waits_for_drain;
+} Stream;
+
+static int stream_traverse(Stream *stream, visitproc visit, void *arg)
+{
+    Py_VISIT(stream->loop);
+    Py_VISIT(stream->sock);
+    Py_VISIT(stream->queue);
+    Py_VISIT(stream->callbacks);
+    Py_VISIT(stream->dirty);
+    Py_VISIT(stream->on_data);
+    Py_VISIT(Py_TYPE(stream));
+    return 0;
+}
+
+static int stream_clear(Stream *stream)
+{
+    Py_CLEAR(stream->loop);
+    Py_CLEAR(stream->sock);
+    Py_CLEAR(stream->queue);
+    Py_CLEAR(stream->callbacks);
+    Py_CLEAR(stream->dirty);
+    Py_CLEAR(stream->on_data);
+    return 0;
+}
+
+static void stream_dealloc(Stream *stream)
+{
+    PyTypeObject *type = Py_TYPE(stream);
+    PyObject_GC_UnTrack(stream);
+    stream_clear(stream);
+    type->tp_free(stream);
+    Py_DECREF(type);
+}
+
+static int is_list(const PyObject *object)
+{
+    return object && PyList_CheckExact(object);
+}
+
+/* As they are once Stream.__init__ has run; nobody has a reason to put anything else there. */
+static int check_stream(const Stream *stream)
+{
+    if (stream->on_data && is_list(stream->queue) && is_list(stream->callbacks) && is_list(stream->dirty)) return 0;
+    PyErr_SetString(PyExc_RuntimeError, "the stream is not complete");
+    return -1;
+}
+
+static PyObject *call_method(void *object, const char *name, PyObject *argument)
+{
+    return argument ? PyObject_CallMethod(object, name, "O", argument) : PyObject_CallMethod(object, name, NULL);
+}
+
+/* Call the method with the OSError that is set. */
+static PyObject *call_with_error(void *object, const char *name)
+{
+    PyObject *type, *error, *traceback, *result;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    result = call_method(object, name, error);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return result;
+}
+
+/* Whatever a method returns. */
+static int done(PyObject *result)
+{
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static PyObject *stream_read(Stream *stream)
+{
+    PyObject *data = received(stream->fd, READ_SIZE), *on_data, *result;
+    if (!data) return call_with_error(stream, "destroy");
+    if (data == Py_None) return data;
+    if (PyBytes_GET_SIZE(data) == 0) {
+        Py_DECREF(data);
+        return call_method(stream, "_read_eof", NULL);
+    }
+    stream->bytes_read += PyBytes_GET_SIZE(data);
+    on_data = stream->on_data;
+    Py_INCREF(on_data); /* it may put another one in its place */
+    result = PyObject_CallOneArg(on_data, data);
+    Py_DECREF(on_data);
+    Py_DECREF(data);
+    return result;
+}
+
+static PyObject *stream_on_event(Stream *stream, PyObject *argument)
+{
+    long mask = PyLong_AsLong(argument);
+    if ((mask == -1 && PyErr_Occurred()) || check_stream(stream)) return NULL;
+    if (mask != READ && stream->stalled) {
+        stream->stalled = 0;
+        if (done(call_method(stream, "flush", NULL))) return NULL;
+    }
+    if (mask == WRITE || !stream->reading) Py_RETURN_NONE;
+    if (done(stream_read(stream))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static int add_callback(Stream *stream, PyObject *callback)
+{
+    PyObject *entry = Py_BuildValue("LO", stream->handed_over + stream->queued, callback);
+    int failed = !entry || PyList_Append(stream->callbacks, entry);
+    Py_XDECREF(entry);
+    return failed;
+}
+
+static PyObject *stream_write(Stream *stream, PyObject *const *arguments, Py_ssize_t count)
+{
+    PyObject *callback = count == 2 ? arguments[1] : Py_None;
+    Py_ssize_t size;
+    if (count != 2 && check_count("write", count, 1)) return NULL;
+    if (check_stream(stream)) return NULL;
+    if (stream->fd < 0 || stream->ending) {
+        if (done(call_method(stream, "_refuse", callback))) return NULL;
+        Py_RETURN_FALSE;
+    }
+    size = PyObject_Size(arguments[0]);
+    if (size < 0 || (size > 0 && PyList_Append(stream->queue, arguments[0]))) return NULL;
+    stream->queued += size;
+    if (callback != Py_None && add_callback(stream, callback)) return NULL;
+    if (!stream->scheduled) {
+        if (PyList_Append(stream->dirty, (PyObject *)stream)) return NULL;
+        stream->scheduled = 1;
+    }
+    if (stream->queued <= HIGH_WATER_MARK) Py_RETURN_TRUE;
+    return call_method(stream, "_written_much", NULL);
+}
+
+/* Several small buffers in one. */
+static PyObject *joined(PyObject *queue, Py_ssize_t size)
+{
+    PyObject *whole = PyBytes_FromStringAndSize(NULL, size);
+    Py_ssize_t filled = 0;
+    for (Py_ssize_t at = 0; whole && at < PyList_GET_SIZE(queue); at++) {
+        Py_buffer buffer;
+        if (PyObject_GetBuffer(PyList_GET_ITEM(queue, at), &buffer, PyBUF_SIMPLE)) {
+            Py_CLEAR(whole);
+        } else {
+            Py_ssize_t length = buffer.len <= size - filled ? buffer.len : size - filled;
+            memcpy(PyBytes_AS_STRING(whole) + filled, buffer.buf, (size_t)length);
+            filled += length;
+            PyBuffer_Release(&buffer);
+        }
+    }
+    return whole;
+}
+
+/* By one call; returns what it returns, or -2 with an exception. */
+static Py_ssize_t send_buffers(int fd, PyObject *queue)
+{
+    Py_buffer buffers[BUFFERS_PER_CALL];
+    struct iovec vectors[BUFFERS_PER_CALL];
+    struct msghdr message = {.msg_iov = vectors};
+    Py_ssize_t count = PyList_GET_SIZE(queue), filled = 0, sent = -2;
+    int error;
+    for (; filled < count; filled++) {
+        if (PyObject_GetBuffer(PyList_GET_ITEM(queue, filled), &buffers[filled], PyBUF_SIMPLE)) break;
+        vectors[filled].iov_base = buffers[filled].buf;
+        vectors[filled].iov_len = (size_t)buffers[filled].len;
+    }
+    message.msg_iovlen = (size_t)count;
+    if (filled == count) sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    error = errno; /* releasing a buffer may change it */
+    while (filled) PyBuffer_Release(&buffers[--filled]);
+    errno = error;
+    return sent;
+}
+
+static Py_ssize_t send_queue(Stream *stream)
+{
+    PyObject *whole;
+    Py_ssize_t sent;
+    int error;
+    if (stream->queued > HIGH_WATER_MARK || PyList_GET_SIZE(stream->queue) == 1)
+        return send_buffers(stream->fd, stream->queue);
+    whole = joined(stream->queue, stream->queued);
+    if (!whole) return -2;
+    sent = send(stream->fd, PyBytes_AS_STRING(whole), (size_t)stream->queued, MSG_NOSIGNAL);
+    error = errno;
+    Py_DECREF(whole);
+    errno = error;
+    return sent;
+}
+
+PyDoc_STRVAR(flush_doc, "flush($self, /)\n--\n\nHand the queue to the kernel, as far as it takes it.");
+
+static PyObject *stream_flush(Stream *stream, PyObject *nothing)
+{
+    (void)nothing;
+    if (check_stream(stream)) return NULL;
+    stream->scheduled = 0;
+    if (stream->stalled || stream->fd < 0) Py_RETURN_NONE;
+    if (stream->queued > HIGH_WATER_MARK && PyList_GET_SIZE(stream->queue) > BUFFERS_PER_CALL)
+        return call_method(stream, "_flush_much", NULL);
+    if (PyList_GET_SIZE(stream->queue)) {
+        Py_ssize_t taken = send_queue(stream);
+        if (taken == -2) return NULL;
+        if (taken == -1) {
+            if (!would_block()) {
+                PyErr_SetFromErrno(PyExc_OSError);
+                return call_with_error(stream, "_on_sent");
+            }
+            taken = 0;
+        }
+        if (taken < stream->queued) return PyObject_CallMethod((PyObject *)stream, "_sent_part", "n", taken);
+        stream->handed_over += taken;
+        stream->queued = 0;
+        if (PyList_SetSlice(stream->queue, 0, PyList_GET_SIZE(stream->queue), NULL)) return NULL;
+    }
+    if (PyList_GET_SIZE(stream->callbacks) || stream->ending || stream->waits_for_drain || stream->mask & WRITE)
+        return call_method(stream, "_on_sent", Py_None);
+    Py_RETURN_NONE;
+}
+
+#define MEMBER(name, type, field) {name, type, offsetof(Stream, field), 0, NULL}
+
+static PyMemberDef stream_members[] = {
+    MEMBER("_loop", T_OBJECT_EX, loop),
+    MEMBER("_sock", T_OBJECT_EX, sock),
+    MEMBER("_queue", T_OBJECT_EX, queue),
+    MEMBER("_callbacks", T_OBJECT_EX, callbacks),
+    MEMBER("_dirty", T_OBJECT_EX, dirty),
+    MEMBER("on_data", T_OBJECT_EX, on_data),
+    MEMBER("queued", T_PYSSIZET, queued),
+    MEMBER("bytes_read", T_LONGLONG, bytes_read),
+    MEMBER("_handed_over", T_LONGLONG, handed_over),
+    MEMBER("_fd", T_INT, fd),
+    MEMBER("_mask", T_INT, mask),
+    MEMBER("_reading", T_BOOL, reading),
+    MEMBER("stalled", T_BOOL, stalled),
+    MEMBER("_scheduled", T_BOOL, scheduled),
+    MEMBER("_ending", T_BOOL, ending),
+    MEMBER("_waits_for_drain", T_BOOL, waits_for_drain),
+    {NULL, 0, 0, 0, NULL},
+};
+
+#undef MEMBER
+
+PyDoc_STRVAR(write_doc, "write($self, data, callback=None, /)\n--\n\nQueue data.");
+
+static PyMethodDef stream_methods[] = {
+    {"on_event", (PyCFunction)stream_on_event, METH_O, NULL},
+    {"write", (PyCFunction)(void (*)(void))stream_write, METH_FASTCALL, write_doc},
+    {"flush", (PyCFunction)stream_flush, METH_NOARGS, flush_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot stream_slots[] = {
+    {Py_tp_doc, (void *)stream_doc},
+    {Py_tp_dealloc, stream_dealloc},
+    {Py_tp_traverse, stream_traverse},
+    {Py_tp_clear, stream_clear},
+    {Py_tp_members, stream_members},
+    {Py_tp_methods, stream_methods},
+    {0, NULL},
+};
+
+static PyType_Spec stream_spec = {
+    .name = "ws._speedups.StreamBase",
+    .basicsize = sizeof(Stream),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = stream_slots,
+};
+
+#endif
+
 /* --- the module --------------------------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
@@ -535,13 +831,23 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
     return type;
 }
 
+/* The module alone holds it. */
+static int add_type_for_good(PyObject *module, PyType_Spec *spec)
+{
+    PyTypeObject *type = add_type(module, spec);
+    Py_XDECREF(type);
+    return type ? 0 : -1;
+}
+
 static int execute(PyObject *module)
 {
-    PyTypeObject **flags = PyModule_GetState(module), *bytes_builder;
+    PyTypeObject **flags = PyModule_GetState(module);
     *flags = add_type(module, &flags_spec);
-    bytes_builder = add_type(module, &bytes_builder_spec);
-    Py_XDECREF(bytes_builder); /* the module holds it */
-    return *flags && bytes_builder ? 0 : -1;
+    if (!*flags || add_type_for_good(module, &bytes_builder_spec)) return -1;
+#ifndef MS_WINDOWS
+    if (add_type_for_good(module, &stream_spec)) return -1;
+#endif
+    return 0;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)

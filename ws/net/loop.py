@@ -379,7 +379,8 @@ class Loop:
             self._guarded(callback, args)
 
     def _flush_dirty(self) -> None:
-        dirty, self.dirty = self.dirty, []
+        dirty = self.dirty.copy()
+        self.dirty.clear()  # not a new one: each stream knows it
         for stream in dirty:
             try:
                 stream.flush()

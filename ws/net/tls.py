@@ -139,8 +139,10 @@ class TLSStream(Stream):
             pass
         self._read_eof()
 
-    def _send_queue(self) -> Optional[OSError]:
-        return self._send_much()
+    def flush(self) -> None:
+        self._scheduled = False
+        if not (self.stalled or self.closed):
+            self._flush_much()
 
     def _send(self, first: int) -> int:
         self._unfinished = data = self._unfinished or self._next(first)
