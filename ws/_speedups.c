@@ -34,10 +34,29 @@
 
 /* Frames (RFC 6455 section 5.2), named as in protocol/receiver.py. */
 enum { FIN = 0x80, TEXT = 0x1, BINARY = 0x2, MASK = 0x80, LENGTH = 0x7F, SHORT_LIMIT = 125 };
-enum { WHOLE_TEXT = FIN | TEXT, WHOLE_BINARY = FIN | BINARY, ANY_CODE_POINT = 0x10FFFF, ASCII = 0x7F };
+enum { WHOLE_TEXT = FIN | TEXT, WHOLE_BINARY = FIN | BINARY, ASCII = 0x7F };
 
-/* A pause in the middle of a burst has the rest of it parsed again: not too much, then. */
-enum { MESSAGES_AT_ONCE = 64 };
+/* --- what the module keeps, once for each interpreter ------------------------------------------------------------- */
+
+/* Names of attributes and methods, and of one event. */
+#define FOR_EACH_NAME(DO)                                                                                              \
+    DO(_data) DO(_deflater) DO(_fragmented) DO(_ident) DO(_is_server) DO(_kept) DO(_later) DO(_listeners) DO(_loop)    \
+    DO(_masked) DO(_max_payload) DO(_message) DO(_pos) DO(_run) DO(_sender) DO(_settle) DO(_socket) DO(_state)         \
+    DO(_streams) DO(function) DO(message) DO(most) DO(needed) DO(onbinary) DO(once) DO(ontext) DO(readyState)          \
+    DO(send) DO(this) DO(write)
+
+#define AS_ENUM(name) NAME_##name,
+enum { FOR_EACH_NAME(AS_ENUM) NAMES };
+
+#define AS_STRING(name) #name,
+static const char *const name_strings[] = {FOR_EACH_NAME(AS_STRING)};
+
+typedef struct {
+    PyTypeObject *flags, *shortcut;
+    PyObject *names[NAMES];
+    PyObject *get_ident;
+    PyObject *last_data, *last_binary, *last_frame; /* see frame_of */
+} State;
 
 /* --- masking (RFC 6455 section 5.3) ------------------------------------------------------------------------------- */
 
@@ -197,87 +216,21 @@ static Frame frame_at(const uint8_t *pos, const uint8_t *end, const Rules *rules
     return frame;
 }
 
-/* (payload, flags, stop); NULL with an exception, which is UnicodeDecodeError for what isn't UTF-8. */
-static PyObject *message_of(const Frame *frame, Py_ssize_t stop, PyTypeObject *flags_type)
+/* NULL with an exception, which is UnicodeDecodeError for what isn't UTF-8. */
+static PyObject *payload_of(const Frame *frame)
 {
-    PyObject *message = PyTuple_New(3), *end, *payload;
-    Flags *flags;
-    if (!message) return NULL;
-    payload = frame->is_text ? unmasked_text(frame->payload, frame->length, frame->key)
-                             : unmasked_bytes(frame->payload, frame->length, frame->key);
-    if (!payload) goto failed;
-    PyTuple_SET_ITEM(message, 0, payload);
-    flags = (Flags *)flags_type->tp_alloc(flags_type, 0);
-    if (!flags) goto failed;
-    PyTuple_SET_ITEM(message, 1, (PyObject *)flags);
+    return frame->is_text ? unmasked_text(frame->payload, frame->length, frame->key)
+                          : unmasked_bytes(frame->payload, frame->length, frame->key);
+}
+
+static PyObject *flags_of(const Frame *frame, PyObject *payload, PyTypeObject *type)
+{
+    Flags *flags = (Flags *)type->tp_alloc(type, 0);
+    if (!flags) return NULL;
     flags->masked = PyBool_FromLong(frame->key != NULL);
     Py_INCREF(payload);
     flags->payload = payload;
-    end = PyLong_FromSsize_t(stop);
-    if (!end) goto failed;
-    PyTuple_SET_ITEM(message, 2, end);
-    return message;
-failed:
-    Py_DECREF(message);
-    return NULL;
-}
-
-static int append_messages(PyObject *messages, const Py_buffer *data, Py_ssize_t pos, const Rules *rules,
-                           PyTypeObject *flags_type)
-{
-    const uint8_t *start = data->buf, *end = start + data->len;
-    while (PyList_GET_SIZE(messages) < MESSAGES_AT_ONCE) {
-        Frame frame = frame_at(start + pos, end, rules);
-        PyObject *message;
-        int failed;
-        if (!frame.payload) return 0;
-        pos = frame.payload + frame.length - start;
-        message = message_of(&frame, pos, flags_type);
-        if (!message) {
-            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return -1;
-            PyErr_Clear(); /* whoever takes this frame next tells what is wrong with it */
-            return 0;
-        }
-        failed = PyList_Append(messages, message);
-        Py_DECREF(message);
-        if (failed) return -1;
-    }
-    return 0;
-}
-
-static PyTypeObject *flags_type_of(PyObject *module, PyObject *type)
-{
-    PyTypeObject **state = PyModule_GetState(module);
-    if (PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, *state)) return (PyTypeObject *)type;
-    PyErr_SetString(PyExc_TypeError, "flags must be a subclass of Flags");
-    return NULL;
-}
-
-PyDoc_STRVAR(burst_doc, "burst(data, pos, masked, max_payload, flags)\n--\n\nSee ws.protocol.receiver.");
-
-static PyObject *burst(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
-{
-    PyTypeObject *flags_type;
-    PyObject *messages;
-    Py_buffer data;
-    Py_ssize_t pos;
-    Rules rules;
-    if (check_count("burst", count, 5)) return NULL;
-    pos = PyLong_AsSsize_t(arguments[1]);
-    rules.any_mask = arguments[2] == Py_None;
-    rules.masked = PyObject_IsTrue(arguments[2]);
-    rules.max_payload = PyLong_AsSsize_t(arguments[3]);
-    if (!PyErr_Occurred() && rules.max_payload < 0) PyErr_SetString(PyExc_ValueError, "max_payload must not be negative");
-    if (PyErr_Occurred() || !(flags_type = flags_type_of(module, arguments[4]))) return NULL;
-    if (PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE)) return NULL;
-    messages = PyList_New(0);
-    if (messages && (pos < 0 || pos > data.len)) {
-        PyErr_SetString(PyExc_ValueError, "pos is outside of data");
-        Py_CLEAR(messages);
-    }
-    if (messages && append_messages(messages, &data, pos, &rules, flags_type)) Py_CLEAR(messages);
-    PyBuffer_Release(&data);
-    return messages;
+    return (PyObject *)flags;
 }
 
 /* --- a message in many pieces ------------------------------------------------------------------------------------- */
@@ -426,12 +379,29 @@ static PyObject *build(uint8_t first, const uint8_t *payload, Py_ssize_t length,
     return frame;
 }
 
+/* Of str or an object with a buffer. */
+static PyObject *build_of(uint8_t first, PyObject *payload, const uint8_t *key)
+{
+    PyObject *encoded = NULL, *built = NULL;
+    Py_buffer buffer;
+    if (PyUnicode_Check(payload)) {
+        if (PyUnicode_IS_ASCII(payload)) return build(first, PyUnicode_DATA(payload), PyUnicode_GET_LENGTH(payload), key);
+        if (!(payload = encoded = PyUnicode_AsUTF8String(payload))) return NULL;
+    }
+    if (!PyObject_GetBuffer(payload, &buffer, PyBUF_SIMPLE)) {
+        built = build(first, buffer.buf, buffer.len, key);
+        PyBuffer_Release(&buffer);
+    }
+    Py_XDECREF(encoded);
+    return built;
+}
+
 PyDoc_STRVAR(frame_doc, "frame(first, payload, key)\n--\n\nSee ws.protocol.sender.");
 
 static PyObject *frame(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    PyObject *encoded = NULL, *built = NULL;
-    Py_buffer payload, key;
+    PyObject *built = NULL;
+    Py_buffer key;
     long first;
     (void)module;
     if (check_count("frame", count, 3)) return NULL;
@@ -440,17 +410,10 @@ static PyObject *frame(PyObject *module, PyObject *const *arguments, Py_ssize_t 
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "first must be a byte");
         return NULL;
     }
-    if (PyUnicode_Check(arguments[1]) && !(encoded = PyUnicode_AsUTF8String(arguments[1]))) return NULL;
-    if (!PyObject_GetBuffer(encoded ? encoded : arguments[1], &payload, PyBUF_SIMPLE)) {
-        if (arguments[2] == Py_None) {
-            built = build((uint8_t)first, payload.buf, payload.len, NULL);
-        } else if (!PyObject_GetBuffer(arguments[2], &key, PyBUF_SIMPLE)) {
-            if (!check_key(&key)) built = build((uint8_t)first, payload.buf, payload.len, key.buf);
-            PyBuffer_Release(&key);
-        }
-        PyBuffer_Release(&payload);
-    }
-    Py_XDECREF(encoded);
+    if (arguments[2] == Py_None) return build_of((uint8_t)first, arguments[1], NULL);
+    if (PyObject_GetBuffer(arguments[2], &key, PyBUF_SIMPLE)) return NULL;
+    if (!check_key(&key)) built = build_of((uint8_t)first, arguments[1], key.buf);
+    PyBuffer_Release(&key);
     return built;
 }
 
@@ -811,11 +774,453 @@ static PyType_Spec stream_spec = {
 
 #endif
 
+/* --- shortcuts ---------------------------------------------------------------------------------------------------- */
+
+/* A shortcut stands in the place of a method written in Python. It does what that does in the usual case, and leaves
+   everything else to it: other arguments, other states, errors. */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *module, *function, *flags_type, *dict;
+} Shortcut;
+
+static State *state_of(const Shortcut *shortcut)
+{
+    return PyModule_GetState(shortcut->module);
+}
+
+/* NULL, without an exception, if there is no such attribute: then this is not the usual case. */
+static PyObject *attribute(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (!value) PyErr_Clear();
+    return value;
+}
+
+static int is(PyObject *object, PyObject *name, PyObject *expected)
+{
+    PyObject *value = attribute(object, name);
+    Py_XDECREF(value); /* expected is alive by itself */
+    return value == expected;
+}
+
+/* -1 if it is none. */
+static Py_ssize_t number(PyObject *object, PyObject *name)
+{
+    PyObject *value = attribute(object, name);
+    Py_ssize_t result = value && PyLong_CheckExact(value) ? PyLong_AsSsize_t(value) : -1;
+    if (result == -1) PyErr_Clear();
+    Py_XDECREF(value);
+    return result;
+}
+
+static int set_number(PyObject *object, PyObject *name, Py_ssize_t value)
+{
+    PyObject *as_object = PyLong_FromSsize_t(value);
+    int failed = !as_object || PyObject_SetAttr(object, name, as_object);
+    Py_XDECREF(as_object);
+    return failed ? -1 : 0;
+}
+
+static int has_length(PyObject *object, PyObject *name, Py_ssize_t length)
+{
+    PyObject *value = attribute(object, name);
+    int same = value && PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) == length;
+    Py_XDECREF(value);
+    return same;
+}
+
+/* protocol/receiver.py, Receiver.add: the data begins with a whole message, and nothing is left from before. */
+
+enum { IDLE = 0, RUNNING = 1 };
+
+static int has_rules(PyObject *receiver, State *state, Rules *rules)
+{
+    PyObject *masked = attribute(receiver, state->names[NAME__masked]);
+    rules->any_mask = masked == Py_None;
+    rules->masked = masked == Py_True;
+    rules->max_payload = number(receiver, state->names[NAME__max_payload]);
+    Py_XDECREF(masked);
+    return masked && rules->max_payload >= 0;
+}
+
+static int call_back(const Shortcut *shortcut, PyObject *receiver, const Frame *frame, PyObject *payload)
+{
+    State *state = state_of(shortcut);
+    PyObject *callback = PyObject_GetAttr(receiver, state->names[frame->is_text ? NAME_ontext : NAME_onbinary]);
+    PyObject *flags = callback ? flags_of(frame, payload, (PyTypeObject *)shortcut->flags_type) : NULL, *result = NULL;
+    if (flags) {
+        PyObject *arguments[] = {NULL, payload, flags};
+        result = PyObject_Vectorcall(callback, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    Py_XDECREF(callback);
+    Py_XDECREF(flags);
+    return done(result);
+}
+
+/* Let Python go on, or clean up. An exception of a callback stays. */
+static PyObject *leave_to(PyObject *receiver, PyObject *name)
+{
+    PyObject *type, *error, *traceback, *result;
+    PyErr_Fetch(&type, &error, &traceback);
+    result = PyObject_VectorcallMethod(name, &receiver, 1, NULL);
+    if (!type) return result;
+    Py_XDECREF(result);
+    PyErr_Restore(type, error, traceback);
+    return NULL;
+}
+
+static PyObject *take(const Shortcut *shortcut, PyObject *receiver, PyObject *data, Frame frame, const Rules *rules)
+{
+    State *state = state_of(shortcut);
+    PyObject **names = state->names;
+    const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(data), *pos = start, *end = start + PyBytes_GET_SIZE(data);
+    int failed = set_number(receiver, names[NAME__state], RUNNING), kept = 0;
+    Py_ssize_t now = RUNNING;
+    while (!failed && now == RUNNING && frame.payload) {
+        const uint8_t *stop = frame.payload + frame.length;
+        PyObject *payload = payload_of(&frame);
+        if (!payload) break;
+        if (!kept && stop < end) {
+            failed = PyObject_SetAttr(receiver, names[NAME__data], data);
+            kept = 1;
+        }
+        pos = stop;
+        if (kept && !failed) failed = set_number(receiver, names[NAME__pos], pos - start);
+        if (!failed) failed = call_back(shortcut, receiver, &frame, payload);
+        Py_DECREF(payload);
+        now = number(receiver, names[NAME__state]);
+        frame = frame_at(pos, end, rules);
+    }
+    if (PyErr_Occurred()) {
+        if (failed || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return leave_to(receiver, names[NAME__settle]);
+        PyErr_Clear(); /* what it means to the connection, Python tells */
+    }
+    if (now != RUNNING) return leave_to(receiver, names[NAME__settle]);
+    if (pos < end) {
+        if (!kept && PyObject_SetAttr(receiver, names[NAME__data], data)) return NULL;
+        return leave_to(receiver, names[NAME__run]);
+    }
+    if (!is(receiver, names[NAME__later], Py_None)) return leave_to(receiver, names[NAME__run]);
+    if (kept) return leave_to(receiver, names[NAME__settle]);
+    if (set_number(receiver, names[NAME__state], IDLE)) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *add(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *keywords)
+{
+    Shortcut *shortcut = (Shortcut *)callable;
+    State *state = state_of(shortcut);
+    PyObject *receiver = arguments[0], *data = arguments[1];
+    Rules rules;
+    if (PyVectorcall_NARGS(count) == 2 && !keywords && PyBytes_CheckExact(data) &&
+        number(receiver, state->names[NAME__state]) == IDLE && has_length(receiver, state->names[NAME__data], 0) &&
+        is(receiver, state->names[NAME__message], Py_None) && has_rules(receiver, state, &rules)) {
+        const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(data);
+        Frame frame = frame_at(start, start + PyBytes_GET_SIZE(data), &rules);
+        if (frame.payload) return take(shortcut, receiver, data, frame, &rules);
+    }
+    return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
+}
+
+/* websocket.py, WebSocket._on_message: the connection is open, and has one ordinary listener. */
+
+enum { OPEN = 1 };
+
+static PyObject *only_listener(PyObject *socket, State *state)
+{
+    PyObject *all = attribute(socket, state->names[NAME__listeners]), *of_event = NULL, *only = NULL;
+    if (all && PyDict_CheckExact(all)) {
+#if PY_VERSION_HEX >= 0x030D0000
+        if (PyDict_GetItemRef(all, state->names[NAME_message], &of_event) < 0) PyErr_Clear();
+#else
+        of_event = PyDict_GetItemWithError(all, state->names[NAME_message]);
+        if (!of_event) PyErr_Clear();
+        Py_XINCREF(of_event);
+#endif
+    }
+    if (of_event && PyTuple_CheckExact(of_event) && PyTuple_GET_SIZE(of_event) == 1) only = PyTuple_GET_ITEM(of_event, 0);
+    Py_XINCREF(only);
+    Py_XDECREF(of_event);
+    Py_XDECREF(all);
+    return only;
+}
+
+/* How many of two arguments it takes, or -1 if it is not of the ordinary kind. */
+static Py_ssize_t takes(PyObject *listener, State *state)
+{
+    Py_ssize_t needed = number(listener, state->names[NAME_needed]), most = number(listener, state->names[NAME_most]);
+    if (needed < 0 || needed > 2 || !is(listener, state->names[NAME_once], Py_False)) return -1;
+    return is(listener, state->names[NAME_this], Py_False) ? (most > 2 ? 2 : most) : -1;
+}
+
+/* The exception that is set, whatever it is, harms nobody else. */
+static PyObject *report(PyObject *socket, PyObject *data, PyObject *flags)
+{
+    PyObject *type, *error, *traceback, *result;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback) PyException_SetTraceback(error, traceback);
+    result = PyObject_CallMethod(socket, "_raised", "O(OO)", error, data, flags);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return result;
+}
+
+static PyObject *on_message(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *keywords)
+{
+    Shortcut *shortcut = (Shortcut *)callable;
+    State *state = state_of(shortcut);
+    PyObject *socket = arguments[0];
+    if (PyVectorcall_NARGS(count) == 3 && !keywords && number(socket, state->names[NAME_readyState]) == OPEN &&
+        is(socket, state->names[NAME__kept], Py_None)) {
+        PyObject *listener = only_listener(socket, state);
+        Py_ssize_t taken = listener ? takes(listener, state) : -1;
+        PyObject *function = taken < 0 ? NULL : attribute(listener, state->names[NAME_function]), *result;
+        Py_XDECREF(listener);
+        if (function) {
+            PyObject *given[] = {NULL, arguments[1], arguments[2]};
+            result = PyObject_Vectorcall(function, given + 1, (size_t)taken | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+            Py_DECREF(function);
+            if (!result) return report(socket, arguments[1], arguments[2]);
+            Py_DECREF(result);
+            Py_RETURN_NONE;
+        }
+    }
+    return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
+}
+
+/* websocket.py, WebSocket.send: without options or callback, on the loop thread. */
+
+static int is_plain(PyObject *data)
+{
+    return PyBytes_CheckExact(data) || PyUnicode_CheckExact(data);
+}
+
+static int in_thread(PyObject *socket, State *state)
+{
+    PyObject *loop = attribute(socket, state->names[NAME__loop]);
+    PyObject *ident = loop ? attribute(loop, state->names[NAME__ident]) : NULL;
+    PyObject *here = ident ? PyObject_CallNoArgs(state->get_ident) : NULL;
+    int same = here ? PyObject_RichCompareBool(here, ident, Py_EQ) : 0;
+    if (PyErr_Occurred()) PyErr_Clear();
+    Py_XDECREF(loop);
+    Py_XDECREF(ident);
+    Py_XDECREF(here);
+    return same == 1;
+}
+
+static PyObject *send_message(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *keywords)
+{
+    Shortcut *shortcut = (Shortcut *)callable;
+    State *state = state_of(shortcut);
+    PyObject *socket = arguments[0], *sender;
+    if (PyVectorcall_NARGS(count) == 2 && !keywords && is_plain(arguments[1]) &&
+        number(socket, state->names[NAME_readyState]) == OPEN && is(socket, state->names[NAME__streams], Py_None) &&
+        in_thread(socket, state) && (sender = attribute(socket, state->names[NAME__sender]))) {
+        PyObject *mask = is(socket, state->names[NAME__is_server], Py_True) ? Py_False : Py_True, *result;
+        PyObject *given[] = {sender, arguments[1], Py_None, Py_True, mask, Py_None, Py_True};
+        result = PyObject_VectorcallMethod(state->names[NAME_send], given, 7, NULL);
+        Py_DECREF(sender);
+        return result;
+    }
+    return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
+}
+
+/* protocol/sender.py, Sender.send: a small message in one frame, neither masked nor compressed. */
+
+enum { LARGE = 16384 };
+
+static int is_small(PyObject *data)
+{
+    return PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) < LARGE
+                                    : PyUnicode_CheckExact(data) && PyUnicode_GetLength(data) < LARGE;
+}
+
+/* As frame_of in Python, with a memory of its own. */
+static PyObject *frame_of(const Shortcut *shortcut, PyObject *data, PyObject *binary)
+{
+    State *state = state_of(shortcut);
+    PyObject *built = NULL, *old_data, *old_frame;
+    BEGIN_CRITICAL_SECTION(shortcut->module);
+    if (data == state->last_data && binary == state->last_binary) {
+        built = state->last_frame;
+        Py_INCREF(built);
+    }
+    END_CRITICAL_SECTION();
+    if (built) return built;
+    built = build_of(binary == Py_True || (binary == Py_None && PyBytes_CheckExact(data)) ? WHOLE_BINARY : WHOLE_TEXT, data, NULL);
+    if (!built) return NULL;
+    Py_INCREF(data);
+    Py_INCREF(built);
+    BEGIN_CRITICAL_SECTION(shortcut->module);
+    old_data = state->last_data;
+    old_frame = state->last_frame;
+    state->last_data = data;
+    state->last_binary = binary; /* None, True or False, which live for ever */
+    state->last_frame = built;
+    END_CRITICAL_SECTION();
+    Py_XDECREF(old_data);
+    Py_XDECREF(old_frame);
+    return built;
+}
+
+static PyObject *send_frame(PyObject *callable, PyObject *const *arguments, size_t flagged, PyObject *keywords)
+{
+    Shortcut *shortcut = (Shortcut *)callable;
+    State *state = state_of(shortcut);
+    Py_ssize_t count = PyVectorcall_NARGS(flagged);
+    /* sender, data, binary, fin, mask, callback, compress */
+    PyObject *given[] = {NULL, NULL, Py_None, Py_True, Py_False, Py_None, Py_True}, *sender, *socket, *frame, *result;
+    if (keywords || count < 2 || count > 7) return PyObject_Vectorcall(shortcut->function, arguments, flagged, keywords);
+    memcpy(given, arguments, (size_t)count * sizeof *given);
+    sender = given[0];
+    if (!is_small(given[1]) || !(given[2] == Py_None || PyBool_Check(given[2])) || given[3] != Py_True ||
+        given[4] != Py_False || !is(sender, state->names[NAME__fragmented], Py_False) ||
+        !(given[6] == Py_False || is(sender, state->names[NAME__deflater], Py_None)) ||
+        !(socket = attribute(sender, state->names[NAME__socket])))
+        return PyObject_Vectorcall(shortcut->function, arguments, flagged, keywords);
+    frame = frame_of(shortcut, given[1], given[2]);
+    if (!frame) {
+        Py_DECREF(socket);
+        return NULL;
+    }
+    {
+        PyObject *written[] = {socket, frame, given[5]};
+        result = PyObject_VectorcallMethod(state->names[NAME_write], written, 3, NULL);
+    }
+    Py_DECREF(socket);
+    Py_DECREF(frame);
+    if (done(result)) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* --- */
+
+static int shortcut_traverse(Shortcut *shortcut, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(shortcut));
+    Py_VISIT(shortcut->module);
+    Py_VISIT(shortcut->function);
+    Py_VISIT(shortcut->flags_type);
+    Py_VISIT(shortcut->dict);
+    return 0;
+}
+
+static int shortcut_clear(Shortcut *shortcut)
+{
+    Py_CLEAR(shortcut->module);
+    Py_CLEAR(shortcut->function);
+    Py_CLEAR(shortcut->flags_type);
+    Py_CLEAR(shortcut->dict);
+    return 0;
+}
+
+static void shortcut_dealloc(Shortcut *shortcut)
+{
+    PyTypeObject *type = Py_TYPE(shortcut);
+    PyObject_GC_UnTrack(shortcut);
+    shortcut_clear(shortcut);
+    type->tp_free(shortcut);
+    Py_DECREF(type);
+}
+
+static PyObject *shortcut_get(PyObject *shortcut, PyObject *object, PyObject *type)
+{
+    (void)type;
+    if (object && object != Py_None) return PyMethod_New(shortcut, object);
+    Py_INCREF(shortcut);
+    return shortcut;
+}
+
+static PyMemberDef shortcut_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Shortcut, call), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Shortcut, dict), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef shortcut_attributes[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot shortcut_slots[] = {
+    {Py_tp_dealloc, shortcut_dealloc},
+    {Py_tp_traverse, shortcut_traverse},
+    {Py_tp_clear, shortcut_clear},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_descr_get, shortcut_get},
+    {Py_tp_members, shortcut_members},
+    {Py_tp_getset, shortcut_attributes},
+    {0, NULL},
+};
+
+static PyType_Spec shortcut_spec = {
+    .name = "ws._speedups.Shortcut",
+    .basicsize = sizeof(Shortcut),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = shortcut_slots,
+};
+
+static const struct {
+    const char *name;
+    vectorcallfunc call;
+} shortcuts[] = {
+    {"Receiver.add", add},
+    {"Sender.send", send_frame},
+    {"WebSocket._on_message", on_message},
+    {"WebSocket.send", send_message},
+};
+
+static vectorcallfunc shortcut_named(PyObject *name)
+{
+    for (size_t at = 0; at < sizeof shortcuts / sizeof *shortcuts; at++)
+        if (PyUnicode_CompareWithASCIIString(name, shortcuts[at].name) == 0) return shortcuts[at].call;
+    PyErr_SetString(PyExc_ValueError, "there is no such shortcut");
+    return NULL;
+}
+
+static int is_flags_type(PyObject *type, State *state)
+{
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, state->flags);
+}
+
+PyDoc_STRVAR(shortcut_doc, "shortcut(name, function, flags)\n--\n\nSee ws.native.");
+
+static PyObject *shortcut(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    State *state = PyModule_GetState(module);
+    vectorcallfunc call;
+    Shortcut *made;
+    if (check_count("shortcut", count, 3)) return NULL;
+    if (!PyUnicode_Check(arguments[0]) || !PyCallable_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "the name of a shortcut and a function expected");
+        return NULL;
+    }
+    if (!(call = shortcut_named(arguments[0]))) return NULL;
+    if (call == add && !is_flags_type(arguments[2], state)) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of Flags expected");
+        return NULL;
+    }
+    made = (Shortcut *)state->shortcut->tp_alloc(state->shortcut, 0);
+    if (!made) return NULL;
+    made->call = call;
+    Py_INCREF(module);
+    made->module = module;
+    Py_INCREF(arguments[1]);
+    made->function = arguments[1];
+    Py_INCREF(arguments[2]);
+    made->flags_type = arguments[2];
+    return (PyObject *)made;
+}
+
 /* --- the module --------------------------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"mask", (PyCFunction)(void (*)(void))mask, METH_FASTCALL, mask_doc},
-    {"burst", (PyCFunction)(void (*)(void))burst, METH_FASTCALL, burst_doc},
+    {"shortcut", (PyCFunction)(void (*)(void))shortcut, METH_FASTCALL, shortcut_doc},
     {"frame", (PyCFunction)(void (*)(void))frame, METH_FASTCALL, frame_doc},
 #ifndef MS_WINDOWS
     {"recv", (PyCFunction)(void (*)(void))socket_recv, METH_FASTCALL, recv_doc},
@@ -841,9 +1246,16 @@ static int add_type_for_good(PyObject *module, PyType_Spec *spec)
 
 static int execute(PyObject *module)
 {
-    PyTypeObject **flags = PyModule_GetState(module);
-    *flags = add_type(module, &flags_spec);
-    if (!*flags || add_type_for_good(module, &bytes_builder_spec)) return -1;
+    State *state = PyModule_GetState(module);
+    PyObject *threading;
+    for (int name = 0; name < NAMES; name++)
+        if (!(state->names[name] = PyUnicode_InternFromString(name_strings[name]))) return -1;
+    if (!(threading = PyImport_ImportModule("threading"))) return -1;
+    state->get_ident = PyObject_GetAttrString(threading, "get_ident");
+    Py_DECREF(threading);
+    if (!state->get_ident || !(state->flags = add_type(module, &flags_spec)) ||
+        !(state->shortcut = add_type(module, &shortcut_spec)) || add_type_for_good(module, &bytes_builder_spec))
+        return -1;
 #ifndef MS_WINDOWS
     if (add_type_for_good(module, &stream_spec)) return -1;
 #endif
@@ -852,16 +1264,28 @@ static int execute(PyObject *module)
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
 {
-    PyTypeObject **state = PyModule_GetState(module);
-    Py_VISIT(*state);
+    State *state = PyModule_GetState(module);
+    Py_VISIT(state->flags);
+    Py_VISIT(state->shortcut);
+    Py_VISIT(state->get_ident);
     return 0;
 }
 
 static int clear(PyObject *module)
 {
-    PyTypeObject **state = PyModule_GetState(module);
-    Py_CLEAR(*state);
+    State *state = PyModule_GetState(module);
+    for (int name = 0; name < NAMES; name++) Py_CLEAR(state->names[name]);
+    Py_CLEAR(state->flags);
+    Py_CLEAR(state->shortcut);
+    Py_CLEAR(state->get_ident);
+    Py_CLEAR(state->last_data);
+    Py_CLEAR(state->last_frame);
     return 0;
+}
+
+static void release(void *module)
+{
+    clear(module);
 }
 
 static PyModuleDef_Slot slots[] = {
@@ -878,11 +1302,12 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "ws._speedups",
-    .m_size = sizeof(PyTypeObject *),
+    .m_size = sizeof(State),
     .m_methods = methods,
     .m_slots = slots,
     .m_traverse = traverse,
     .m_clear = clear,
+    .m_free = release,
 };
 
 PyMODINIT_FUNC PyInit__speedups(void)

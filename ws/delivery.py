@@ -141,6 +141,11 @@ class Emitter(EventEmitter, metaclass=_Complete):
             self._listener_failed(args)
         return not failed
 
+    def _raised(self, error: BaseException, args: tuple[Any, ...]) -> None:
+        """A shortcut through :meth:`_dispatch` met an error."""
+        report(error)
+        self._listener_failed(args)
+
     def _callback(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """`callback` as the loop may call it: with any number of arguments, and it never raises."""
         if not callable(callback):

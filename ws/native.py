@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Optional, TypeVar
+
+F = TypeVar('F', bound=Callable[..., Any])
 
 
 def _load() -> Any:
@@ -17,3 +21,18 @@ def _load() -> Any:
 
 
 native = _load()
+
+
+def shortcut(name: str, flags: Optional[type] = None) -> Callable[[F], F]:
+    """Decorates a method that C has a shortcut for: it does the same in the usual case, and calls the method in others.
+
+    The method is still there, as ``__wrapped__``.
+    """
+
+    def decorate(function: F) -> F:
+        if native is None:
+            return function
+        made: F = functools.update_wrapper(native.shortcut(name, function, flags), function)
+        return made
+
+    return decorate

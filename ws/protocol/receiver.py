@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, AnyStr, Callable, Optional, Union
 
 from ..errors import ProtocolError
-from ..native import native
+from ..native import native, shortcut
 from .error_codes import NO_STATUS, is_valid_error_code
 from .masking import mask
 from .permessage_deflate import Inflater
@@ -28,9 +28,6 @@ _WHOLE_BINARY = _FIN | _BINARY
 _MASK = 0x80
 _LENGTH = 0x7F
 _SHORT_LIMIT = 125
-
-#: A pause in the middle of a burst has the rest of it parsed again: not too much, then.
-_MESSAGES_AT_ONCE = 64
 
 #: Bytes or characters; smaller pieces of a message are put together.
 _PIECE_SIZE = 1024
@@ -281,12 +278,15 @@ class BaseReceiver(ABC):
                     break
                 self._compact()
         finally:
-            self._state &= ~_RUNNING
-            if self._later is None and self._pos == len(self._data):  # nearly always
-                self._data = b''
-                self._pos = 0
-            else:
-                self._compact()
+            self._settle()
+
+    def _settle(self) -> None:
+        self._state &= ~_RUNNING
+        if self._later is None and self._pos == len(self._data):  # nearly always
+            self._data = b''
+            self._pos = 0
+        else:
+            self._compact()
 
     def _compact(self) -> None:
         """Take in what was added later. Let go of what is done, once it is the greater part: copying stays linear."""
@@ -320,58 +320,6 @@ class BaseReceiver(ABC):
         """Like ``_step``, but return the callback to be made, if any, and raise ProtocolError."""
 
 
-def _burst(
-    data: bytes, pos: int, masked: Optional[bool], max_payload: int, flags_type: type[MessageFlags]
-) -> list[tuple[Union[str, bytes], MessageFlags, int]]:
-    """The whole, unfragmented messages that come next, where each ends, and what goes with it: the fast lane.
-
-    Whatever else comes, it stops there; what it lets through would pass every check of ``Receiver._step``, which says
-    what is wrong with the rest.
-    """
-    messages: list[tuple[Union[str, bytes], MessageFlags, int]] = []
-    end = len(data)
-    last = end - 1  # a header has two bytes at least
-    unwanted = None if masked is None else not masked
-    payload: Union[str, bytes]
-    while pos < last and len(messages) < _MESSAGES_AT_ONCE:
-        first = data[pos]
-        length = data[pos + 1]
-        is_masked = length >= _MASK
-        if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or is_masked is unwanted:
-            break
-        length &= _LENGTH
-        body = pos + 6 if is_masked else pos + 2
-        if length > _SHORT_LIMIT:
-            width = 2 if length == 126 else 8
-            length = _from_bytes(data[pos + 2 : pos + 2 + width], 'big')  # if some of it is missing, body > end
-            body += width
-        pos = body + length
-        if pos > end or length > max_payload:
-            break
-        payload = data[body:pos]
-        if is_masked:
-            key = data[body - 4 : body]
-            if length > _SHORT_LIMIT:
-                payload = mask(payload, key)
-            else:
-                # As mask does; the call would cost a tenth of all that is done for a short message.
-                repeated = (key * ((length + 3) >> 2))[:length]
-                payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
-        if first == _WHOLE_TEXT:
-            try:
-                payload = payload.decode()
-            except UnicodeDecodeError:
-                break
-        flags = flags_type()
-        flags.masked = is_masked
-        flags._payload = payload
-        messages.append((payload, flags, pos))
-    return messages
-
-
-burst: Any = native.burst if native else _burst
-
-
 class Receiver(BaseReceiver):
     """Takes bytes in any portions and calls back for what they hold, in wire order.
 
@@ -398,17 +346,58 @@ class Receiver(BaseReceiver):
         self._message = None
         self.inflater = None  # it holds some 40 KiB
 
+    add = shortcut('Receiver.add', MessageFlags)(BaseReceiver.add)
+
     def _burst(self) -> None:
+        """The whole, unfragmented messages that come next: the fast lane.
+
+        Whatever else comes, it stops there; what it lets through would pass every check of ``_step``, which says what
+        is wrong with the rest.
+        """
         if self._message is not None:
             return
-        for payload, flags, stop in burst(self._data, self._pos, self._masked, self._max_payload, MessageFlags):
-            self._pos = stop
-            if type(payload) is str:
+        data, pos, max_payload = self._data, self._pos, self._max_payload
+        unwanted = None if self._masked is None else not self._masked
+        end = len(data)
+        last = end - 1  # a header has two bytes at least
+        payload: Union[str, bytes]
+        while pos < last and self._state == _RUNNING:
+            first = data[pos]
+            length = data[pos + 1]
+            is_masked = length >= _MASK
+            if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or is_masked is unwanted:
+                break
+            length &= _LENGTH
+            body = pos + 6 if is_masked else pos + 2
+            if length > _SHORT_LIMIT:
+                width = 2 if length == 126 else 8
+                length = _from_bytes(data[pos + 2 : pos + 2 + width], 'big')  # if some of it is missing, body > end
+                body += width
+            pos = body + length
+            if pos > end or length > max_payload:
+                break
+            payload = data[body:pos]
+            if is_masked:
+                key = data[body - 4 : body]
+                if length > _SHORT_LIMIT:
+                    payload = mask(payload, key)
+                else:
+                    # As mask does; the call would cost a tenth of all that is done for a short message.
+                    repeated = (key * ((length + 3) >> 2))[:length]
+                    payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
+            if first == _WHOLE_TEXT:
+                try:
+                    payload = payload.decode()
+                except UnicodeDecodeError:
+                    break
+            flags = MessageFlags()
+            flags.masked = is_masked
+            flags._payload = payload
+            self._pos = pos
+            if isinstance(payload, str):
                 self.ontext(payload, flags)
             else:
                 self.onbinary(payload, flags)
-            if self._state != _RUNNING:
-                break
 
     def _advance(self) -> Optional[Callable[[], object]]:
         message = self._message

@@ -9,7 +9,7 @@ import struct
 from decimal import Decimal
 from typing import Callable, Optional, Protocol, Union
 
-from ..native import native
+from ..native import native, shortcut
 from . import masking
 from .error_codes import NO_STATUS, is_valid_error_code
 from .permessage_deflate import Deflater
@@ -179,6 +179,7 @@ class Sender:
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
         self._deflating: Optional[Deflater] = None  # what compresses the latest message, if anything does
 
+    @shortcut('Sender.send')
     def send(
         self,
         data: object,
