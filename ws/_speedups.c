@@ -55,7 +55,7 @@ typedef struct {
     PyTypeObject *flags, *shortcut;
     PyObject *names[NAMES];
     PyObject *get_ident;
-    PyObject *last_data, *last_binary, *last_frame; /* see frame_of */
+    PyObject *last_data, *last_binary, *last_frame; /* see remembered_frame */
 } State;
 
 /* --- masking (RFC 6455 section 5.3) ------------------------------------------------------------------------------- */
@@ -415,6 +415,50 @@ static PyObject *frame(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     if (!check_key(&key)) built = build_of((uint8_t)first, arguments[1], key.buf);
     PyBuffer_Release(&key);
     return built;
+}
+
+/* The frame of what can't change its value; that of the same object as the last time is the same (a broadcast). */
+static PyObject *remembered_frame(PyObject *module, PyObject *data, PyObject *binary)
+{
+    State *state = PyModule_GetState(module);
+    PyObject *built = NULL, *old_data, *old_frame, *old_binary;
+    int is_binary;
+    BEGIN_CRITICAL_SECTION(module);
+    if (data == state->last_data && binary == state->last_binary) {
+        built = state->last_frame;
+        Py_INCREF(built);
+    }
+    END_CRITICAL_SECTION();
+    if (built) return built;
+    is_binary = binary == Py_None ? PyBytes_CheckExact(data) : PyObject_IsTrue(binary);
+    built = is_binary < 0 ? NULL : build_of(is_binary ? WHOLE_BINARY : WHOLE_TEXT, data, NULL);
+    if (!built) return NULL;
+    Py_INCREF(data);
+    Py_INCREF(binary);
+    Py_INCREF(built);
+    BEGIN_CRITICAL_SECTION(module);
+    old_data = state->last_data;
+    old_binary = state->last_binary;
+    old_frame = state->last_frame;
+    state->last_data = data;
+    state->last_binary = binary;
+    state->last_frame = built;
+    END_CRITICAL_SECTION();
+    Py_XDECREF(old_data);
+    Py_XDECREF(old_binary);
+    Py_XDECREF(old_frame);
+    return built;
+}
+
+PyDoc_STRVAR(frame_of_doc, "frame_of(data, binary=None)\n--\n\nSee ws.protocol.sender.");
+
+static PyObject *frame_of(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 1 && check_count("frame_of", count, 2)) return NULL;
+    if (PyBytes_CheckExact(arguments[0]) || PyUnicode_CheckExact(arguments[0]))
+        return remembered_frame(module, arguments[0], count == 2 ? arguments[1] : Py_None);
+    PyErr_SetString(PyExc_TypeError, "data must be str or bytes");
+    return NULL;
 }
 
 /* --- system calls ------------------------------------------------------------------------------------------------- */
@@ -1039,34 +1083,6 @@ static int is_small(PyObject *data)
                                     : PyUnicode_CheckExact(data) && PyUnicode_GetLength(data) < LARGE;
 }
 
-/* As frame_of in Python, with a memory of its own. */
-static PyObject *frame_of(const Shortcut *shortcut, PyObject *data, PyObject *binary)
-{
-    State *state = state_of(shortcut);
-    PyObject *built = NULL, *old_data, *old_frame;
-    BEGIN_CRITICAL_SECTION(shortcut->module);
-    if (data == state->last_data && binary == state->last_binary) {
-        built = state->last_frame;
-        Py_INCREF(built);
-    }
-    END_CRITICAL_SECTION();
-    if (built) return built;
-    built = build_of(binary == Py_True || (binary == Py_None && PyBytes_CheckExact(data)) ? WHOLE_BINARY : WHOLE_TEXT, data, NULL);
-    if (!built) return NULL;
-    Py_INCREF(data);
-    Py_INCREF(built);
-    BEGIN_CRITICAL_SECTION(shortcut->module);
-    old_data = state->last_data;
-    old_frame = state->last_frame;
-    state->last_data = data;
-    state->last_binary = binary; /* None, True or False, which live for ever */
-    state->last_frame = built;
-    END_CRITICAL_SECTION();
-    Py_XDECREF(old_data);
-    Py_XDECREF(old_frame);
-    return built;
-}
-
 static PyObject *send_frame(PyObject *callable, PyObject *const *arguments, size_t flagged, PyObject *keywords)
 {
     Shortcut *shortcut = (Shortcut *)callable;
@@ -1082,7 +1098,7 @@ static PyObject *send_frame(PyObject *callable, PyObject *const *arguments, size
         !(given[6] == Py_False || is(sender, state->names[NAME__deflater], Py_None)) ||
         !(socket = attribute(sender, state->names[NAME__socket])))
         return PyObject_Vectorcall(shortcut->function, arguments, flagged, keywords);
-    frame = frame_of(shortcut, given[1], given[2]);
+    frame = remembered_frame(shortcut->module, given[1], given[2]);
     if (!frame) {
         Py_DECREF(socket);
         return NULL;
@@ -1222,6 +1238,7 @@ static PyMethodDef methods[] = {
     {"mask", (PyCFunction)(void (*)(void))mask, METH_FASTCALL, mask_doc},
     {"shortcut", (PyCFunction)(void (*)(void))shortcut, METH_FASTCALL, shortcut_doc},
     {"frame", (PyCFunction)(void (*)(void))frame, METH_FASTCALL, frame_doc},
+    {"frame_of", (PyCFunction)(void (*)(void))frame_of, METH_FASTCALL, frame_of_doc},
 #ifndef MS_WINDOWS
     {"recv", (PyCFunction)(void (*)(void))socket_recv, METH_FASTCALL, recv_doc},
     {"send", (PyCFunction)(void (*)(void))socket_send, METH_FASTCALL, send_doc},
@@ -1279,6 +1296,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state->shortcut);
     Py_CLEAR(state->get_ident);
     Py_CLEAR(state->last_data);
+    Py_CLEAR(state->last_binary);
     Py_CLEAR(state->last_frame);
     return 0;
 }

@@ -148,7 +148,7 @@ def build_frame(opcode: int, payload: bytes, fin: bool = True, mask: bool = Fals
 _last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
 
 
-def frame_of(data: Union[str, bytes], binary: Optional[bool] = None) -> bytes:
+def _frame_of(data: Union[str, bytes], binary: Optional[bool] = None) -> bytes:
     """Return ``data`` as one unmasked frame; as text or binary if ``binary`` says so.
 
     A broadcast asks for the same frame once for each client: the same object as the last time, with the same
@@ -162,6 +162,9 @@ def frame_of(data: Union[str, bytes], binary: Optional[bool] = None) -> bytes:
     built = frame(_FIN | _BINARY if is_binary else _FIN | _TEXT, data, None)
     _last_frame = (data, binary, built)
     return built
+
+
+frame_of: Callable[..., bytes] = native.frame_of if native else _frame_of
 
 
 class Sender:
