@@ -506,21 +506,31 @@ static PyObject *socket_recv(PyObject *module, PyObject *const *arguments, Py_ss
     return received(fd, size);
 }
 
+/* What the kernel returns, or -2 with an exception. Releasing a buffer may change errno. */
+static Py_ssize_t send_one(int fd, PyObject *data)
+{
+    Py_buffer buffer;
+    Py_ssize_t sent;
+    int error;
+    if (PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)) return -2;
+    sent = send(fd, buffer.buf, (size_t)buffer.len, MSG_NOSIGNAL);
+    error = errno;
+    PyBuffer_Release(&buffer);
+    errno = error;
+    return sent;
+}
+
 PyDoc_STRVAR(send_doc, "send(fd, data)\n--\n\nSee ws.net.calls.");
 
 static PyObject *socket_send(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    Py_buffer data;
     Py_ssize_t sent;
-    int fd, error;
+    int fd;
     (void)module;
     if (check_count("send", count, 2)) return NULL;
     fd = PyObject_AsFileDescriptor(arguments[0]);
-    if (fd < 0 || PyObject_GetBuffer(arguments[1], &data, PyBUF_SIMPLE)) return NULL;
-    sent = send(fd, data.buf, (size_t)data.len, MSG_NOSIGNAL);
-    error = errno; /* releasing the buffer may change it */
-    PyBuffer_Release(&data);
-    errno = error;
+    sent = fd < 0 ? -2 : send_one(fd, arguments[1]);
+    if (sent == -2) return NULL;
     if (sent >= 0) return PyLong_FromSsize_t(sent);
     if (would_block()) return PyLong_FromLong(0);
     return PyErr_SetFromErrno(PyExc_OSError);
@@ -699,8 +709,8 @@ static PyObject *joined(PyObject *queue, Py_ssize_t size)
     return whole;
 }
 
-/* By one call; returns what it returns, or -2 with an exception. */
-static Py_ssize_t send_buffers(int fd, PyObject *queue)
+/* As send_one, all of them by one call. */
+static Py_ssize_t send_several(int fd, PyObject *queue)
 {
     Py_buffer buffers[BUFFERS_PER_CALL];
     struct iovec vectors[BUFFERS_PER_CALL];
@@ -714,7 +724,7 @@ static Py_ssize_t send_buffers(int fd, PyObject *queue)
     }
     message.msg_iovlen = (size_t)count;
     if (filled == count) sent = sendmsg(fd, &message, MSG_NOSIGNAL);
-    error = errno; /* releasing a buffer may change it */
+    error = errno;
     while (filled) PyBuffer_Release(&buffers[--filled]);
     errno = error;
     return sent;
@@ -725,11 +735,11 @@ static Py_ssize_t send_queue(Stream *stream)
     PyObject *whole;
     Py_ssize_t sent;
     int error;
-    if (stream->queued > HIGH_WATER_MARK || PyList_GET_SIZE(stream->queue) == 1)
-        return send_buffers(stream->fd, stream->queue);
+    if (PyList_GET_SIZE(stream->queue) == 1) return send_one(stream->fd, PyList_GET_ITEM(stream->queue, 0));
+    if (stream->queued > HIGH_WATER_MARK) return send_several(stream->fd, stream->queue);
     whole = joined(stream->queue, stream->queued);
     if (!whole) return -2;
-    sent = send(stream->fd, PyBytes_AS_STRING(whole), (size_t)stream->queued, MSG_NOSIGNAL);
+    sent = send_one(stream->fd, whole);
     error = errno;
     Py_DECREF(whole);
     errno = error;
@@ -826,7 +836,7 @@ static PyType_Spec stream_spec = {
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
-    PyObject *module, *function, *flags_type, *dict;
+    PyObject *module, *function, *more, *dict;
 } Shortcut;
 
 static State *state_of(const Shortcut *shortcut)
@@ -893,7 +903,7 @@ static int call_back(const Shortcut *shortcut, PyObject *receiver, const Frame *
 {
     State *state = state_of(shortcut);
     PyObject *callback = PyObject_GetAttr(receiver, state->names[frame->is_text ? NAME_ontext : NAME_onbinary]);
-    PyObject *flags = callback ? flags_of(frame, payload, (PyTypeObject *)shortcut->flags_type) : NULL, *result = NULL;
+    PyObject *flags = callback ? flags_of(frame, payload, (PyTypeObject *)shortcut->more) : NULL, *result = NULL;
     if (flags) {
         PyObject *arguments[] = {NULL, payload, flags};
         result = PyObject_Vectorcall(callback, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
@@ -1073,14 +1083,75 @@ static PyObject *send_message(PyObject *callable, PyObject *const *arguments, si
     return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
 }
 
-/* protocol/sender.py, Sender.send: a small message in one frame, neither masked nor compressed. */
+/* protocol/sender.py, Sender.send: a message in one frame that is not compressed. */
 
+/* From here on, copying a payload behind its header costs more than a second write. */
 enum { LARGE = 16384 };
 
-static int is_small(PyObject *data)
+static int write_to(PyObject *socket, State *state, PyObject *data, PyObject *callback)
 {
-    return PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) < LARGE
-                                    : PyUnicode_CheckExact(data) && PyUnicode_GetLength(data) < LARGE;
+    PyObject *given[] = {socket, data, callback};
+    return done(PyObject_VectorcallMethod(state->names[NAME_write], given, 3, NULL));
+}
+
+static int write_masked(const Shortcut *shortcut, PyObject *socket, uint8_t first, PyObject *data, PyObject *callback)
+{
+    PyObject *key = PyObject_CallNoArgs(shortcut->more), *built = NULL;
+    int failed;
+    if (key && PyBytes_Check(key) && PyBytes_GET_SIZE(key) == 4)
+        built = build_of(first, data, (const uint8_t *)PyBytes_AS_STRING(key));
+    else if (key)
+        PyErr_SetString(PyExc_TypeError, "a mask key has 4 bytes");
+    failed = !built || write_to(socket, state_of(shortcut), built, callback);
+    Py_XDECREF(key);
+    Py_XDECREF(built);
+    return failed;
+}
+
+static int write_large(PyObject *socket, State *state, uint8_t first, PyObject *payload, PyObject *callback)
+{
+    uint8_t bytes[10] = {first}, *end = put_length(bytes + 1, 0, (uint64_t)PyBytes_GET_SIZE(payload));
+    PyObject *header = PyBytes_FromStringAndSize((const char *)bytes, end - bytes);
+    int failed = !header || write_to(socket, state, header, Py_None) || write_to(socket, state, payload, callback);
+    Py_XDECREF(header);
+    return failed;
+}
+
+static int write_small(const Shortcut *shortcut, PyObject *socket, PyObject *data, PyObject *binary, PyObject *callback)
+{
+    PyObject *built = remembered_frame(shortcut->module, data, binary);
+    int failed = !built || write_to(socket, state_of(shortcut), built, callback);
+    Py_XDECREF(built);
+    return failed;
+}
+
+/* Sender.send's arguments, self first. */
+enum { SELF, DATA, AS_BINARY, FIN_BIT, MASKED, CALLBACK, COMPRESS, ARGUMENTS };
+
+static int is_usual(PyObject *const *given, State *state)
+{
+    return is_plain(given[DATA]) && (given[AS_BINARY] == Py_None || PyBool_Check(given[AS_BINARY])) &&
+           given[FIN_BIT] == Py_True && PyBool_Check(given[MASKED]) &&
+           is(given[SELF], state->names[NAME__fragmented], Py_False) &&
+           (given[COMPRESS] == Py_False || is(given[SELF], state->names[NAME__deflater], Py_None));
+}
+
+static int write_frame(const Shortcut *shortcut, PyObject *socket, PyObject *const *given)
+{
+    PyObject *data = given[DATA], *callback = given[CALLBACK], *binary = given[AS_BINARY];
+    int is_bytes = PyBytes_CheckExact(data);
+    uint8_t first = (binary == Py_None ? is_bytes : binary == Py_True) ? WHOLE_BINARY : WHOLE_TEXT;
+    if (given[MASKED] == Py_True) return write_masked(shortcut, socket, first, data, callback);
+    if ((is_bytes ? PyBytes_GET_SIZE(data) : PyUnicode_GetLength(data)) < LARGE)
+        return write_small(shortcut, socket, data, binary, callback);
+    if (is_bytes) return write_large(socket, state_of(shortcut), first, data, callback);
+    data = PyUnicode_AsUTF8String(data);
+    if (!data || write_large(socket, state_of(shortcut), first, data, callback)) {
+        Py_XDECREF(data);
+        return -1;
+    }
+    Py_DECREF(data);
+    return 0;
 }
 
 static PyObject *send_frame(PyObject *callable, PyObject *const *arguments, size_t flagged, PyObject *keywords)
@@ -1088,29 +1159,17 @@ static PyObject *send_frame(PyObject *callable, PyObject *const *arguments, size
     Shortcut *shortcut = (Shortcut *)callable;
     State *state = state_of(shortcut);
     Py_ssize_t count = PyVectorcall_NARGS(flagged);
-    /* sender, data, binary, fin, mask, callback, compress */
-    PyObject *given[] = {NULL, NULL, Py_None, Py_True, Py_False, Py_None, Py_True}, *sender, *socket, *frame, *result;
-    if (keywords || count < 2 || count > 7) return PyObject_Vectorcall(shortcut->function, arguments, flagged, keywords);
-    memcpy(given, arguments, (size_t)count * sizeof *given);
-    sender = given[0];
-    if (!is_small(given[1]) || !(given[2] == Py_None || PyBool_Check(given[2])) || given[3] != Py_True ||
-        given[4] != Py_False || !is(sender, state->names[NAME__fragmented], Py_False) ||
-        !(given[6] == Py_False || is(sender, state->names[NAME__deflater], Py_None)) ||
-        !(socket = attribute(sender, state->names[NAME__socket])))
-        return PyObject_Vectorcall(shortcut->function, arguments, flagged, keywords);
-    frame = remembered_frame(shortcut->module, given[1], given[2]);
-    if (!frame) {
-        Py_DECREF(socket);
-        return NULL;
+    PyObject *given[ARGUMENTS] = {NULL, NULL, Py_None, Py_True, Py_False, Py_None, Py_True}, *socket;
+    if (!keywords && count >= 2 && count <= ARGUMENTS) {
+        memcpy(given, arguments, (size_t)count * sizeof *given);
+        if (is_usual(given, state) && (socket = attribute(given[SELF], state->names[NAME__socket]))) {
+            int failed = write_frame(shortcut, socket, given);
+            Py_DECREF(socket);
+            if (failed) return NULL;
+            Py_RETURN_NONE;
+        }
     }
-    {
-        PyObject *written[] = {socket, frame, given[5]};
-        result = PyObject_VectorcallMethod(state->names[NAME_write], written, 3, NULL);
-    }
-    Py_DECREF(socket);
-    Py_DECREF(frame);
-    if (done(result)) return NULL;
-    Py_RETURN_NONE;
+    return PyObject_Vectorcall(shortcut->function, arguments, flagged, keywords);
 }
 
 /* --- */
@@ -1120,7 +1179,7 @@ static int shortcut_traverse(Shortcut *shortcut, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(shortcut));
     Py_VISIT(shortcut->module);
     Py_VISIT(shortcut->function);
-    Py_VISIT(shortcut->flags_type);
+    Py_VISIT(shortcut->more);
     Py_VISIT(shortcut->dict);
     return 0;
 }
@@ -1129,7 +1188,7 @@ static int shortcut_clear(Shortcut *shortcut)
 {
     Py_CLEAR(shortcut->module);
     Py_CLEAR(shortcut->function);
-    Py_CLEAR(shortcut->flags_type);
+    Py_CLEAR(shortcut->more);
     Py_CLEAR(shortcut->dict);
     return 0;
 }
@@ -1203,7 +1262,7 @@ static int is_flags_type(PyObject *type, State *state)
     return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, state->flags);
 }
 
-PyDoc_STRVAR(shortcut_doc, "shortcut(name, function, flags)\n--\n\nSee ws.native.");
+PyDoc_STRVAR(shortcut_doc, "shortcut(name, function, more)\n--\n\nSee ws.native.");
 
 static PyObject *shortcut(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
@@ -1228,7 +1287,7 @@ static PyObject *shortcut(PyObject *module, PyObject *const *arguments, Py_ssize
     Py_INCREF(arguments[1]);
     made->function = arguments[1];
     Py_INCREF(arguments[2]);
-    made->flags_type = arguments[2];
+    made->more = arguments[2];
     return (PyObject *)made;
 }
 

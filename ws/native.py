@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable
-from typing import Any, Optional, TypeVar
+from typing import Any, TypeVar
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -23,16 +23,16 @@ def _load() -> Any:
 native = _load()
 
 
-def shortcut(name: str, flags: Optional[type] = None) -> Callable[[F], F]:
+def shortcut(name: str, more: Any = None) -> Callable[[F], F]:
     """Decorates a method that C has a shortcut for: it does the same in the usual case, and calls the method in others.
 
-    The method is still there, as ``__wrapped__``.
+    The method is still there, as ``__wrapped__``. `more` is what the shortcut needs besides.
     """
 
     def decorate(function: F) -> F:
         if native is None:
             return function
-        made: F = functools.update_wrapper(native.shortcut(name, function, flags), function)
+        made: F = functools.update_wrapper(native.shortcut(name, function, more), function)
         return made
 
     return decorate

@@ -182,7 +182,7 @@ class Sender:
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
         self._deflating: Optional[Deflater] = None  # what compresses the latest message, if anything does
 
-    @shortcut('Sender.send')
+    @shortcut('Sender.send', masking.new_mask_key)
     def send(
         self,
         data: object,
