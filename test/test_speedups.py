@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import pydoc
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Optional, Union
 
 import pytest
@@ -17,6 +20,7 @@ import ws
 from ws.errors import ProtocolError
 from ws.net import calls
 from ws.protocol import masking, receiver, sender
+from ws.protocol.permessage_deflate import DeflateOptions, Deflater, Inflater
 
 native: Any = pytest.importorskip('ws._speedups', reason='the C accelerator was not built')
 
@@ -24,15 +28,6 @@ keys = st.binary(min_size=4, max_size=4)
 sizes = st.sampled_from([0, 1, 7, 8, 9, 125, 126, 127, 1000, 65535, 65536, 70000])
 payloads = st.one_of(st.binary(max_size=300), sizes.map(os.urandom))
 texts = st.one_of(st.text(max_size=100), st.sampled_from(['a' * 126, 'é' * 70, '漢字' * 40000, '😀', '']))
-
-
-class NativeFlags(native.Flags):  # type: ignore[misc]
-    __slots__ = ()
-
-
-class PureFlags:
-    masked: bool
-    _payload: Union[str, bytes, None]
 
 
 # --- masks and frames -------------------------------------------------------------------------------------------------
@@ -63,16 +58,61 @@ def test_frame_of_text_that_has_no_utf8_form() -> None:
             frame(0x81, '\ud800', None)
 
 
-# --- bursts -----------------------------------------------------------------------------------------------------------
+# --- receiving --------------------------------------------------------------------------------------------------------
+
+Pair = tuple[receiver.Receiver, list[Any]]
 
 
-def plain(messages: Any) -> list[tuple[Any, ...]]:
-    return [(payload, type(payload), flags.masked, flags._payload, stop) for payload, flags, stop in messages]
+class Oops(Exception):
+    """What a listener raises."""
 
 
-def assert_same_burst(data: bytes, pos: int, masked: Optional[bool], max_payload: int) -> None:
-    expected = receiver._burst(data, pos, masked, max_payload, PureFlags)  # type: ignore[arg-type]
-    assert plain(native.burst(data, pos, masked, max_payload, NativeFlags)) == plain(expected)
+def add_in_python(taker: receiver.Receiver, data: bytes) -> None:
+    receiver.Receiver.add.__wrapped__(taker, data)  # type: ignore[attr-defined]
+
+
+def make_receiver(masked: Optional[bool], max_payload: int, what: str, when: int) -> Pair:
+    """A receiver, and what it calls back; at the callback with that number, something happens."""
+    taker, seen = receiver.Receiver(masked, max_payload), []
+
+    def note(name: str, payload: Any, flags: Any) -> None:
+        seen.append((name, payload, type(payload), flags.masked, flags._payload, flags.binary))
+        if len(seen) == when:
+            if what == 'pause':
+                taker.pause()
+            elif what == 'end':
+                taker.cleanup()
+            elif what == 'add':
+                taker.add(b'\x81\x05later')
+            elif what == 'raise':
+                raise Oops
+
+    taker.ontext = lambda payload, flags: note('text', payload, flags)
+    taker.onbinary = lambda payload, flags: note('binary', payload, flags)
+    taker.onping = lambda payload, flags: note('ping', payload, flags)
+    taker.onerror = lambda error, code: seen.append((str(error), code))
+    return taker, seen
+
+
+def receive(
+    add: Callable[[receiver.Receiver, bytes], None], taker: receiver.Receiver, seen: list[Any], chunks: list[bytes]
+) -> list[Any]:
+    for chunk in chunks:
+        try:
+            add(taker, chunk)
+        except Oops:
+            seen.append('raised')
+        # Not what a callback could see: only what is left of it.
+        seen.append((taker._data[taker._pos :], taker._state, taker._later))
+    taker.resume()
+    return [*seen, taker._data[taker._pos :], taker._state]
+
+
+def assert_same_messages(
+    chunks: list[bytes], masked: Optional[bool] = None, max_payload: int = 0, what: str = '', when: int = 0
+) -> None:
+    ours = receive(receiver.Receiver.add, *make_receiver(masked, max_payload, what, when), chunks)
+    assert ours == receive(add_in_python, *make_receiver(masked, max_payload, what, when), chunks)
 
 
 first_bytes = st.one_of(st.sampled_from([0x81, 0x82]), st.integers(0, 255))
@@ -80,19 +120,30 @@ frames = st.builds(
     sender._frame, first_bytes, st.one_of(st.binary(max_size=200), texts, st.just(b'\xff')), st.one_of(st.none(), keys)
 )
 wanted = st.sampled_from([None, True, False])
+happenings = st.sampled_from(['', 'pause', 'end', 'add', 'raise'])
 
 
-@given(st.lists(frames, max_size=5), st.integers(0, 20), wanted, st.sampled_from([0, 125, 1 << 40]))
-def test_burst(parts: list[bytes], missing: int, masked: Optional[bool], max_payload: int) -> None:
-    data = b''.join(parts)
-    data = data[: max(0, len(data) - missing)]
-    for pos in (0, len(data) // 2, len(data)):
-        assert_same_burst(data, pos, masked, max_payload)
+@given(
+    st.lists(st.lists(frames, max_size=4), max_size=4),
+    st.integers(0, 20),
+    wanted,
+    st.sampled_from([1, 125, 1 << 40]),
+    happenings,
+    st.integers(1, 6),
+)
+def test_receiving(
+    parts: list[list[bytes]], missing: int, masked: Optional[bool], max_payload: int, what: str, when: int
+) -> None:
+    chunks = [b''.join(part) for part in parts]
+    if missing and chunks:
+        last = chunks.pop()
+        chunks += [last[:-missing], last[-missing:]]
+    assert_same_messages(chunks, masked, max_payload, what, when)
 
 
-@given(st.binary(max_size=30), wanted, st.integers(0, 200))
-def test_burst_of_anything(data: bytes, masked: Optional[bool], max_payload: int) -> None:
-    assert_same_burst(data, 0, masked, max_payload)
+@given(st.lists(st.binary(max_size=30), max_size=3), wanted, st.integers(1, 200))
+def test_receiving_anything(chunks: list[bytes], masked: Optional[bool], max_payload: int) -> None:
+    assert_same_messages(chunks, masked, max_payload)
 
 
 @pytest.mark.parametrize('length', [0, 125, 126, 127, 128, 65535, 65536, 1 << 31, 1 << 32, 1 << 63, (1 << 64) - 1])
@@ -105,23 +156,163 @@ def test_every_way_to_write_a_length(length: int) -> None:
     for way in ways:
         whole = b'\x82' + way + b'abcd' + b'x' * min(length, 70000)
         for max_payload in (1 << 40, 1000):
-            assert_same_burst(whole, 0, None, max_payload)
+            assert_same_messages([whole], None, max_payload)
         for end in range(len(way) + 6):
-            assert_same_burst(whole[:end], 0, None, 1 << 40)
+            assert_same_messages([whole[:end]])
 
 
-def test_a_burst_has_64_messages_at_most() -> None:
-    data = b'\x82\x01x' * 100
-    assert len(native.burst(data, 0, None, 10, NativeFlags)) == receiver._MESSAGES_AT_ONCE == 64
-    assert_same_burst(data, 0, None, 10)
-    assert_same_burst(data, 64 * 3, None, 10)
+@pytest.mark.parametrize('what', ['', 'pause', 'end', 'add', 'raise'])
+@pytest.mark.parametrize('when', range(1, 5))
+@pytest.mark.parametrize('rest', [b'', b'\x81', b'\x81\x05He', b'\x89\x00', b'\x81\x01\xff', b'\x81\x01\xff\x81\x01x'])
+def test_what_a_callback_may_do(what: str, when: int, rest: bytes) -> None:
+    whole = b'\x81\x02Hi\x82\x03you' + sender._frame(0x81, 'é', b'abcd')
+    for chunks in ([whole + rest], [whole, rest, whole], [rest, whole], [whole[:4], whole[4:] + rest]):
+        assert_same_messages(chunks, None, 0, what, when)
 
 
 def test_messages_stay_when_the_data_is_gone() -> None:
-    data = bytearray(b'\x82\x03abc\x81\x03def')
-    (binary, _, _), (text, flags, _) = native.burst(data, 0, None, 10, NativeFlags)
-    data[:] = bytes(len(data))
-    assert (binary, text, flags._payload, flags.masked) == (b'abc', 'def', 'def', False)
+    taker, seen = make_receiver(None, 0, '', 0)
+    data = bytes(bytearray(b'\x82\x03abc\x81\x03def'))
+    taker.add(data)
+    del data
+    assert [(payload, kept) for _, payload, _, _, kept, _ in seen] == [(b'abc', b'abc'), ('def', 'def')]
+
+
+@pytest.mark.parametrize('data', [bytearray(b'\x82\x01x'), memoryview(b'\x82\x01x')], ids=['bytearray', 'memoryview'])
+def test_what_is_no_bytes_goes_the_long_way(data: Any) -> None:
+    taker, seen = make_receiver(None, 0, '', 0)
+    taker.add(bytes(data))
+    taker.add(data)
+    assert [each[:2] for each in seen] == [('binary', b'x')] * 2
+
+
+# --- sending ----------------------------------------------------------------------------------------------------------
+
+
+class Wire:
+    """Stands for a stream."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[bytes, Any]] = []
+
+    def write(self, data: bytes, callback: Any = None) -> bool:
+        self.written.append((data, callback))
+        return True
+
+    def received(self) -> tuple[list[Any], list[Any]]:
+        """The messages, without their masks, and the callbacks."""
+        taker, seen = make_receiver(None, 0, '', 0)
+        taker.inflater = Inflater(15, False)
+        taker.add(b''.join(bytes(data) for data, _ in self.written))
+        return seen, [callback for _, callback in self.written if callback is not None]
+
+
+sendable = st.one_of(payloads, texts, st.none(), st.integers(), st.just(bytearray(b'abc')), st.just('\ud800'))
+
+
+@given(
+    st.lists(
+        st.tuples(sendable, st.sampled_from([None, True, False, 1]), st.booleans(), st.booleans(), st.booleans()),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_sending(messages: list[tuple[Any, ...]], deflates: bool) -> None:
+    outcomes = []
+    for send in (sender.Sender.send, sender.Sender.send.__wrapped__):  # type: ignore[attr-defined]
+        wire = Wire()
+        happened: list[Any] = []
+        our_sender = sender.Sender(wire, Deflater(DeflateOptions(), 15, False) if deflates else None)
+        for number, (data, binary, fin, mask, compress) in enumerate(messages):
+            try:
+                send(our_sender, data, binary, fin, mask, number, compress)
+            except UnicodeEncodeError:
+                happened.append('refused')
+        outcomes.append((wire.received(), [len(data) for data, _ in wire.written], happened))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        *[(b'x',), (b'x', False), (b'x', None, True, True), ('é', True, True, False, None)],
+        *[
+            (kind * size, None, True, mask)
+            for kind in ('x', b'x')
+            for size in (16383, 16384, 70000)
+            for mask in (False, True)
+        ],
+    ],
+)
+def test_sending_in_frames(arguments: tuple[Any, ...]) -> None:
+    outcomes = []
+    for send in (sender.Sender.send, sender.Sender.send.__wrapped__):  # type: ignore[attr-defined]
+        wire = Wire()
+        send(sender.Sender(wire), *arguments)
+        outcomes.append((wire.received(), [len(data) for data, _ in wire.written]))
+    assert outcomes[0] == outcomes[1]
+
+
+@given(st.lists(st.tuples(texts, st.sampled_from([None, True, False])), max_size=5))
+def test_the_frame_of_a_message(asked: list[tuple[str, Optional[bool]]]) -> None:
+    for data, binary in asked:
+        assert native.frame_of(data, binary) == sender._frame_of(data, binary)
+        assert native.frame_of(data, binary) is native.frame_of(data, binary)
+
+
+# --- methods with a shortcut ------------------------------------------------------------------------------------------
+
+
+def test_a_method_with_a_shortcut_looks_like_itself() -> None:
+    send = ws.WebSocket.send
+    assert send.__name__ == 'send'
+    assert send.__doc__ is not None
+    assert send.__doc__.startswith('Send a message.')
+    assert list(inspect.signature(send).parameters)[:4] == ['self', 'data', 'options', 'callback']
+    assert 'Send a message.' in pydoc.render_doc(ws.WebSocket.send)
+
+
+def test_a_shortcut_is_bound_to_its_object() -> None:
+    class Taker(receiver.Receiver):
+        __slots__ = ()
+
+        def add(self, data: bytes) -> None:
+            super().add(b'\x81' + data)
+
+    taker = Taker()
+    seen: list[str] = []
+    taker.ontext = lambda text, flags: seen.append(text)
+    add = taker.add
+    add(b'\x02Hi')
+    taker.add(data=b'\x03you')
+    assert seen == ['Hi', 'you']
+
+
+def test_wrong_shortcuts() -> None:
+    with pytest.raises(ValueError, match='no such shortcut'):
+        native.shortcut('Receiver.subtract', len, None)
+    for arguments in [(), ('Receiver.add', len), ('Receiver.add', len, int), ('Sender.send', 5, None), (5, len, None)]:
+        with pytest.raises(TypeError):
+            native.shortcut(*arguments)
+    with pytest.raises(TypeError):
+        native.shortcut('Sender.send', len, None)()
+    with pytest.raises(TypeError, match='a mask key has 4 bytes'):
+        native.shortcut('Sender.send', len, bytes)(sender.Sender(Wire()), b'x', None, True, True)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(native, 'StreamBase'), reason='not on this system')
+def test_a_stream_that_is_not_complete() -> None:
+    stream = native.StreamBase()
+    for use in (lambda: stream.on_event(1), lambda: stream.write(b'x'), stream.flush):
+        with pytest.raises(RuntimeError, match='not complete'):
+            use()
+    with pytest.raises(TypeError):
+        stream.on_event('x')
+    with pytest.raises(TypeError):
+        stream.write()
 
 
 # --- messages in many pieces ------------------------------------------------------------------------------------------
@@ -219,14 +410,9 @@ class TestCalls:
         ('frame', (0x82, None, None)),
         ('frame', (0x82, b'', b'abc')),
         ('frame', (0x82, b'', 5)),
-        ('burst', (b'', 0, None, 10)),
-        ('burst', (b'', 1, None, 10, NativeFlags)),
-        ('burst', (b'', -1, None, 10, NativeFlags)),
-        ('burst', (b'', 1 << 70, None, 10, NativeFlags)),
-        ('burst', (b'', 0, None, -1, NativeFlags)),
-        ('burst', ('', 0, None, 10, NativeFlags)),
-        ('burst', (b'', 0, None, 10, int)),
-        ('burst', (b'', 0, None, 10, 'x')),
+        ('frame_of', ()),
+        ('frame_of', (5,)),
+        ('frame_of', (bytearray(b'x'), None)),
         ('recv', (0, 0)),
         ('recv', (0, 'x')),
         ('recv', ('x', 5)),
@@ -276,7 +462,7 @@ def test_it_can_be_switched_off(value: str, expected: bool) -> None:
 
 
 def test_what_it_tells() -> None:
-    assert ws.speedups is (receiver.burst is native.burst)
+    assert ws.speedups is (masking.mask is native.mask)
 
 
 def test_a_message_that_is_not_utf8_is_told_apart_by_the_receiver() -> None:

@@ -552,7 +552,7 @@ enum { READ = 0x001, WRITE = 0x004 };
 
 typedef struct {
     PyObject_HEAD
-    PyObject *loop, *sock, *queue, *callbacks, *dirty, *on_data;
+    PyObject *sock, *queue, *callbacks, *dirty, *on_data;
     Py_ssize_t queued;
     long long bytes_read, handed_over;
     int fd, mask;
@@ -561,7 +561,6 @@ typedef struct {
 
 static int stream_traverse(Stream *stream, visitproc visit, void *arg)
 {
-    Py_VISIT(stream->loop);
     Py_VISIT(stream->sock);
     Py_VISIT(stream->queue);
     Py_VISIT(stream->callbacks);
@@ -573,7 +572,6 @@ static int stream_traverse(Stream *stream, visitproc visit, void *arg)
 
 static int stream_clear(Stream *stream)
 {
-    Py_CLEAR(stream->loop);
     Py_CLEAR(stream->sock);
     Py_CLEAR(stream->queue);
     Py_CLEAR(stream->callbacks);
@@ -779,7 +777,6 @@ static PyObject *stream_flush(Stream *stream, PyObject *nothing)
 #define MEMBER(name, type, field) {name, type, offsetof(Stream, field), 0, NULL}
 
 static PyMemberDef stream_members[] = {
-    MEMBER("_loop", T_OBJECT_EX, loop),
     MEMBER("_sock", T_OBJECT_EX, sock),
     MEMBER("_queue", T_OBJECT_EX, queue),
     MEMBER("_callbacks", T_OBJECT_EX, callbacks),

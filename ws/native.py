@@ -32,7 +32,8 @@ def shortcut(name: str, more: Any = None) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         if native is None:
             return function
-        made: F = functools.update_wrapper(native.shortcut(name, function, more), function)
-        return made
+        made: Any = native.shortcut(name, function, more)
+        functools.update_wrapper(made, function)
+        return made  # type: ignore[no-any-return]
 
     return decorate

@@ -37,7 +37,7 @@ class _StreamBase:
     """What happens for every message. In C, which does the same, it takes a fifth of the time."""
 
     __slots__ = (
-        '_callbacks', '_dirty', '_ending', '_fd', '_handed_over', '_loop', '_mask', '_queue', '_reading', '_scheduled', '_sock',
+        '_callbacks', '_dirty', '_ending', '_fd', '_handed_over', '_mask', '_queue', '_reading', '_scheduled', '_sock',
         '_waits_for_drain', 'bytes_read', 'on_data', 'queued', 'stalled',
     )  # fmt: skip
     _callbacks: list[tuple[int, WriteCallback]]
@@ -45,7 +45,6 @@ class _StreamBase:
     _ending: bool
     _fd: int
     _handed_over: int
-    _loop: Loop
     _mask: int
     _queue: list[Data]
     _reading: bool
@@ -122,6 +121,9 @@ class _StreamBase:
 
     # -- what comes of it: see Stream --------------------------------------------------------------------------------
 
+    def failed(self) -> None:
+        raise NotImplementedError
+
     def _read_eof(self) -> None:
         raise NotImplementedError
 
@@ -155,7 +157,7 @@ class Stream(_StreamBase):
     closed, ``on_drain()`` when a write queue that had passed the high-water mark is empty again.
     """
 
-    __slots__ = ('_ended', '_handle', 'eof', 'on_close', 'on_drain', 'on_end')
+    __slots__ = ('_ended', '_handle', '_loop', 'eof', 'on_close', 'on_drain', 'on_end')
 
     #: Whether the bytes on the wire are encrypted.
     encrypted = False
