@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import pydoc
@@ -298,6 +299,38 @@ def test_wrong_shortcuts() -> None:
         native.shortcut('Sender.send', len, None)()
     with pytest.raises(TypeError, match='a mask key has 4 bytes'):
         native.shortcut('Sender.send', len, bytes)(sender.Sender(Wire()), b'x', None, True, True)
+
+
+@pytest.mark.parametrize(
+    'data', ['Hi', b'Hi', 'é' * 20000, b'x' * 20000], ids=['text', 'binary', 'large text', 'large']
+)
+def test_no_reference_is_kept_or_lost(data: Any) -> None:
+    wire = Wire()
+    our_sender = sender.Sender(wire)
+    taker, seen = make_receiver(None, 0, '', 0)
+    broken, seen_too = make_receiver(None, 0, 'raise', 1)
+
+    def all_of_it() -> None:
+        for mask in (False, True):
+            our_sender.send(data, None, True, mask, all_of_it)
+        received = b''.join(written for written, _ in wire.written)
+        for chunk in (received, received[:-1], received[-1:]):
+            taker.add(chunk)
+        with contextlib.suppress(Oops):
+            broken.add(received)
+        seen.clear()
+        seen_too.clear()
+        wire.written.clear()
+        native.frame_of('another', None)
+
+    involved = [data, all_of_it, None, True, False, taker.ontext, receiver.MessageFlags, str(type(data))]
+    all_of_it()
+    before = [sys.getrefcount(each) for each in involved]
+    for _ in range(100):
+        all_of_it()
+    # Other threads, too, hold and drop what everybody shares.
+    after = [sys.getrefcount(each) for each in involved]
+    assert [each for each, one, other in zip(involved, before, after) if abs(one - other) > 50] == []
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
