@@ -1,8 +1,9 @@
 /*
- * What costs most in Python, in C: masks, bursts of small messages, frames, and system calls that keep the GIL.
+ * What costs most in Python, in C: masks and frames, the way of a message from the socket to its listener and back, and
+ * system calls that keep the GIL.
  *
- * Optional: every function has a twin in Python, named where it is defined, which gives the same for any input
- * (test/test_speedups.py).
+ * Optional: everything here has a twin in Python, named where it is defined, which does the same for any input
+ * (test/test_speedups.py). What a type here has for attributes, its twin has, too.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -541,7 +542,34 @@ static PyObject *socket_send(PyObject *module, PyObject *const *arguments, Py_ss
 
 #endif
 
-/* --- streams ------------------------------------------------------------------------------------------------------- */
+/* --- calling methods ---------------------------------------------------------------------------------------------- */
+
+static PyObject *call_method(void *object, const char *name, PyObject *argument)
+{
+    return argument ? PyObject_CallMethod(object, name, "(O)", argument) : PyObject_CallMethod(object, name, NULL);
+}
+
+/* Call the method with the OSError that is set. */
+static PyObject *call_with_error(void *object, const char *name)
+{
+    PyObject *type, *error, *traceback, *result;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    result = call_method(object, name, error);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return result;
+}
+
+/* Whatever a method returns. */
+static int done(PyObject *result)
+{
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* --- streams ------------------------------------------------------------------------------------------------------ */
 
 #ifndef MS_WINDOWS
 
@@ -603,31 +631,6 @@ static int check_stream(const Stream *stream)
     if (stream->on_data && is_list(stream->queue) && is_list(stream->callbacks) && is_list(stream->dirty)) return 0;
     PyErr_SetString(PyExc_RuntimeError, "the stream is not complete");
     return -1;
-}
-
-static PyObject *call_method(void *object, const char *name, PyObject *argument)
-{
-    return argument ? PyObject_CallMethod(object, name, "O", argument) : PyObject_CallMethod(object, name, NULL);
-}
-
-/* Call the method with the OSError that is set. */
-static PyObject *call_with_error(void *object, const char *name)
-{
-    PyObject *type, *error, *traceback, *result;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    result = call_method(object, name, error);
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(traceback);
-    return result;
-}
-
-/* Whatever a method returns. */
-static int done(PyObject *result)
-{
-    Py_XDECREF(result);
-    return result ? 0 : -1;
 }
 
 static PyObject *stream_read(Stream *stream)
