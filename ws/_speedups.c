@@ -34,7 +34,7 @@
 #endif
 
 /* Frames (RFC 6455 section 5.2), named as in protocol/receiver.py. */
-enum { FIN = 0x80, TEXT = 0x1, BINARY = 0x2, MASK = 0x80, LENGTH = 0x7F, SHORT_LIMIT = 125 };
+enum { FIN = 0x80, RSV1 = 0x40, TEXT = 0x1, BINARY = 0x2, MASK = 0x80, LENGTH = 0x7F, SHORT_LIMIT = 125 };
 enum { WHOLE_TEXT = FIN | TEXT, WHOLE_BINARY = FIN | BINARY, ASCII = 0x7F };
 
 /* --- what the module keeps, once for each interpreter ------------------------------------------------------------- */
@@ -43,8 +43,8 @@ enum { WHOLE_TEXT = FIN | TEXT, WHOLE_BINARY = FIN | BINARY, ASCII = 0x7F };
 #define FOR_EACH_NAME(DO)                                                                                              \
     DO(_data) DO(_deflater) DO(_fragmented) DO(_ident) DO(_is_server) DO(_kept) DO(_later) DO(_listeners) DO(_loop)    \
     DO(_masked) DO(_max_payload) DO(_message) DO(_pos) DO(_run) DO(_sender) DO(_settle) DO(_socket) DO(_state)         \
-    DO(_streams) DO(function) DO(message) DO(most) DO(needed) DO(onbinary) DO(once) DO(ontext) DO(readyState)          \
-    DO(send) DO(this) DO(write)
+    DO(_streams) DO(deflate) DO(function) DO(message) DO(most) DO(needed) DO(onbinary) DO(once) DO(ontext) DO(readyState)          \
+    DO(send) DO(this) DO(threshold) DO(write)
 
 #define AS_ENUM(name) NAME_##name,
 enum { FOR_EACH_NAME(AS_ENUM) NAMES };
@@ -252,16 +252,16 @@ static void bytes_builder_dealloc(BytesBuilder *builder)
     Py_DECREF(type);
 }
 
-/* Room for `size` bytes, and for sixteen times as many if so many are to come. Untouched memory is address space only:
-   what is used follows what has come, not what was announced, and little is copied on the way to a large message. By a
-   quarter at least, so that time stays linear with any number of pieces. */
-enum { AHEAD = 16 };
+/* Room for `size` bytes, and for as many again if so many are to come: memory follows what has come, not what was
+   announced. For many bytes, sixteen times as much: pages that nobody has touched are address space only, and hardly any
+   of a large message is copied. By a quarter at least, so that time stays linear with any number of pieces. */
+enum { MANY = 65536 };
 
 static int make_room(BytesBuilder *builder, Py_ssize_t size, Py_ssize_t announced)
 {
-    Py_ssize_t room = builder->buffer ? PyBytes_GET_SIZE(builder->buffer) : 0;
+    Py_ssize_t ahead = size < MANY ? 2 : 16, room = builder->buffer ? PyBytes_GET_SIZE(builder->buffer) : 0;
     if (size <= room) return 0;
-    if (announced > size) size = announced / AHEAD < size ? announced : AHEAD * size;
+    if (announced > size) size = announced / ahead < size ? announced : ahead * size;
     if (room <= PY_SSIZE_T_MAX / 2 && size < room + room / 4) size = room + room / 4;
     if (!builder->buffer) {
         builder->buffer = PyBytes_FromStringAndSize(NULL, size);
@@ -1086,7 +1086,7 @@ static PyObject *send_message(PyObject *callable, PyObject *const *arguments, si
     return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
 }
 
-/* protocol/sender.py, Sender.send: a message in one frame that is not compressed. */
+/* protocol/sender.py, Sender.send: a message in one frame. */
 
 /* From here on, copying a payload behind its header costs more than a second write. */
 enum { LARGE = 16384 };
@@ -1134,27 +1134,72 @@ enum { SELF, DATA, AS_BINARY, FIN_BIT, MASKED, CALLBACK, COMPRESS, ARGUMENTS };
 static int is_usual(PyObject *const *given, State *state)
 {
     return is_plain(given[DATA]) && (given[AS_BINARY] == Py_None || PyBool_Check(given[AS_BINARY])) &&
-           given[FIN_BIT] == Py_True && PyBool_Check(given[MASKED]) &&
-           is(given[SELF], state->names[NAME__fragmented], Py_False) &&
-           (given[COMPRESS] == Py_False || is(given[SELF], state->names[NAME__deflater], Py_None));
+           given[FIN_BIT] == Py_True && PyBool_Check(given[MASKED]) && PyBool_Check(given[COMPRESS]) &&
+           is(given[SELF], state->names[NAME__fragmented], Py_False);
+}
+
+static PyObject *bytes_of(PyObject *data)
+{
+    if (PyUnicode_CheckExact(data)) return PyUnicode_AsUTF8String(data);
+    Py_INCREF(data);
+    return data;
+}
+
+static int write_plain(const Shortcut *shortcut, PyObject *socket, uint8_t first, PyObject *const *given)
+{
+    PyObject *data = given[DATA], *callback = given[CALLBACK];
+    int failed;
+    if (given[MASKED] == Py_True) return write_masked(shortcut, socket, first, data, callback);
+    if ((PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) : PyUnicode_GetLength(data)) < LARGE)
+        return write_small(shortcut, socket, data, given[AS_BINARY], callback);
+    data = bytes_of(data);
+    failed = !data || write_large(socket, state_of(shortcut), first, data, callback);
+    Py_XDECREF(data);
+    return failed;
+}
+
+/* RFC 7692 section 7.2.1 */
+static int write_compressed(const Shortcut *shortcut, PyObject *socket, uint8_t first, PyObject *deflater,
+                            PyObject *const *given)
+{
+    State *state = state_of(shortcut);
+    PyObject *payload = bytes_of(given[DATA]), *built;
+    int failed;
+    if (payload && PyBytes_GET_SIZE(payload) >= number(deflater, state->names[NAME_threshold])) {
+        PyObject *deflated[] = {deflater, payload, Py_True};
+        first |= RSV1;
+        built = PyObject_VectorcallMethod(state->names[NAME_deflate], deflated, 3, NULL);
+        Py_DECREF(payload);
+        payload = built;
+    }
+    if (!payload) return -1;
+    if (given[MASKED] == Py_True) {
+        failed = write_masked(shortcut, socket, first, payload, given[CALLBACK]);
+    } else if (PyBytes_GET_SIZE(payload) >= LARGE) {
+        failed = write_large(socket, state, first, payload, given[CALLBACK]);
+    } else {
+        built = build_of(first, payload, NULL);
+        failed = !built || write_to(socket, state, built, given[CALLBACK]);
+        Py_XDECREF(built);
+    }
+    Py_DECREF(payload);
+    return failed;
 }
 
 static int write_frame(const Shortcut *shortcut, PyObject *socket, PyObject *const *given)
 {
-    PyObject *data = given[DATA], *callback = given[CALLBACK], *binary = given[AS_BINARY];
-    int is_bytes = PyBytes_CheckExact(data);
-    uint8_t first = (binary == Py_None ? is_bytes : binary == Py_True) ? WHOLE_BINARY : WHOLE_TEXT;
-    if (given[MASKED] == Py_True) return write_masked(shortcut, socket, first, data, callback);
-    if ((is_bytes ? PyBytes_GET_SIZE(data) : PyUnicode_GetLength(data)) < LARGE)
-        return write_small(shortcut, socket, data, binary, callback);
-    if (is_bytes) return write_large(socket, state_of(shortcut), first, data, callback);
-    data = PyUnicode_AsUTF8String(data);
-    if (!data || write_large(socket, state_of(shortcut), first, data, callback)) {
-        Py_XDECREF(data);
-        return -1;
+    PyObject *binary = given[AS_BINARY];
+    int is_binary = binary == Py_None ? PyBytes_CheckExact(given[DATA]) : binary == Py_True, failed;
+    uint8_t first = is_binary ? WHOLE_BINARY : WHOLE_TEXT;
+    PyObject *deflater = NULL;
+    if (given[COMPRESS] == Py_True) {
+        deflater = PyObject_GetAttr(given[SELF], state_of(shortcut)->names[NAME__deflater]);
+        if (!deflater) return -1;
     }
-    Py_DECREF(data);
-    return 0;
+    failed = !deflater || deflater == Py_None ? write_plain(shortcut, socket, first, given)
+                                              : write_compressed(shortcut, socket, first, deflater, given);
+    Py_XDECREF(deflater);
+    return failed;
 }
 
 static PyObject *send_frame(PyObject *callable, PyObject *const *arguments, size_t flagged, PyObject *keywords)

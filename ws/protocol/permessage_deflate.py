@@ -22,7 +22,7 @@ _TAIL = b'\x00\x00\xff\xff'
 #: A message, or the rest of one, for which zlib has nothing to write (RFC 7692 section 7.2.3.6).
 _EMPTY = b'\x00'
 #: So many bytes are inflated at a time: at the highest ratio there is, 1032, they become 16 MiB.
-_PORTION = 16384
+PORTION = 16384
 
 # RFC 7692 section 7.1.2: decimal, without leading zeros.
 _is_window_bits = re.compile('[89]|1[0-5]').fullmatch
@@ -215,8 +215,8 @@ class Inflater:
 
         Raises ProtocolError with code 1009 once that is more than `limit` bytes, and with 1007 if `data` is no DEFLATE.
         """
-        for start in range(0, len(data), _PORTION):
-            piece = self._inflate(data[start : start + _PORTION], limit)
+        for start in range(0, len(data), PORTION):
+            piece = self._inflate(data[start : start + PORTION], limit)
             limit -= len(piece)
             yield piece
         if fin:
@@ -225,6 +225,13 @@ class Inflater:
                 yield self._inflate(_TAIL, limit)
             if self._reset:
                 self._stream = None
+
+    def inflate_whole(self, data: bytes, limit: int) -> bytes:
+        """Return what all of a message stands for, if that is at most :data:`PORTION` bytes. Raises as :meth:`inflate`."""
+        message = self._inflate(data + _TAIL, limit)
+        if self._reset:
+            self._stream = None
+        return message
 
     def _inflate(self, data: bytes, limit: int) -> bytes:
         pieces = []

@@ -12,7 +12,7 @@ from ..errors import ProtocolError
 from ..native import native, shortcut
 from .error_codes import NO_STATUS, is_valid_error_code
 from .masking import mask
-from .permessage_deflate import Inflater
+from .permessage_deflate import PORTION, Inflater
 
 # First byte of a frame (section 5.2): FIN, RSV1-3, opcode.
 _FIN = 0x80
@@ -23,6 +23,8 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0
 _CONTROL_NAMES = {_CLOSE: 'close', _PING: 'ping', _PONG: 'pong'}
 _WHOLE_TEXT = _FIN | _TEXT
 _WHOLE_BINARY = _FIN | _BINARY
+_WHOLE = (_WHOLE_TEXT, _WHOLE_BINARY)
+_WHOLE_OR_COMPRESSED = (*_WHOLE, _WHOLE_TEXT | _RSV1, _WHOLE_BINARY | _RSV1)
 
 # Second byte: MASK, then the length or where to find it.
 _MASK = 0x80
@@ -307,13 +309,16 @@ class BaseReceiver(ABC):
         try:
             callback = self._advance()
         except ProtocolError as error:
-            self._end()
-            self.onerror(error, error.code)
+            self._fail(error)
             return False
         progress = self._pos > before
         if callback is not None:
             callback()
         return progress
+
+    def _fail(self, error: ProtocolError) -> None:
+        self._end()
+        self.onerror(error, error.code)
 
     @abstractmethod
     def _advance(self) -> Optional[Callable[[], object]]:
@@ -361,11 +366,12 @@ class Receiver(BaseReceiver):
         end = len(data)
         last = end - 1  # a header has two bytes at least
         payload: Union[str, bytes]
+        starts = _WHOLE if self.inflater is None else _WHOLE_OR_COMPRESSED
         while pos < last and self._state == _RUNNING:
             first = data[pos]
             length = data[pos + 1]
             is_masked = length >= _MASK
-            if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or is_masked is unwanted:
+            if first not in starts or is_masked is unwanted:
                 break
             length &= _LENGTH
             body = pos + 6 if is_masked else pos + 2
@@ -374,7 +380,7 @@ class Receiver(BaseReceiver):
                 length = _from_bytes(data[pos + 2 : pos + 2 + width], 'big')  # if some of it is missing, body > end
                 body += width
             pos = body + length
-            if pos > end or length > max_payload:
+            if pos > end or length > (PORTION if first & _RSV1 else max_payload):
                 break
             payload = data[body:pos]
             if is_masked:
@@ -385,7 +391,13 @@ class Receiver(BaseReceiver):
                     # As mask does; the call would cost a tenth of all that is done for a short message.
                     repeated = (key * ((length + 3) >> 2))[:length]
                     payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
-            if first == _WHOLE_TEXT:
+            if first & _RSV1:
+                try:
+                    payload = self._inflated(payload, first & _OPCODE)
+                except ProtocolError as error:
+                    self._fail(error)
+                    break
+            elif first == _WHOLE_TEXT:
                 try:
                     payload = payload.decode()
                 except UnicodeDecodeError:
@@ -398,6 +410,16 @@ class Receiver(BaseReceiver):
                 self.ontext(payload, flags)
             else:
                 self.onbinary(payload, flags)
+
+    def _inflated(self, payload: bytes, opcode: int) -> Union[str, bytes]:
+        assert self.inflater is not None
+        content = self.inflater.inflate_whole(payload, self._max_payload)
+        if opcode == _BINARY:
+            return content
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            raise _invalid_utf8() from None
 
     def _advance(self) -> Optional[Callable[[], object]]:
         message = self._message
