@@ -58,7 +58,8 @@ sanitize: $(VENV)/installed-test
 	    $(EXTENSION) -o $(SANITIZED)/ws/_speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
-	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py
+	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py test/net/test_stream.py \
+	    test/test_websocket.py
 
 autobahn: $(VENV)/installed
 	$(BIN)/python test/autobahn/run.py .venv-autobahn

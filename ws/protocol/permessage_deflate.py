@@ -227,7 +227,7 @@ class Inflater:
                 self._stream = None
 
     def inflate_whole(self, data: bytes, limit: int) -> bytes:
-        """Return what all of a message stands for, if that is at most :data:`PORTION` bytes. Raises as :meth:`inflate`."""
+        """Return what a whole message of at most :data:`PORTION` bytes stands for. Raises as :meth:`inflate`."""
         message = self._inflate(data + _TAIL, limit)
         if self._reset:
             self._stream = None
