@@ -13,7 +13,7 @@ from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .net.loop import Timer
 from .net.stream import Stream
-from .net.tls import client_context
+from .net.tls_context import client_context
 from .opening import ClientOpening, check_agent
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol import hixie
