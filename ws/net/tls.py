@@ -50,6 +50,8 @@ class EncryptedStream(Stream):
     def _next(self, first: int) -> Data:
         """The next few of many small buffers, or a part of a large one."""
         queue = self._queue
+        if self.queued <= _WRITE_SIZE:
+            return b''.join(queue[first:]) if first + 1 < len(queue) else queue[first]
         size, end = len(queue[first]), first + 1
         if size > _WRITE_SIZE:
             return memoryview(queue[first])[:_WRITE_SIZE]
