@@ -236,7 +236,8 @@ def test_certificates_are_verified(
         assert isinstance(received.error, ssl.SSLCertVerificationError)
         assert problem in str(received.error)
         server_received.until('close')
-        assert isinstance(server_received.error, ssl.SSLError)  # the alert
+        assert isinstance(server_received.error, ssl.SSLError)
+        assert 'ALERT' in str(server_received.error)
 
 
 def test_destroyed_by_what_the_handshake_calls(driver: Driver, ends: TLSEnds) -> None:
@@ -408,9 +409,29 @@ def test_what_is_behind_the_end_is_ignored(
     pair[1].sendall(peer.encrypted() + b'behind it')
     received.until('end')
     assert (received.happened, received.data) == (['data', 'end'], b'last')
+    others = TLSEnds(driver, tls_contexts)  # find nothing of it, either
+    others.shake(driver)
+    others.destroy(driver)
     driver(stream.end)
     received.until('close')
     assert received.error is None
+
+
+def test_a_peer_s_close_notify_after_ours_is_enough(
+    driver: Driver, tls_contexts: Contexts, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """It need not close the TCP connection first."""
+    stream, peer = server_stream(driver, tls_contexts, pair[0]), Peer(tls_contexts[1], pair[1])
+    received = Received(stream)
+    driver.loop.call(stream.handshake, stream.resume)
+    peer.shake()
+    peer.send()
+    driver(stream.end)
+    peer._incoming.write(pair[1].recv(1000))
+    peer.tls.unwrap()
+    peer.send()
+    received.until('close')
+    assert (received.happened, received.error) == (['end', 'close'], None)
 
 
 def test_a_peer_that_asks_and_does_not_read_is_cut_off(driver: Driver, tls_contexts: Contexts) -> None:
@@ -431,7 +452,7 @@ def test_a_peer_that_asks_and_does_not_read_is_cut_off(driver: Driver, tls_conte
 
     driver(setattr, stream, '_tls', Asked())
     with pytest.raises(OSError):
-        while True:
+        for _ in range(100):
             far.sendall(bytes(1 << 16))
     received.until('close')
     assert isinstance(received.error, ssl.SSLError)

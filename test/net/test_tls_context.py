@@ -316,6 +316,13 @@ def test_old_versions_are_refused(certificate: trustme.LeafCert) -> None:
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2  # RFC 8996
 
 
+def test_no_context_renegotiates(certificate: trustme.LeafCert) -> None:
+    """A write would have to wait for what the peer sends."""
+    server = server_context(chain_of(certificate), certificate.private_key_pem.bytes())
+    for context in (server, client_context(), client_context(ciphers='HIGH')):
+        assert context.options & ssl.OP_NO_RENEGOTIATION
+
+
 def test_threads_may_make_contexts_at_once(certificate: trustme.LeafCert) -> None:
     chain, key = chain_of(certificate), certificate.private_key_pem.bytes()
     problems: list[BaseException] = []
