@@ -434,6 +434,27 @@ def test_a_peer_s_close_notify_after_ours_is_enough(
     assert (received.happened, received.error) == (['end', 'close'], None)
 
 
+def test_what_openssl_fails_to_write_reaches_no_other_connection(
+    driver: Driver, tls_contexts: Contexts, ends: TLSEnds
+) -> None:
+    ends.shake(driver)
+    outgoing = ends.server._outgoing  # type: ignore[union-attr]
+
+    class Broken:
+        def write(self, data: Any) -> int:
+            outgoing.write(b'half of it')
+            raise ssl.SSLError('broken')
+
+    driver(setattr, ends.server, '_tls', Broken())
+    answer = Waiter()
+    driver(ends.server.write, b'data', answer)
+    (error,) = answer.get()
+    assert isinstance(error, ssl.SSLError)
+    others = TLSEnds(driver, tls_contexts)
+    others.shake(driver)
+    others.destroy(driver)
+
+
 def test_a_peer_that_asks_and_does_not_read_is_cut_off(driver: Driver, tls_contexts: Contexts) -> None:
     """For key updates, say: each is to be answered."""
     near, far = tcp_pair(4096)

@@ -223,9 +223,10 @@ class TLSStream(EncryptedStream):
 
     def _send(self, first: int) -> int:
         if not self._unsent:
-            data = self._next(first)
-            self._tls.write(data)
-            self._unsent, self._covered = self._outgoing.read(), len(data)
+            try:
+                self._covered = self._tls.write(self._next(first))
+            finally:  # whatever happens, it is no other stream's
+                self._unsent = self._outgoing.read()
         return self._covered if self._send_encrypted() else 0
 
     def _send_encrypted(self) -> bool:
