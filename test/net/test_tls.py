@@ -422,10 +422,12 @@ def test_a_peer_s_close_notify_after_ours_is_enough(
 ) -> None:
     """It need not close the TCP connection first."""
     stream, peer = server_stream(driver, tls_contexts, pair[0]), Peer(tls_contexts[1], pair[1])
-    received = Received(stream)
-    driver.loop.call(stream.handshake, stream.resume)
+    received, shaken = Received(stream), Waiter()
+    driver.loop.call(stream.handshake, shaken)
     peer.shake()
     peer.send()
+    shaken.get()
+    driver(stream.resume)
     driver(stream.end)
     peer._incoming.write(pair[1].recv(1000))
     peer.tls.unwrap()
@@ -459,10 +461,12 @@ def test_a_peer_that_asks_and_does_not_read_is_cut_off(driver: Driver, tls_conte
     """For key updates, say: each is to be answered."""
     near, far = tcp_pair(4096)
     stream, peer = server_stream(driver, tls_contexts, near), Peer(tls_contexts[1], far)
-    received = Received(stream)
-    driver.loop.call(stream.handshake, stream.resume)
+    received, shaken = Received(stream), Waiter()
+    driver.loop.call(stream.handshake, shaken)
     peer.shake()
     peer.send()
+    shaken.get()
+    driver(stream.resume)
     most = [0]
 
     class Asked:
