@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from support import TIMEOUT, Waiter
 
 from ws.net.loop import Loop
 from ws.net.stream import Stream
+from ws.net.tls import TLSStream
+from ws.net.tls_socket import TLSSocketStream
+
+#: For the server and for the client.
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
 class Handle:
@@ -199,3 +205,51 @@ def in_thread(function: Callable[..., Any], *args: Any) -> Iterator[Callable[[],
     thread.start()
     yield result
     result()
+
+
+def server_stream(driver: Driver, contexts: Contexts, sock: socket.socket) -> TLSStream:
+    return TLSStream(driver.loop, sock, contexts[0], server_side=True)
+
+
+def client_stream(driver: Driver, context: ssl.SSLContext, sock: socket.socket, host: str = 'localhost') -> TLSStream:
+    return TLSStream(driver.loop, sock, context, server_hostname=host)
+
+
+def tls_sockets(contexts: Contexts, near: socket.socket, far: socket.socket) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    """The server's end and the client's, which have shaken hands."""
+    with in_thread(lambda: contexts[1].wrap_socket(far, server_hostname='localhost')) as shaken:
+        server = contexts[0].wrap_socket(near, server_side=True)
+        return server, shaken()
+
+
+class TLSEnds:
+    """Two streams of one loop with TLS between them: of our own, or over sockets of somebody else's."""
+
+    server: Union[TLSStream, TLSSocketStream]
+    client: Union[TLSStream, TLSSocketStream]
+
+    def __init__(self, driver: Driver, contexts: Contexts, kind: type[Stream] = TLSStream, buffers: int = 0) -> None:
+        near, far = tcp_pair(buffers)
+        if kind is TLSStream:
+            self.server, self.client = server_stream(driver, contexts, near), client_stream(driver, contexts[1], far)
+        else:
+            server, client = tls_sockets(contexts, near, far)
+            self.server, self.client = TLSSocketStream(driver.loop, server), TLSSocketStream(driver.loop, client)
+        self.streams = self.server, self.client
+        self.at_server, self.at_client = Received(self.server), Received(self.client)
+
+    def shake(self, driver: Driver) -> None:
+        """Shake hands, and begin to read."""
+        shaken = Waiter()
+        for stream in self.streams:
+            if isinstance(stream, TLSStream):
+                driver.loop.call(stream.handshake, shaken)
+        for stream in self.streams:
+            if isinstance(stream, TLSStream):
+                shaken.get()
+        for stream in self.streams:
+            driver(stream.resume)
+
+    def destroy(self, driver: Driver) -> None:
+        for stream in self.streams:
+            driver(stream.destroy)

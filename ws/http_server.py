@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from .errors import HandshakeError, WebSocketError
 from .net.listen import describe
-from .net.tls import keep_open
+from .net.tls_socket import keep_open
 from .options import Options
 from .protocol.http import Request, RequestParser, build_head, build_refusal
 

@@ -14,6 +14,7 @@ from .net.connect import Connector
 from .net.loop import Loop, Timer
 from .net.stream import Stream
 from .net.tls import TLSStream
+from .net.tls_socket import TLSSocketStream
 from .net.workers import Workers
 from .options import Options
 from .protocol.handshake import ClientHandshake
@@ -127,7 +128,7 @@ class ClientOpening:
         if sock is None:
             self._fail(error or OSError('not connected'))
         elif isinstance(sock, ssl.SSLSocket):  # an agent's
-            self._use(TLSStream(self._loop, sock))
+            self._use(TLSSocketStream(self._loop, sock))
             self._send_request()
         elif self._context is None:
             self._use(Stream(self._loop, sock))
@@ -141,12 +142,11 @@ class ClientOpening:
 
     def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         try:
-            wrapped = context.wrap_socket(sock, server_hostname=self._address.host, do_handshake_on_connect=False)
+            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host)
         except (OSError, ValueError) as error:
             sock.close()
             self._fail(error)
             return
-        stream = TLSStream(self._loop, wrapped)
         self._use(stream)
         stream.handshake(self._send_request)
 

@@ -14,7 +14,7 @@ from .event_target import EventTarget
 from .native import shortcut
 from .net.loop import Timer
 from .net.stream import Stream
-from .net.tls import client_context
+from .net.tls_context import client_context
 from .opening import ClientOpening, check_agent
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol import hixie

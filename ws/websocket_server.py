@@ -18,7 +18,9 @@ from .net.listen import BACKLOG, Listener, bind, describe
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
-from .net.tls import TLSStream, close_socket, is_kept_open, server_context
+from .net.tls import TLSStream
+from .net.tls_context import server_context
+from .net.tls_socket import TLSSocketStream, close_socket, is_kept_open
 from .opening import ServerOpening
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
@@ -266,7 +268,7 @@ class WebSocketServer(Emitter):
     def _make_stream(self, sock: socket.socket) -> Stream:
         if self._context is None:
             return Stream(self._loop, sock)
-        return TLSStream(self._loop, self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False))
+        return TLSStream(self._loop, sock, self._context, server_side=True)
 
     def _open(self, stream: Stream, on_request: Callable[[ServerOpening, Request], object]) -> ServerOpening:
         opening = ServerOpening(self._loop, stream, self._handshake_timeout, on_request, self._openings.discard)
@@ -319,7 +321,7 @@ class WebSocketServer(Emitter):
             _refuse_at_once(sock)
             return
         try:
-            stream = TLSStream(self._loop, sock) if isinstance(sock, ssl.SSLSocket) else Stream(self._loop, sock)
+            stream = TLSSocketStream(self._loop, sock) if isinstance(sock, ssl.SSLSocket) else Stream(self._loop, sock)
         except (OSError, ValueError):  # the client is gone already
             close_socket(sock)
             return

@@ -17,15 +17,31 @@ from functools import partial
 from typing import Any, Optional
 
 import pytest
-from streams import Driver, Received, in_thread, receive, reset, tcp_pair, unix_pair
+from streams import (
+    Driver,
+    Received,
+    TLSEnds,
+    in_thread,
+    receive,
+    reset,
+    server_stream,
+    tcp_pair,
+    tls_sockets,
+    unix_pair,
+)
 from support import TIMEOUT, Waiter, until
 
+from ws.net import tls as tls_module
 from ws.net.poller import WRITE, Poller
 from ws.net.stream import HIGH_WATER_MARK, READ_SIZE, Stream
 from ws.net.tls import TLSStream
+from ws.net.tls_socket import TLSSocketStream
 
 #: ``make(buffers)``: a stream, not reading yet, and a blocking socket at its other end.
 Make = Callable[..., tuple[Stream, socket.socket]]
+
+
+KINDS: dict[str, type[Stream]] = {'tcp': Stream, 'unix': Stream, 'tls': TLSStream, 'tls-socket': TLSSocketStream}
 
 
 class Maker:
@@ -39,37 +55,31 @@ class Maker:
 
     def __call__(self, buffers: int = 0) -> tuple[Stream, Any]:
         near, far = unix_pair(buffers) if self.kind == 'unix' else tcp_pair(buffers)
-        pair = self._encrypt(near, far) if self.kind == 'tls' else (Stream(self._driver.loop, near), far)
+        pair = self._encrypt(near, far) if self.kind.startswith('tls') else (Stream(self._driver.loop, near), far)
         self._made += pair
         return pair
 
     def _encrypt(self, near: socket.socket, far: socket.socket) -> tuple[Stream, socket.socket]:
-        server, client = self._contexts
+        if self.kind == 'tls-socket':
+            server, client = tls_sockets(self._contexts, near, far)
+            return TLSSocketStream(self._driver.loop, server), client
         done = threading.Event()
-        stream = TLSStream(self._driver.loop, server.wrap_socket(near, server_side=True, do_handshake_on_connect=False))
+        stream = server_stream(self._driver, self._contexts, near)
         self._driver.loop.call(stream.handshake, done.set)
-        peer = client.wrap_socket(far, server_hostname='localhost')
+        peer = self._contexts[1].wrap_socket(far, server_hostname='localhost')
         assert done.wait(TIMEOUT)
         return stream, peer
 
     def two_streams(self, buffers: int = 0) -> tuple[Stream, Stream]:
         """Both ends are streams of the same loop."""
-        near, far = unix_pair(buffers) if self.kind == 'unix' else tcp_pair(buffers)
-        if self.kind != 'tls':
-            streams = Stream(self._driver.loop, near), Stream(self._driver.loop, far)
+        if self.kind.startswith('tls'):
+            ends = TLSEnds(self._driver, self._contexts, KINDS[self.kind], buffers)
+            ends.shake(self._driver)
+            streams: tuple[Stream, Stream] = ends.streams
+            self._driver(streams[0].pause), self._driver(streams[1].pause)
         else:
-            server, client = self._contexts
-            streams = (
-                TLSStream(self._driver.loop, server.wrap_socket(near, server_side=True, do_handshake_on_connect=False)),
-                TLSStream(
-                    self._driver.loop,
-                    client.wrap_socket(far, server_hostname='localhost', do_handshake_on_connect=False),
-                ),
-            )
-            shaken = Waiter()
-            for stream in streams:
-                self._driver.loop.call(stream.handshake, shaken)
-            shaken.get(), shaken.get()
+            near, far = unix_pair(buffers) if self.kind == 'unix' else tcp_pair(buffers)
+            streams = Stream(self._driver.loop, near), Stream(self._driver.loop, far)
         self._made += streams
         return streams
 
@@ -81,7 +91,7 @@ class Maker:
                 end.close()
 
 
-@pytest.fixture(params=['tcp', 'unix', 'tls'])
+@pytest.fixture(params=list(KINDS))
 def make(request: pytest.FixtureRequest, driver: Driver, tls_contexts: Any) -> Any:
     maker = Maker(request.param, driver, tls_contexts)
     yield maker
@@ -232,20 +242,22 @@ def test_what_is_written_in_one_turn_is_one_call_to_the_kernel(driver: Driver) -
         driver(stream.destroy)
 
 
-def test_what_is_written_in_one_turn_is_one_call_to_openssl(
+def test_what_is_written_in_one_turn_is_one_call_over_tls(
     driver: Driver, make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream, peer = make()
-    if not isinstance(stream, TLSStream):
+    if make.kind not in ('tls', 'tls-socket'):
         return
+    stream, peer = make()
     calls: list[None] = []
-    send = TLSStream._send
+    # A socket of the ssl module writes by way of OpenSSL.
+    owner, name = (tls_module, 'send') if make.kind == 'tls' else (TLSSocketStream, '_send')
+    send = getattr(owner, name)
 
     def counted(*arguments: Any) -> int:
         calls.append(None)
-        return send(*arguments)
+        return int(send(*arguments))
 
-    monkeypatch.setattr(TLSStream, '_send', counted)
+    monkeypatch.setattr(owner, name, counted)
     driver(lambda: [stream.write(b'x' * 100) for _ in range(100)])
     assert receive(peer, 10_000) == b'x' * 10_000
     driver.turns()
@@ -439,8 +451,8 @@ def test_after_end_nothing_is_written(driver: Driver, make: Maker) -> None:
 
 
 def test_what_the_peer_sends_after_our_end_is_read(driver: Driver, make: Maker) -> None:
-    if make.kind == 'tls':
-        pytest.skip('TLS knows no half-open connections')
+    if make.kind == 'tls-socket':
+        pytest.skip('an SSLSocket knows no half-open connections')
     stream, peer = make()
     received = Received(stream)
     driver(stream.resume)
@@ -454,8 +466,8 @@ def test_what_the_peer_sends_after_our_end_is_read(driver: Driver, make: Maker) 
 
 
 def test_a_peer_that_has_finished_can_still_be_written_to(driver: Driver, make: Maker) -> None:
-    if make.kind == 'tls':
-        pytest.skip('TLS knows no half-open connections')
+    if make.kind == 'tls-socket':
+        pytest.skip('an SSLSocket knows no half-open connections')
     stream, peer = make()
     received = Received(stream)
     driver(stream.resume)
@@ -733,7 +745,7 @@ def test_a_reset_while_reading(driver: Driver, make: Maker) -> None:
     reset(peer)
     received.wait(lambda: received.happened)
     if received.happened == ['end']:
-        assert make.kind == 'tls'  # the ssl module of some versions takes it for an ordinary end
+        assert make.kind == 'tls-socket'  # the ssl module of some versions takes it for an ordinary end
         driver(stream.end)
     received.until('close')
     assert received.happened == ['end', 'close'] or isinstance(received.error, ConnectionResetError)
@@ -808,7 +820,7 @@ def test_much_both_ways_at_once(driver: Driver, make: Maker) -> None:
     for index, stream in enumerate(streams):
         driver(stream.resume)
         driver(lambda index=index, stream=stream: [stream.write(piece) for piece in written[index]])
-        if make.kind != 'tls':
+        if make.kind != 'tls-socket':
             driver(stream.end)
     for index, end in enumerate(received):
         total = b''.join(written[1 - index])

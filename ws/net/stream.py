@@ -328,9 +328,11 @@ class Stream(_StreamBase):
 
     def _advance(self, first: int, taken: int) -> int:
         """Count what the kernel has taken; returns which buffer of the queue is the next."""
+        queue = self._queue
         self.queued -= taken
         self._handed_over += taken
-        queue = self._queue
+        if not self.queued:
+            return len(queue)
         while taken:
             size = len(queue[first])
             if taken < size:

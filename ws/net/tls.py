@@ -1,46 +1,99 @@
-"""The same stream over TLS, and the contexts that Node's TLS options describe."""
+"""The same stream over TLS."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import os
 import socket
 import ssl
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Optional, Union
+from weakref import WeakKeyDictionary
 
+from .calls import recv, send
 from .loop import Loop
 from .poller import READ, WRITE
 from .stream import READ_SIZE, Data, Stream
 
-#: PEM text, as Node takes it: contents, not a file name.
-PEM = Union[str, bytes]
+#: How many bytes a record holds at most (RFC 8446 section 5.1).
+_RECORD_SIZE = 16384
+#: How many bytes are encrypted at once: a message of 64 KiB with its head is one call to the kernel.
+_WRITE_SIZE = 5 * _RECORD_SIZE
+#: How much may be encrypted and not sent. Beyond `_WRITE_SIZE` are answers that the peer asks for and does not read.
+_UNSENT_LIMIT = 2 * _WRITE_SIZE
 
-#: How many bytes OpenSSL is given at once: it does not come back before it has written all of them, if it can.
-_WRITE_SIZE = 65536
+_BIOs = tuple[ssl.MemoryBIO, ssl.MemoryBIO]
+
+# What OpenSSL reads from and writes to, one pair for all streams of a loop: between two calls of a stream's methods
+# they are empty, as OpenSSL takes in even a part of a record, and each would keep the capacity it once needed. In the
+# middle of one method another stream's may be called only by a destructor that the collector runs: see flush.
+_bios: WeakKeyDictionary[Loop, _BIOs] = WeakKeyDictionary()
 
 
-class TLSStream(Stream):
-    """A :class:`Stream` whose bytes are encrypted. Call :meth:`handshake` first.
+class EncryptedStream(Stream):
+    """What the two kinds of streams over TLS have in common."""
 
-    There is one difference: what the peer is still sending when we :meth:`end` may be lost.
-    """
-
-    __slots__ = ('_discarding', '_on_handshake', '_read_wants_write', '_unfinished', '_write_wants_read')
+    __slots__ = ('_tls',)
 
     encrypted = True
-    _sock: ssl.SSLSocket
+    _tls: Union[ssl.SSLObject, ssl.SSLSocket]
 
-    def __init__(self, loop: Loop, sock: ssl.SSLSocket) -> None:
+    @property
+    def authorized(self) -> bool:
+        """Whether the peer has shown a certificate, and it was verified; False once the connection is gone."""
+        try:
+            return bool(self._tls.getpeercert())
+        except (AttributeError, OSError, ValueError):  # the first when it is gone
+            return False
+
+    def flush(self) -> None:
+        self._scheduled = False
+        if not (self.stalled or self.closed):
+            self._flush_much()
+
+    def _next(self, first: int) -> Data:
+        """The next few of many small buffers, or a part of a large one."""
+        queue = self._queue
+        if self.queued <= _WRITE_SIZE:
+            return b''.join(queue[first:]) if first + 1 < len(queue) else queue[first]
+        size, end = len(queue[first]), first + 1
+        if size > _WRITE_SIZE:
+            return memoryview(queue[first])[:_WRITE_SIZE]
+        while end < len(queue) and size + len(queue[end]) <= _WRITE_SIZE:
+            size += len(queue[end])
+            end += 1
+        return b''.join(queue[first:end]) if end > first + 1 else queue[first]
+
+
+class TLSStream(EncryptedStream):
+    """A :class:`Stream` whose bytes are encrypted. Call :meth:`handshake` first.
+
+    It needs a context that refuses to renegotiate: then writing never has to wait until something is read.
+
+    Raises :class:`ValueError` for a `server_hostname` that is none.
+    """
+
+    __slots__ = ('_covered', '_incoming', '_on_handshake', '_outgoing', '_rest', '_unsent')
+
+    _tls: ssl.SSLObject
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        server_side: bool = False,
+        server_hostname: Optional[str] = None,
+    ) -> None:
         super().__init__(loop, sock)
+        bios = _bios.get(loop)
+        if bios is None:
+            bios = _bios[loop] = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._incoming, self._outgoing = bios
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
         self._on_handshake: Optional[Callable[[], object]] = None  # None before and after the handshake
-        # TLS may have to write in order to read, and the other way round (renegotiation, key updates).
-        self._read_wants_write = False
-        self._write_wants_read = False
-        self._unfinished: Optional[Data] = None  # OpenSSL wants just this again, whatever was queued since
-        self._discarding = False  # OpenSSL reads no more, but the peer still sends
+        self._rest = b''  # what came in right behind the handshake
+        self._unsent: Data = b''  # encrypted; the kernel takes no more of it just now
+        self._covered = 0  # how many bytes of the queue that stands for
 
     @property
     def handshaking(self) -> bool:
@@ -58,313 +111,164 @@ class TLSStream(Stream):
         self._shake_hands(on_done)
 
     def _shake_hands(self, on_done: Callable[[], object]) -> None:
-        self._read_wants_write = False
         try:
-            self._sock.do_handshake()
+            self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLWantWriteError:
-            self._read_wants_write = True
+            self._answer()
         except OSError as error:
+            self._incoming.read()
+            alert = self._outgoing.read()
+            if not self.stalled:
+                with contextlib.suppress(OSError):
+                    send(self._handle, alert)
             self.destroy(error)
         else:
-            self._on_handshake = None
-            self._watch()
-            on_done()
-            return
+            self._rest = self._incoming.read()
+            self._answer()
+            if not self.closed:
+                self._on_handshake = None
+                on_done()
         self._watch()
 
-    def destroy(self, error: Optional[Exception] = None) -> None:
-        self._on_handshake = self._unfinished = None
-        super().destroy(error)
-
-    @property
-    def authorized(self) -> bool:
-        """Whether the peer has shown a certificate, and it was verified; False once the connection is gone."""
-        try:
-            return bool(self._sock.getpeercert())
-        except (AttributeError, OSError, ValueError):  # the first from a closed SSLSocket, which has no SSLObject
-            return False
-
-    # -- reading and writing -----------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
         super().resume()
-        # Somebody else may have read from the socket before, and less than OpenSSL had decrypted.
-        if self._reading and self._sock.pending():
+        if self._rest:  # which no poller would report
             self._loop.defer(self.on_event, READ)
 
     def on_event(self, mask: int) -> None:
-        if self._on_handshake is not None:
-            self._shake_hands(self._on_handshake)
-            return
-        if self.stalled and (mask != READ or self._write_wants_read):
-            self.stalled = self._write_wants_read = False
+        if mask != READ and self.stalled:
+            self.stalled = False
             self.flush()
-        if self._reading and (mask != WRITE or self._read_wants_write):
-            self._read()
-        self._watch()
-
-    def _read(self) -> None:
-        """Read one record. As we ask for more than it can hold, nothing stays behind where no poller would see it."""
-        self._read_wants_write = False
-        if self._discarding:
-            self._discard()
+        on_handshake = self._on_handshake
+        if mask == WRITE or not (self._reading or on_handshake):
             return
         try:
-            data = self._sock.recv(READ_SIZE)
-        except ssl.SSLWantReadError:
-            return
-        except ssl.SSLWantWriteError:
-            self._read_wants_write = True
-            return
-        except ssl.SSLZeroReturnError:  # the peer's close_notify after ours; before ours, it reads as b''
-            data = b''
+            data = self._rest or recv(self._handle, READ_SIZE)
         except OSError as error:
             self.destroy(error)
             return
         if data:
-            self.bytes_read += len(data)
-            self.on_data(data)
-        else:
+            self._rest = b''
+            self._incoming.write(data)
+            if on_handshake is None:
+                self._decrypt()
+            else:
+                self._shake_hands(on_handshake)
+        elif data is not None:
+            if on_handshake is None:
+                self._read_eof()  # truncated, or not: WebSockets have an end of their own
+            else:
+                self.destroy(ssl.SSLEOFError(ssl.SSL_ERROR_EOF, 'the peer has left during the TLS handshake'))
+
+    def _decrypt(self) -> None:
+        """Hand on what the records that came in hold, in one piece."""
+        pieces: list[bytes] = []
+        incoming, read = self._incoming, self._tls.read
+        ended = False
+        try:
+            # As a record is read as a whole, nothing stays behind with OpenSSL where no poller would see it.
+            while incoming.pending and not ended:
+                piece = read(_RECORD_SIZE)
+                if piece:
+                    pieces.append(piece)
+                else:  # the peer's close_notify
+                    ended = True
+        except ssl.SSLWantReadError:  # the rest of a record is still to come
+            pass
+        except ssl.SSLZeroReturnError:  # the peer's close_notify after ours
+            ended = True
+        except OSError as error:
+            self._hand_on(pieces)
+            self.destroy(error)
+            return
+        self._hand_on(pieces)
+        if ended:
             self._read_eof()
 
-    def _discard(self) -> None:
-        try:
-            if socket.socket.recv(self._sock, READ_SIZE):
-                return
-        except BlockingIOError:
-            return
-        except OSError:  # reset: an end, too
-            pass
-        self._read_eof()
+    def _hand_on(self, pieces: list[bytes]) -> None:
+        self._incoming.read()  # nobody wants what is behind an end or an error, least of all another stream
+        if self._outgoing.pending:
+            self._answer()
+        if pieces:
+            data = b''.join(pieces)
+            self.bytes_read += len(data)
+            self.on_data(data)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        self._scheduled = False
-        if not (self.stalled or self.closed):
-            self._flush_much()
+        if self._incoming.pending or self._outgoing.pending:  # another stream is in the middle of something
+            self._loop.defer(self.flush)
+        else:
+            super().flush()
+
+    def _answer(self) -> None:
+        """Send what TLS has to say for itself: its part of the handshake, a key update, an alert."""
+        answer = self._outgoing.read()
+        if not answer or self._ended:
+            return
+        if self.stalled:
+            self._unsent = b''.join((self._unsent, answer))
+            if len(self._unsent) > _UNSENT_LIMIT:
+                self.destroy(ssl.SSLError('the peer asks for TLS messages that it does not read'))
+            return
+        self._unsent, self._covered = answer, 0
+        try:
+            if not self._send_encrypted():
+                self.stalled = True
+                self._watch()
+        except OSError as error:
+            self._break(error)
+
+    def _send_much(self) -> Optional[OSError]:
+        if self._unsent and not self._covered:
+            try:
+                if not self._send_encrypted():
+                    self.stalled = True
+                    return None
+            except OSError as error:
+                return error
+        return super()._send_much()
 
     def _send(self, first: int) -> int:
-        self._unfinished = data = self._unfinished or self._next(first)
-        try:
-            taken = self._sock.send(data)
-        except ssl.SSLWantWriteError:
-            return 0
-        except ssl.SSLWantReadError:
-            self._write_wants_read = True
-            return 0
-        self._unfinished = None
-        return taken
+        if not self._unsent:
+            try:
+                self._covered = self._tls.write(self._next(first))
+            finally:  # whatever happens, it is no other stream's
+                self._unsent = self._outgoing.read()
+        return self._covered if self._send_encrypted() else 0
 
-    def _next(self, first: int) -> Data:
-        """The next few of many small buffers, or a part of a large one."""
-        queue = self._queue
-        size, end = len(queue[first]), first + 1
-        if size > _WRITE_SIZE:
-            return memoryview(queue[first])[:_WRITE_SIZE]
-        while end < len(queue) and size + len(queue[end]) <= _WRITE_SIZE:
-            size += len(queue[end])
-            end += 1
-        return b''.join(queue[first:end]) if end > first + 1 else queue[first]
+    def _send_encrypted(self) -> bool:
+        """One call to the kernel; returns whether it has taken all that is encrypted."""
+        unsent = self._unsent
+        taken = send(self._handle, unsent)
+        self._unsent = memoryview(unsent)[taken:] if taken < len(unsent) else b''
+        return not self._unsent
+
+    # -- the end -----------------------------------------------------------------------------------------------------
 
     def _finish_sending(self) -> None:
-        try:
-            self._sock.unwrap()  # sends close_notify ...
-            self.eof = True  # ... and the peer's was there already
-            return
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
-        except (OSError, ValueError):
-            # Behind our close_notify it met data of the peer's, an error to OpenSSL, which will read no more. If we
-            # closed with that unread, the kernel would reset the connection, and the peer might lose what we sent last.
-            self._discarding = True
-        # Not SSLSocket.shutdown(): it would drop the TLS layer, and what still comes in would be read encrypted.
+        with contextlib.suppress(OSError, ValueError):  # it would read the peer's close_notify: on_event will
+            self._tls.unwrap()
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_WR)
+            send(self._handle, self._outgoing.read())
+        super()._finish_sending()
 
-    def _close_socket(self) -> None:
-        close_socket(self._sock)
+    def destroy(self, error: Optional[Exception] = None) -> None:
+        if self.closed:
+            return
+        self._on_handshake = None
+        self._rest = self._unsent = b''
+        super().destroy(error)
+        del self._tls  # the larger part of the stream, which the owner may keep: a request does
+
+    def failed(self) -> None:
+        # What has failed may have left something to read.
+        self._incoming.read()
+        self._outgoing.read()
+        super().failed()
 
     def _wanted(self) -> int:
-        if self.handshaking:
-            return WRITE if self._read_wants_write else READ
-        # What wants to write in order to read is not ready for reading, whatever has come in, and the other way round.
-        read = (self._reading and not self._read_wants_write) or self._write_wants_read
-        write = (self.stalled and not self._write_wants_read) or (self._reading and self._read_wants_write)
-        return (READ if read else 0) | (WRITE if write else 0)
-
-
-def keep_open(sock: ssl.SSLSocket) -> None:
-    """A connection can't leave its socket object, as those without TLS can. Whoever owns `sock` so far, and is going to
-    close it, will do so in vain: it closes by :func:`close_socket`, or when it is closed a second time."""
-
-    def close() -> None:
-        own.pop('shutdown', None)
-        if own.pop('close', None) is None:  # another thread was faster by a hair
-            sock.close()
-
-    own = vars(sock)
-    own['shutdown'] = lambda how: None
-    own['close'] = close
-
-
-def is_kept_open(sock: socket.socket) -> bool:
-    return isinstance(sock, ssl.SSLSocket) and 'close' in vars(sock)
-
-
-def close_socket(sock: socket.socket) -> None:
-    """Close a socket, whatever :func:`keep_open` has done to it."""
-    if isinstance(sock, ssl.SSLSocket):
-        for name in ('shutdown', 'close'):
-            vars(sock).pop(name, None)
-    with contextlib.suppress(OSError):
-        sock.close()
-
-
-def client_context(
-    ca: Optional[Union[PEM, Sequence[PEM]]] = None,
-    cert: Optional[PEM] = None,
-    key: Optional[PEM] = None,
-    passphrase: Optional[PEM] = None,
-    ciphers: Optional[str] = None,
-    reject_unauthorized: bool = True,
-    pfx: Optional[bytes] = None,
-) -> ssl.SSLContext:
-    """A context for clients: verifies chain and host name unless told otherwise.
-
-    `pfx` (PKCS#12) stands for `cert` and `key`; `passphrase` opens it.
-
-    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use, and
-    :class:`ModuleNotFoundError` for `pfx` without the package cryptography.
-    """
-    if ca is None and cert is None and key is None and ciphers is None and pfx is None:
-        return _plain_client_context(reject_unauthorized)
-    context = _new_context(ssl.Purpose.SERVER_AUTH, _authorities(ca))
-    if not reject_unauthorized:
-        _trust_anyone(context)
-    _load(context, cert, key, passphrase, ciphers, pfx)
-    return context
-
-
-_plain_contexts: dict[bool, ssl.SSLContext] = {}
-
-
-def _plain_client_context(reject_unauthorized: bool) -> ssl.SSLContext:
-    """Kept: reading the system's authorities takes some twenty milliseconds."""
-    context = _plain_contexts.get(reject_unauthorized)
-    if context is None:
-        context = _new_context(ssl.Purpose.SERVER_AUTH)
-        if not reject_unauthorized:
-            _trust_anyone(context)
-        _plain_contexts[reject_unauthorized] = context
-    return context
-
-
-def server_context(
-    cert: Optional[PEM] = None,
-    key: Optional[PEM] = None,
-    passphrase: Optional[PEM] = None,
-    ciphers: Optional[str] = None,
-    pfx: Optional[bytes] = None,
-) -> ssl.SSLContext:
-    """A context for servers. Raises as :func:`client_context`."""
-    context = _new_context(ssl.Purpose.CLIENT_AUTH)
-    _load(context, cert, key, passphrase, ciphers, pfx)
-    return context
-
-
-def _new_context(purpose: ssl.Purpose, authorities: Optional[str] = None) -> ssl.SSLContext:
-    context = ssl.create_default_context(purpose, cadata=authorities)
-    # RFC 8996; Python 3.9 goes further down.
-    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
-    return context
-
-
-def _trust_anyone(context: ssl.SSLContext) -> None:
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-
-
-def _authorities(ca: Optional[Union[PEM, Sequence[PEM]]]) -> Optional[str]:
-    if ca is None:
-        return None
-    listed = [ca] if isinstance(ca, (str, bytes, bytearray)) else ca
-    text = '\n'.join(_ascii(pem) for pem in listed)
-    if not text:  # OpenSSL would trust the system's authorities instead
-        raise ValueError('ca is empty: it names no authority')
-    return text
-
-
-def _ascii(pem: PEM) -> str:
-    """PEM without the commentary in other characters that may stand around it (RFC 7468 section 2)."""
-    data = pem.encode() if isinstance(pem, str) else bytes(memoryview(pem))
-    return data.decode('ascii', 'ignore')
-
-
-def _load(
-    context: ssl.SSLContext,
-    cert: Optional[PEM],
-    key: Optional[PEM],
-    passphrase: Optional[PEM],
-    ciphers: Optional[str],
-    pfx: Optional[bytes],
-) -> None:
-    if ciphers is not None:
-        context.set_ciphers(ciphers)
-    if pfx is not None:
-        if cert is not None or key is not None:
-            raise ValueError('pfx takes the place of cert and key: it was given together with them')
-        cert, key = _open_pfx(pfx, passphrase)
-        passphrase = None
-    if cert is None and key is None:
-        return
-    if cert is None or key is None:
-        raise ValueError('cert and key belong together: only one of them was given')
-    # Without a password, OpenSSL would ask for one on the terminal and stop the whole process.
-    password = '' if passphrase is None else passphrase
-    with _files(cert, key) as (cert_file, key_file):
-        context.load_cert_chain(cert_file, key_file, password)
-
-
-def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
-    """What a PKCS#12 file holds (RFC 7292), in PEM: the certificate with those it is signed by, and the key.
-
-    Neither the standard library nor its OpenSSL functions can read such files.
-    """
-    if not isinstance(pfx, (bytes, bytearray, memoryview)):
-        raise TypeError(f'pfx must be the bytes of a PKCS#12 file, not {type(pfx).__name__}')
-    try:
-        # Not with an import statement: only who uses this needs the package, and type checkers need it neither.
-        serialization = importlib.import_module('cryptography.hazmat.primitives.serialization')
-        pkcs12 = importlib.import_module('cryptography.hazmat.primitives.serialization.pkcs12')
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            'the option pfx needs the package cryptography: pip install cryptography; or give cert and key instead, '
-            'as openssl pkcs12 -in FILE -nodes prints them',
-            name='cryptography',
-        ) from error
-    password = passphrase.encode() if isinstance(passphrase, str) else passphrase
-    try:
-        key, cert, more = pkcs12.load_key_and_certificates(bytes(pfx), password)
-    except Exception as error:  # from garbage it makes errors of several kinds
-        raise ValueError(f'pfx cannot be opened: {error}') from error
-    if key is None or cert is None:
-        raise ValueError(f'pfx holds no {"key" if key is None else "certificate"}')
-    pem = serialization.Encoding.PEM
-    return (
-        b''.join(one.public_bytes(pem) for one in [cert, *more]),
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
-
-
-@contextlib.contextmanager
-def _files(*contents: PEM) -> Iterator[list[str]]:
-    """Files for an interface that takes nothing else: readable by this user only, and gone when it has read them."""
-    with tempfile.TemporaryDirectory(prefix='ws-') as folder:
-        names = []
-        for number, content in enumerate(contents):
-            name = os.path.join(folder, f'{number}.pem')
-            with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
-                file.write(_ascii(content))
-            names.append(name)
-        yield names
+        return super()._wanted() | (READ if self._on_handshake is not None else 0)

@@ -1,0 +1,165 @@
+"""The contexts that Node's TLS options describe."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Optional, Union
+
+#: PEM text, as Node takes it: contents, not a file name.
+PEM = Union[str, bytes]
+
+
+def client_context(
+    ca: Optional[Union[PEM, Sequence[PEM]]] = None,
+    cert: Optional[PEM] = None,
+    key: Optional[PEM] = None,
+    passphrase: Optional[PEM] = None,
+    ciphers: Optional[str] = None,
+    reject_unauthorized: bool = True,
+    pfx: Optional[bytes] = None,
+) -> ssl.SSLContext:
+    """A context for clients: verifies chain and host name unless told otherwise.
+
+    `pfx` (PKCS#12) stands for `cert` and `key`; `passphrase` opens it.
+
+    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use, and
+    :class:`ModuleNotFoundError` for `pfx` without the package cryptography.
+    """
+    if ca is None and cert is None and key is None and ciphers is None and pfx is None:
+        return _plain_client_context(reject_unauthorized)
+    context = _new_context(ssl.Purpose.SERVER_AUTH, _authorities(ca))
+    if not reject_unauthorized:
+        _trust_anyone(context)
+    _load(context, cert, key, passphrase, ciphers, pfx)
+    return context
+
+
+_plain_contexts: dict[bool, ssl.SSLContext] = {}
+
+
+def _plain_client_context(reject_unauthorized: bool) -> ssl.SSLContext:
+    """Kept: reading the system's authorities takes some twenty milliseconds."""
+    context = _plain_contexts.get(reject_unauthorized)
+    if context is None:
+        context = _new_context(ssl.Purpose.SERVER_AUTH)
+        if not reject_unauthorized:
+            _trust_anyone(context)
+        _plain_contexts[reject_unauthorized] = context
+    return context
+
+
+def server_context(
+    cert: Optional[PEM] = None,
+    key: Optional[PEM] = None,
+    passphrase: Optional[PEM] = None,
+    ciphers: Optional[str] = None,
+    pfx: Optional[bytes] = None,
+) -> ssl.SSLContext:
+    """A context for servers. Raises as :func:`client_context`."""
+    context = _new_context(ssl.Purpose.CLIENT_AUTH)
+    _load(context, cert, key, passphrase, ciphers, pfx)
+    return context
+
+
+def _new_context(purpose: ssl.Purpose, authorities: Optional[str] = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(purpose, cadata=authorities)
+    # RFC 8996; Python 3.9 goes further down.
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
+    # TLS 1.2: else a peer could have a write wait for what it sends, and keep us shaking hands.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+def _trust_anyone(context: ssl.SSLContext) -> None:
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+
+def _authorities(ca: Optional[Union[PEM, Sequence[PEM]]]) -> Optional[str]:
+    if ca is None:
+        return None
+    listed = [ca] if isinstance(ca, (str, bytes, bytearray)) else ca
+    text = '\n'.join(_ascii(pem) for pem in listed)
+    if not text:  # OpenSSL would trust the system's authorities instead
+        raise ValueError('ca is empty: it names no authority')
+    return text
+
+
+def _ascii(pem: PEM) -> str:
+    """PEM without the commentary in other characters that may stand around it (RFC 7468 section 2)."""
+    data = pem.encode() if isinstance(pem, str) else bytes(memoryview(pem))
+    return data.decode('ascii', 'ignore')
+
+
+def _load(
+    context: ssl.SSLContext,
+    cert: Optional[PEM],
+    key: Optional[PEM],
+    passphrase: Optional[PEM],
+    ciphers: Optional[str],
+    pfx: Optional[bytes],
+) -> None:
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    if pfx is not None:
+        if cert is not None or key is not None:
+            raise ValueError('pfx takes the place of cert and key: it was given together with them')
+        cert, key = _open_pfx(pfx, passphrase)
+        passphrase = None
+    if cert is None and key is None:
+        return
+    if cert is None or key is None:
+        raise ValueError('cert and key belong together: only one of them was given')
+    # Without a password, OpenSSL would ask for one on the terminal and stop the whole process.
+    password = '' if passphrase is None else passphrase
+    with _files(cert, key) as (cert_file, key_file):
+        context.load_cert_chain(cert_file, key_file, password)
+
+
+def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
+    """What a PKCS#12 file holds (RFC 7292), in PEM: the certificate with those it is signed by, and the key.
+
+    Neither the standard library nor its OpenSSL functions can read such files.
+    """
+    if not isinstance(pfx, (bytes, bytearray, memoryview)):
+        raise TypeError(f'pfx must be the bytes of a PKCS#12 file, not {type(pfx).__name__}')
+    try:
+        # Not with an import statement: only who uses this needs the package, and type checkers need it neither.
+        serialization = importlib.import_module('cryptography.hazmat.primitives.serialization')
+        pkcs12 = importlib.import_module('cryptography.hazmat.primitives.serialization.pkcs12')
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            'the option pfx needs the package cryptography: pip install cryptography; or give cert and key instead, '
+            'as openssl pkcs12 -in FILE -nodes prints them',
+            name='cryptography',
+        ) from error
+    password = passphrase.encode() if isinstance(passphrase, str) else passphrase
+    try:
+        key, cert, more = pkcs12.load_key_and_certificates(bytes(pfx), password)
+    except Exception as error:  # from garbage it makes errors of several kinds
+        raise ValueError(f'pfx cannot be opened: {error}') from error
+    if key is None or cert is None:
+        raise ValueError(f'pfx holds no {"key" if key is None else "certificate"}')
+    pem = serialization.Encoding.PEM
+    return (
+        b''.join(one.public_bytes(pem) for one in [cert, *more]),
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
+
+
+@contextlib.contextmanager
+def _files(*contents: PEM) -> Iterator[list[str]]:
+    """Files for an interface that takes nothing else: readable by this user only, and gone when it has read them."""
+    with tempfile.TemporaryDirectory(prefix='ws-') as folder:
+        names = []
+        for number, content in enumerate(contents):
+            name = os.path.join(folder, f'{number}.pem')
+            with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
+                file.write(_ascii(content))
+            names.append(name)
+        yield names
