@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from support import TIMEOUT, Log, Waiter, server
+from support import TIMEOUT, Log, Waiter, server, until_at_rest
 
 from ws import WebSocket, WebSocketServer
 
@@ -163,22 +163,11 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send it that signal, when it has come to rest: a person would not be quicker."""
-        seen = None
-        while seen != self._activity():
-            seen = self._activity()
-            time.sleep(0.02)
+        until_at_rest(self._process.pid)
         self.signal_at_once(number)
 
     def signal_at_once(self, number: int) -> None:
         self._process.send_signal(number)
-
-    def _activity(self) -> str:
-        """Changes whenever the main thread does something."""
-        try:
-            status = Path(f'/proc/{self._process.pid}/status').read_text()
-        except OSError:  # no such files on this platform
-            return ''
-        return ' '.join(line for line in status.splitlines() if 'ctxt_switches' in line)
 
     def until_it_listens(self, port: int) -> None:
         """Return when it accepts connections to `port`."""

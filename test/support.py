@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ws import WebSocket, WebSocketServer
@@ -83,6 +84,29 @@ def until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline, 'it did not come to that'
         time.sleep(0.002)
+
+
+def until_at_rest(pid: int) -> None:
+    """Wait until the main thread of that process sleeps, and goes on sleeping; where there is no /proc, for 20 ms.
+
+    A person who presses Ctrl-C is no quicker. What is, may reach the interpreter between the last line and the exit
+    hooks, and there it forgets an exception: without a word, if it is just flushing standard output.
+    """
+
+    def status() -> list[str]:
+        """Changes whenever the thread does something."""
+        try:
+            lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if line.startswith('State:') or 'ctxt_switches' in line]
+
+    def rests() -> bool:
+        before = status()
+        time.sleep(0.02)
+        return before == status() and not (before and '(running)' in before[0])
+
+    until(rests)
 
 
 def on_loop(emitter: Any, function: Callable[[], Any]) -> Any:
@@ -201,14 +225,25 @@ def raw_pair(**options: Any) -> Iterator[tuple[WebSocket, socket.socket]]:
             yield connected.get()[0], sock
 
 
+def _read(sock: socket.socket, number: int) -> bytes:
+    """So many bytes, or what is left of the connection."""
+    data = bytearray()
+    while len(data) < number:
+        piece = sock.recv(min(65536, number - len(data)))
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
+
+
 def frames(sock: socket.socket) -> Iterator[tuple[bool, int, bytes]]:
     """The unmasked frames that come in: whether it is a final one, opcode, payload."""
-    with sock.makefile('rb') as file:
-        while True:
-            head = file.read(2)
-            if not head:
-                return
-            length = head[1]
-            if length >= 126:
-                length = int.from_bytes(file.read(2 if length == 126 else 8), 'big')
-            yield bool(head[0] & 0x80), head[0] & 0xF, file.read(length)
+    # Not with a file made of the socket, which would keep the connection open for as long as somebody has the iterator.
+    while True:
+        head = _read(sock, 2)
+        if not head:
+            return
+        length = head[1]
+        if length >= 126:
+            length = int.from_bytes(_read(sock, 2 if length == 126 else 8), 'big')
+        yield bool(head[0] & 0x80), head[0] & 0xF, _read(sock, length)

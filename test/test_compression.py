@@ -226,6 +226,7 @@ def test_dictionaries() -> None:
 )
 def test_answers(offer: bytes, answer: Any) -> None:
     with server(perMessageDeflate=True) as wss:
+        wss.on('connection', lambda: None)
         for _, head in ask(wss, offer):
             assert head.startswith(b'HTTP/1.1 101 ')
             lines = [line for line in head.split(b'\r\n') if line.startswith(b'Sec-WebSocket-Extensions')]
@@ -237,16 +238,19 @@ def test_answers(offer: bytes, answer: Any) -> None:
 )
 def test_refusals(offer: bytes) -> None:
     with server(perMessageDeflate={'serverMaxWindowBits': 11}) as wss:
+        wss.on('connection', lambda: None)
         for sock, head in ask(wss, offer):
             assert head.startswith(b'HTTP/1.1 400 ')
             assert read_all(sock) == b'Invalid or unacceptable Sec-WebSocket-Extensions header'
     with server() as wss:  # and nothing of that matters to who doesn't compress
+        wss.on('connection', lambda: None)
         for _, head in ask(wss, offer):
             assert head.startswith(b'HTTP/1.1 101 ')
 
 
 def test_an_offer_that_the_server_refuses() -> None:
     with server(perMessageDeflate={'serverNoContextTakeover': False}) as wss:
+        wss.on('connection', lambda: None)
         log = Log(client(wss, perMessageDeflate={'serverNoContextTakeover': True}))
         event, error = log.get()
         assert (event, str(error)) == ('error', 'unexpected server response (400)')
@@ -256,6 +260,7 @@ def test_an_offer_that_the_server_refuses() -> None:
 def test_an_answer_that_is_none() -> None:
     with server() as wss:
         wss.on('headers', lambda lines: lines.append('Sec-WebSocket-Extensions: permessage-deflate; a'))
+        wss.on('connection', lambda: None)
         log = Log(client(wss))
         event, error = log.get()
         assert (event, str(error)) == ('error', 'invalid Sec-WebSocket-Extensions header')

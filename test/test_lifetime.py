@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import HANDSHAKE, Log, Waiter, end, read_all, read_head, server, url_of
+from support import HANDSHAKE, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
 
 from ws import WebSocket
 
@@ -55,6 +55,8 @@ class Script:
         return self.process.stdout.readline().strip()
 
     def interrupt(self) -> None:
+        """Press Ctrl-C, when it has come to rest."""
+        until_at_rest(self.process.pid)
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> tuple[int, str, str]:
