@@ -576,7 +576,7 @@ static int done(PyObject *result)
 PyDoc_STRVAR(stream_doc, "See ws.net.stream.");
 
 /* As in net/stream.py. */
-enum { READ_SIZE = 131072, HIGH_WATER_MARK = 65536, BUFFERS_PER_CALL = 64 };
+enum { READ_SIZE = 131072, HIGH_WATER_MARK = 131072, JOINED_LIMIT = 65536, BUFFERS_PER_CALL = 64 };
 
 /* As in net/poller.py. */
 enum { READ = 0x001, WRITE = 0x004 };
@@ -588,6 +588,7 @@ typedef struct {
     long long bytes_read, handed_over;
     int fd, mask;
     char reading, stalled, scheduled, ending, waits_for_drain;
+    char reads_much; /* the last time */
 } Stream;
 
 static int stream_traverse(Stream *stream, visitproc visit, void *arg)
@@ -633,9 +634,43 @@ static int check_stream(const Stream *stream)
     return -1;
 }
 
+/* Room for much costs more than the system call that fills little of it. So one that has just brought little is followed
+   by one that takes little, and if there is more, a second one. */
+
+enum { LITTLE = 4096 };
+
+static PyObject *received_much(Stream *stream)
+{
+    PyObject *data = received(stream->fd, READ_SIZE);
+    if (data && data != Py_None) stream->reads_much = PyBytes_GET_SIZE(data) > LITTLE;
+    return data;
+}
+
+static PyObject *received_more(Stream *stream, const char *first)
+{
+    PyObject *data = PyBytes_FromStringAndSize(NULL, READ_SIZE);
+    Py_ssize_t count;
+    if (!data) return NULL;
+    stream->reads_much = 1;
+    memcpy(PyBytes_AS_STRING(data), first, LITTLE);
+    count = recv(stream->fd, PyBytes_AS_STRING(data) + LITTLE, READ_SIZE - LITTLE, 0);
+    _PyBytes_Resize(&data, LITTLE + (count > 0 ? count : 0)); /* an end or an error will be there the next time, too */
+    return data;
+}
+
+static PyObject *received_little(Stream *stream)
+{
+    char data[LITTLE];
+    Py_ssize_t count = recv(stream->fd, data, LITTLE, 0);
+    if (count == LITTLE) return received_more(stream, data);
+    if (count >= 0) return PyBytes_FromStringAndSize(data, count);
+    if (would_block()) Py_RETURN_NONE;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
 static PyObject *stream_read(Stream *stream)
 {
-    PyObject *data = received(stream->fd, READ_SIZE), *on_data, *result;
+    PyObject *data = stream->reads_much ? received_much(stream) : received_little(stream), *on_data, *result;
     if (!data) return call_with_error(stream, "destroy");
     if (data == Py_None) return data;
     if (PyBytes_GET_SIZE(data) == 0) {
@@ -740,7 +775,7 @@ static Py_ssize_t send_queue(Stream *stream)
     Py_ssize_t sent;
     int error;
     if (PyList_GET_SIZE(stream->queue) == 1) return send_one(stream->fd, PyList_GET_ITEM(stream->queue, 0));
-    if (stream->queued > HIGH_WATER_MARK) return send_several(stream->fd, stream->queue);
+    if (stream->queued > JOINED_LIMIT) return send_several(stream->fd, stream->queue);
     whole = joined(stream->queue, stream->queued);
     if (!whole) return -2;
     sent = send_one(stream->fd, whole);
@@ -758,7 +793,7 @@ static PyObject *stream_flush(Stream *stream, PyObject *nothing)
     if (check_stream(stream)) return NULL;
     stream->scheduled = 0;
     if (stream->stalled || stream->fd < 0) Py_RETURN_NONE;
-    if (stream->queued > HIGH_WATER_MARK && PyList_GET_SIZE(stream->queue) > BUFFERS_PER_CALL)
+    if (stream->queued > JOINED_LIMIT && PyList_GET_SIZE(stream->queue) > BUFFERS_PER_CALL)
         return call_method(stream, "_flush_much", NULL);
     if (PyList_GET_SIZE(stream->queue)) {
         Py_ssize_t taken = send_queue(stream);

@@ -19,7 +19,9 @@ from .poller import READ, WRITE
 #: connection that always has more to read must not keep the loop for itself.
 READ_SIZE = 131072
 #: What is queued beyond this is written at once, not at the end of the turn; and :meth:`Stream.write` returns False.
-HIGH_WATER_MARK = 65536
+HIGH_WATER_MARK = 131072
+#: What is queued beyond this goes to the kernel as it is, not joined.
+_JOINED_LIMIT = 65536
 #: How many buffers one call hands to the kernel (IOV_MAX is 1024 on Linux; more than this gains nothing).
 _BUFFERS_PER_CALL = 64
 #: How many calls one flush makes: a peer that reads as fast as we write must not keep the loop for itself.
@@ -98,7 +100,7 @@ class _StreamBase:
         self._scheduled = False
         if self.stalled or self._fd < 0:
             return
-        if self.queued > HIGH_WATER_MARK:
+        if self.queued > _JOINED_LIMIT:
             self._flush_much()
             return
         queue = self._queue
