@@ -195,6 +195,27 @@ def test_an_agent_that_fails(agent: Any, kind: type[BaseException], text: str) -
         echoes(client(wss, agent=connect))
 
 
+def test_an_agent_that_closes_its_socket_harms_nobody() -> None:
+    """The descriptor would be that of somebody else's connection soon."""
+    socks = []
+
+    def agent(request: Any, options: Any) -> socket.socket:
+        socks.append(connect(request, options))
+        return socks[-1]
+
+    with echo_server() as wss:
+        ws = client(wss, agent=agent)
+        wait_for(ws, 'open')
+        socks[0].close()
+        one, other = socket.socketpair()
+        with one, other:
+            received = Waiter()
+            ws.on('message', lambda message: received(message))
+            ws.send('x')
+            assert received.get() == ('x',)
+        end(ws)
+
+
 def test_a_socket_that_is_in_use_is_left_alone() -> None:
     """An agent that keeps connections must not hand out the same one twice."""
     with echo_server() as wss:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import Waiter, client, end, on_loop, open_pair, server
+from support import Waiter, client, end, on_loop, open_pair, server, until
 
 from ws import NotOpenError, WebSocket
 from ws.event_target import CloseEvent, ErrorEvent, EventTarget, MessageEvent, OpenEvent
@@ -23,6 +23,22 @@ def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
 
 
 # -- the events of a connection ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('how', ['properties', 'addEventListener'])
+def test_the_only_listener_gets_an_event_object(how: str, pair: tuple[WebSocket, WebSocket]) -> None:
+    for ws, sender in (pair, pair[::-1]):
+        # Not while a client that is new keeps events for listeners to come.
+        until(lambda ws=ws: ws._kept is None or ws._kept.is_over())  # type: ignore[misc]
+        events = Waiter()
+        if how == 'properties':
+            ws.onmessage = events
+        else:
+            ws.addEventListener('message', events)
+        for data in ('one', b'two', 'three'):
+            sender.send(data)
+            (event,) = events.get()
+            assert (type(event), event.data, event.target) == (MessageEvent, data, ws)
 
 
 @pytest.mark.parametrize('how', ['properties', 'addEventListener'])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import inspect
 import os
+import pickle
 import pydoc
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
@@ -288,6 +291,39 @@ def test_a_shortcut_is_bound_to_its_object() -> None:
     add(b'\x02Hi')
     taker.add(data=b'\x03you')
     assert seen == ['Hi', 'you']
+
+
+def test_a_method_with_a_shortcut_can_do_what_methods_can() -> None:
+    for method in (ws.WebSocket.send, ws.WebSocket._on_message, sender.Sender.send, receiver.Receiver.add):
+        assert copy.deepcopy(method) is pickle.loads(pickle.dumps(method)) is method
+        assert weakref.ref(method)() is method
+        assert repr(method).startswith('<function ')
+    taker = receiver.Receiver()
+    add = taker.add
+    assert add == taker.add
+    with pytest.raises(TypeError):
+        iter(receiver.Receiver.add, None).__next__()  # without any argument
+    with pytest.raises(TypeError):
+        receiver.Receiver.add(taker)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize('name', ['Receiver.add', 'Sender.send', 'WebSocket.send', 'WebSocket._on_message'])
+@pytest.mark.parametrize('number', range(9))
+def test_a_shortcut_leaves_what_it_does_not_know_to_the_method(name: str, number: int) -> None:
+    method = native.shortcut(name, lambda *args, **keywords: (args, keywords), native.Flags)
+    arguments = (object(),) * number
+    assert method(*arguments) == (arguments, {})
+    assert method(*arguments, data=5) == (arguments, {'data': 5})
+
+
+def test_endless_recursion_is_an_error() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.sender = sender.Sender(self)
+            self.write = self.sender.send
+
+    with pytest.raises(RecursionError):
+        Circle().sender.send(b'x')
 
 
 def test_wrong_shortcuts() -> None:

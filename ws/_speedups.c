@@ -20,6 +20,10 @@
 #include <sys/uio.h>
 #endif
 
+#ifdef _MSC_VER
+#define restrict __restrict
+#endif
+
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
@@ -634,35 +638,15 @@ static int check_stream(const Stream *stream)
     return -1;
 }
 
-/* Room for much costs more than the system call that fills little of it. So one that has just brought little is followed
-   by one that takes little, and if there is more, a second one. */
+/* Room for much costs more than the system call that fills little of it. So one that has brought little is followed by one
+   that takes little; if that was not all, the poller says so. */
 
 enum { LITTLE = 4096 };
 
-static PyObject *received_much(Stream *stream)
-{
-    PyObject *data = received(stream->fd, READ_SIZE);
-    if (data && data != Py_None) stream->reads_much = PyBytes_GET_SIZE(data) > LITTLE;
-    return data;
-}
-
-static PyObject *received_more(Stream *stream, const char *first)
-{
-    PyObject *data = PyBytes_FromStringAndSize(NULL, READ_SIZE);
-    Py_ssize_t count;
-    if (!data) return NULL;
-    stream->reads_much = 1;
-    memcpy(PyBytes_AS_STRING(data), first, LITTLE);
-    count = recv(stream->fd, PyBytes_AS_STRING(data) + LITTLE, READ_SIZE - LITTLE, 0);
-    _PyBytes_Resize(&data, LITTLE + (count > 0 ? count : 0)); /* an end or an error will be there the next time, too */
-    return data;
-}
-
-static PyObject *received_little(Stream *stream)
+static PyObject *received_little(int fd)
 {
     char data[LITTLE];
-    Py_ssize_t count = recv(stream->fd, data, LITTLE, 0);
-    if (count == LITTLE) return received_more(stream, data);
+    Py_ssize_t count = recv(fd, data, LITTLE, 0);
     if (count >= 0) return PyBytes_FromStringAndSize(data, count);
     if (would_block()) Py_RETURN_NONE;
     return PyErr_SetFromErrno(PyExc_OSError);
@@ -670,9 +654,10 @@ static PyObject *received_little(Stream *stream)
 
 static PyObject *stream_read(Stream *stream)
 {
-    PyObject *data = stream->reads_much ? received_much(stream) : received_little(stream), *on_data, *result;
-    if (!data) return call_with_error(stream, "destroy");
+    PyObject *data = stream->reads_much ? received(stream->fd, READ_SIZE) : received_little(stream->fd), *on_data, *result;
+    if (!data) return PyErr_ExceptionMatches(PyExc_OSError) ? call_with_error(stream, "destroy") : NULL;
     if (data == Py_None) return data;
+    stream->reads_much = PyBytes_GET_SIZE(data) >= LITTLE;
     if (PyBytes_GET_SIZE(data) == 0) {
         Py_DECREF(data);
         return call_method(stream, "_read_eof", NULL);
@@ -745,6 +730,10 @@ static PyObject *joined(PyObject *queue, Py_ssize_t size)
             PyBuffer_Release(&buffer);
         }
     }
+    if (whole && filled != size) {
+        PyErr_SetString(PyExc_SystemError, "a buffer in the queue has changed its size");
+        Py_CLEAR(whole);
+    }
     return whole;
 }
 
@@ -756,6 +745,7 @@ static Py_ssize_t send_several(int fd, PyObject *queue)
     struct msghdr message = {.msg_iov = vectors};
     Py_ssize_t count = PyList_GET_SIZE(queue), filled = 0, sent = -2;
     int error;
+    if (count > BUFFERS_PER_CALL) count = BUFFERS_PER_CALL;
     for (; filled < count; filled++) {
         if (PyObject_GetBuffer(PyList_GET_ITEM(queue, filled), &buffers[filled], PyBUF_SIMPLE)) break;
         vectors[filled].iov_base = buffers[filled].buf;
@@ -874,7 +864,7 @@ static PyType_Spec stream_spec = {
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
-    PyObject *module, *function, *more, *dict;
+    PyObject *module, *function, *more, *dict, *weak_references;
 } Shortcut;
 
 static State *state_of(const Shortcut *shortcut)
@@ -927,6 +917,12 @@ static int has_length(PyObject *object, PyObject *name, Py_ssize_t length)
 
 enum { IDLE = 0, RUNNING = 1 };
 
+static int is_idle(PyObject *receiver, State *state)
+{
+    return number(receiver, state->names[NAME__state]) == IDLE && has_length(receiver, state->names[NAME__data], 0) &&
+           is(receiver, state->names[NAME__message], Py_None);
+}
+
 static int has_rules(PyObject *receiver, State *state, Rules *rules)
 {
     PyObject *masked = attribute(receiver, state->names[NAME__masked]);
@@ -934,7 +930,7 @@ static int has_rules(PyObject *receiver, State *state, Rules *rules)
     rules->masked = masked == Py_True;
     rules->max_payload = number(receiver, state->names[NAME__max_payload]);
     Py_XDECREF(masked);
-    return masked && rules->max_payload >= 0;
+    return (rules->any_mask || rules->masked || masked == Py_False) && rules->max_payload >= 0;
 }
 
 static int call_back(const Shortcut *shortcut, PyObject *receiver, const Frame *frame, PyObject *payload)
@@ -1004,14 +1000,12 @@ static PyObject *add(PyObject *callable, PyObject *const *arguments, size_t coun
 {
     Shortcut *shortcut = (Shortcut *)callable;
     State *state = state_of(shortcut);
-    PyObject *receiver = arguments[0], *data = arguments[1];
     Rules rules;
-    if (PyVectorcall_NARGS(count) == 2 && !keywords && PyBytes_CheckExact(data) &&
-        number(receiver, state->names[NAME__state]) == IDLE && has_length(receiver, state->names[NAME__data], 0) &&
-        is(receiver, state->names[NAME__message], Py_None) && has_rules(receiver, state, &rules)) {
-        const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(data);
-        Frame frame = frame_at(start, start + PyBytes_GET_SIZE(data), &rules);
-        if (frame.payload) return take(shortcut, receiver, data, frame, &rules);
+    if (PyVectorcall_NARGS(count) == 2 && !keywords && PyBytes_CheckExact(arguments[1]) &&
+        is_idle(arguments[0], state) && has_rules(arguments[0], state, &rules)) {
+        const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(arguments[1]);
+        Frame frame = frame_at(start, start + PyBytes_GET_SIZE(arguments[1]), &rules);
+        if (frame.payload) return take(shortcut, arguments[0], arguments[1], frame, &rules);
     }
     return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
 }
@@ -1039,11 +1033,12 @@ static PyObject *only_listener(PyObject *socket, State *state)
     return only;
 }
 
-/* How many of two arguments it takes, or -1 if it is not of the ordinary kind. */
-static Py_ssize_t takes(PyObject *listener, State *state)
+/* How many of two arguments it takes, or -1 if it is not of the ordinary kind: subclasses do more than call a function. */
+static Py_ssize_t takes(const Shortcut *shortcut, PyObject *listener)
 {
+    State *state = state_of(shortcut);
     Py_ssize_t needed = number(listener, state->names[NAME_needed]), most = number(listener, state->names[NAME_most]);
-    if (needed < 0 || needed > 2 || !is(listener, state->names[NAME_once], Py_False)) return -1;
+    if ((PyObject *)Py_TYPE(listener) != shortcut->more || needed < 0 || needed > 2 || !is(listener, state->names[NAME_once], Py_False)) return -1;
     return is(listener, state->names[NAME_this], Py_False) ? (most > 2 ? 2 : most) : -1;
 }
 
@@ -1061,27 +1056,36 @@ static PyObject *report(PyObject *socket, PyObject *data, PyObject *flags)
     return result;
 }
 
+static PyObject *ordinary_function(const Shortcut *shortcut, PyObject *socket, Py_ssize_t *taken)
+{
+    State *state = state_of(shortcut);
+    PyObject *listener = NULL, *function = NULL;
+    if (number(socket, state->names[NAME_readyState]) == OPEN && is(socket, state->names[NAME__kept], Py_None))
+        listener = only_listener(socket, state);
+    if (listener) {
+        *taken = takes(shortcut, listener);
+        if (*taken >= 0) function = attribute(listener, state->names[NAME_function]);
+        Py_DECREF(listener);
+    }
+    return function;
+}
+
 static PyObject *on_message(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *keywords)
 {
     Shortcut *shortcut = (Shortcut *)callable;
-    State *state = state_of(shortcut);
-    PyObject *socket = arguments[0];
-    if (PyVectorcall_NARGS(count) == 3 && !keywords && number(socket, state->names[NAME_readyState]) == OPEN &&
-        is(socket, state->names[NAME__kept], Py_None)) {
-        PyObject *listener = only_listener(socket, state);
-        Py_ssize_t taken = listener ? takes(listener, state) : -1;
-        PyObject *function = taken < 0 ? NULL : attribute(listener, state->names[NAME_function]), *result;
-        Py_XDECREF(listener);
-        if (function) {
-            PyObject *given[] = {NULL, arguments[1], arguments[2]};
-            result = PyObject_Vectorcall(function, given + 1, (size_t)taken | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-            Py_DECREF(function);
-            if (!result) return report(socket, arguments[1], arguments[2]);
-            Py_DECREF(result);
-            Py_RETURN_NONE;
-        }
+    PyObject *function = NULL, *result = NULL;
+    Py_ssize_t taken = 0;
+    if (PyVectorcall_NARGS(count) == 3 && !keywords) function = ordinary_function(shortcut, arguments[0], &taken);
+    if (!function) return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
+    if (!Py_EnterRecursiveCall(" in a listener")) {
+        PyObject *given[] = {NULL, arguments[1], arguments[2]};
+        result = PyObject_Vectorcall(function, given + 1, (size_t)taken | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_LeaveRecursiveCall();
     }
-    return PyObject_Vectorcall(shortcut->function, arguments, count, keywords);
+    Py_DECREF(function);
+    if (!result) return report(arguments[0], arguments[1], arguments[2]);
+    Py_DECREF(result);
+    Py_RETURN_NONE;
 }
 
 /* websocket.py, WebSocket.send: without options or callback, on the loop thread. */
@@ -1104,15 +1108,22 @@ static int in_thread(PyObject *socket, State *state)
     return same == 1;
 }
 
+static PyObject *sender_of(PyObject *socket, State *state)
+{
+    if (number(socket, state->names[NAME_readyState]) == OPEN && is(socket, state->names[NAME__streams], Py_None) &&
+        in_thread(socket, state))
+        return attribute(socket, state->names[NAME__sender]);
+    return NULL;
+}
+
 static PyObject *send_message(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *keywords)
 {
     Shortcut *shortcut = (Shortcut *)callable;
     State *state = state_of(shortcut);
-    PyObject *socket = arguments[0], *sender;
-    if (PyVectorcall_NARGS(count) == 2 && !keywords && is_plain(arguments[1]) &&
-        number(socket, state->names[NAME_readyState]) == OPEN && is(socket, state->names[NAME__streams], Py_None) &&
-        in_thread(socket, state) && (sender = attribute(socket, state->names[NAME__sender]))) {
-        PyObject *mask = is(socket, state->names[NAME__is_server], Py_True) ? Py_False : Py_True, *result;
+    PyObject *sender = NULL;
+    if (PyVectorcall_NARGS(count) == 2 && !keywords && is_plain(arguments[1])) sender = sender_of(arguments[0], state);
+    if (sender) {
+        PyObject *mask = is(arguments[0], state->names[NAME__is_server], Py_True) ? Py_False : Py_True, *result;
         PyObject *given[] = {sender, arguments[1], Py_None, Py_True, mask, Py_None, Py_True};
         result = PyObject_VectorcallMethod(state->names[NAME_send], given, 7, NULL);
         Py_DECREF(sender);
@@ -1128,8 +1139,11 @@ enum { LARGE = 16384 };
 
 static int write_to(PyObject *socket, State *state, PyObject *data, PyObject *callback)
 {
-    PyObject *given[] = {socket, data, callback};
-    return done(PyObject_VectorcallMethod(state->names[NAME_write], given, 3, NULL));
+    PyObject *given[] = {socket, data, callback}, *result;
+    if (Py_EnterRecursiveCall(" in write")) return -1;
+    result = PyObject_VectorcallMethod(state->names[NAME_write], given, 3, NULL);
+    Py_LeaveRecursiveCall();
+    return done(result);
 }
 
 static int write_masked(const Shortcut *shortcut, PyObject *socket, uint8_t first, PyObject *data, PyObject *callback)
@@ -1207,6 +1221,10 @@ static int write_compressed(const Shortcut *shortcut, PyObject *socket, uint8_t 
         Py_DECREF(payload);
         payload = built;
     }
+    if (payload && !PyBytes_Check(payload)) {
+        PyErr_SetString(PyExc_TypeError, "a deflater makes bytes");
+        Py_CLEAR(payload);
+    }
     if (!payload) return -1;
     if (given[MASKED] == Py_True) {
         failed = write_masked(shortcut, socket, first, payload, given[CALLBACK]);
@@ -1280,6 +1298,7 @@ static void shortcut_dealloc(Shortcut *shortcut)
 {
     PyTypeObject *type = Py_TYPE(shortcut);
     PyObject_GC_UnTrack(shortcut);
+    if (shortcut->weak_references) PyObject_ClearWeakRefs((PyObject *)shortcut);
     shortcut_clear(shortcut);
     type->tp_free(shortcut);
     Py_DECREF(type);
@@ -1293,9 +1312,27 @@ static PyObject *shortcut_get(PyObject *shortcut, PyObject *object, PyObject *ty
     return shortcut;
 }
 
+static PyObject *shortcut_repr(Shortcut *shortcut)
+{
+    return PyObject_Repr(shortcut->function);
+}
+
+/* As functions, it is copied and pickled by its name. */
+static PyObject *shortcut_reduce(PyObject *shortcut, PyObject *nothing)
+{
+    (void)nothing;
+    return PyObject_GetAttrString(shortcut, "__qualname__");
+}
+
+static PyMethodDef shortcut_methods[] = {
+    {"__reduce__", shortcut_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMemberDef shortcut_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Shortcut, call), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(Shortcut, dict), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Shortcut, weak_references), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -1309,6 +1346,8 @@ static PyType_Slot shortcut_slots[] = {
     {Py_tp_traverse, shortcut_traverse},
     {Py_tp_clear, shortcut_clear},
     {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_repr, shortcut_repr},
+    {Py_tp_methods, shortcut_methods},
     {Py_tp_descr_get, shortcut_get},
     {Py_tp_members, shortcut_members},
     {Py_tp_getset, shortcut_attributes},

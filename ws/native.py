@@ -34,6 +34,7 @@ def shortcut(name: str, more: Any = None) -> Callable[[F], F]:
             return function
         made: Any = native.shortcut(name, function, more)
         functools.update_wrapper(made, function)
+        made.__qualname__ = name
         return made  # type: ignore[no-any-return]
 
     return decorate

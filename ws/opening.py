@@ -119,6 +119,9 @@ class ClientOpening:
             error = _claim(sock)
         if error is not None:
             sock = None
+        elif sock is not None and not isinstance(sock, ssl.SSLSocket):
+            # Its own: if the agent closed it, some other connection might get the same descriptor.
+            sock = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
         if self._on_open is not _nobody:
             self._on_connected(error, sock)
         elif sock is not None:  # cancelled
@@ -274,7 +277,7 @@ class ServerOpening:
         """Somebody else has read the request, and `head` behind it."""
         self.stream.on_end = self._on_end
         self._on_parsed(request, head)
-        if not self.over:
+        if not self.over and len(self._rest) < _REST_LIMIT:
             self.stream.resume()
 
     def wait_for(self, size: int, callback: Callable[[], object]) -> None:
@@ -333,11 +336,15 @@ class ServerOpening:
         # Reading goes on, so that a client that leaves is noticed.
         self.stream.on_data = self._on_rest
         self._on_request(self, request)
+        self._pause_if_much()
 
     def _on_rest(self, data: bytes) -> None:
         self._rest += data
         if self._on_more is not None:
             self._on_more()
+        self._pause_if_much()
+
+    def _pause_if_much(self) -> None:
         if len(self._rest) >= _REST_LIMIT and not self.over:
             self.stream.pause()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 from .delivery import Emitter
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
+from .events import Listener
 from .native import shortcut
 from .net.loop import Timer
 from .net.stream import Stream
@@ -571,7 +572,7 @@ class WebSocket(Emitter, EventTarget):
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
-    @shortcut('WebSocket._on_message')
+    @shortcut('WebSocket._on_message', Listener)
     def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
         if self.readyState == OPEN:  # what comes in after close() is nobody's business any more
             self._deliver('message', data, flags)

@@ -32,7 +32,7 @@ from streams import (
 from support import TIMEOUT, Waiter, until
 
 from ws.net import tls as tls_module
-from ws.net.poller import WRITE, Poller
+from ws.net.poller import READ, WRITE, Poller
 from ws.net.stream import HIGH_WATER_MARK, READ_SIZE, Stream
 from ws.net.tls import TLSStream
 from ws.net.tls_socket import TLSSocketStream
@@ -749,6 +749,31 @@ def test_a_reset_while_reading(driver: Driver, make: Maker) -> None:
         driver(stream.end)
     received.until('close')
     assert received.happened == ['end', 'close'] or isinstance(received.error, ConnectionResetError)
+
+
+@pytest.mark.parametrize('size', [4095, 4096, 4097, READ_SIZE])
+def test_a_reset_behind_data(driver: Driver, make: Maker, size: int) -> None:
+    """However much was read just before: it must not pass for an ordinary end."""
+    if make.kind != 'tcp':
+        return
+    stream, peer = make()
+    received = Received(stream)
+    peer.sendall(bytes(size))
+    poll = select.poll()
+    poll.register(stream._sock, select.POLLIN)
+    assert poll.poll(TIMEOUT * 1000)
+    happened: list[int] = []
+
+    def read_then_reset() -> None:
+        stream.resume()
+        stream.on_event(READ)
+        happened.append(len(received.data))
+        reset(peer)
+
+    driver(read_then_reset)
+    received.until('close')
+    assert happened[0] <= size
+    assert isinstance(received.error, ConnectionResetError)
 
 
 def test_a_reset_while_only_writing(driver: Driver, make: Maker) -> None:

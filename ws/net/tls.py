@@ -108,6 +108,7 @@ class TLSStream(EncryptedStream):
         The stream sets no deadline: its owner destroys it when its own has passed.
         """
         self._on_handshake = on_done
+        self._clear()
         self._shake_hands(on_done)
 
     def _shake_hands(self, on_done: Callable[[], object]) -> None:
@@ -151,6 +152,7 @@ class TLSStream(EncryptedStream):
             return
         if data:
             self._rest = b''
+            self._clear()
             self._incoming.write(data)
             if on_handshake is None:
                 self._decrypt()
@@ -200,9 +202,19 @@ class TLSStream(EncryptedStream):
 
     def flush(self) -> None:
         if self._incoming.pending or self._outgoing.pending:  # another stream is in the middle of something
-            self._loop.defer(self.flush)
+            self._loop.defer(self._flush_alone)
         else:
             super().flush()
+
+    def _flush_alone(self) -> None:
+        self._clear()
+        super().flush()
+
+    def _clear(self) -> None:
+        """Nobody is in the middle of anything: what is there was left by something that failed."""
+        if self._incoming.pending or self._outgoing.pending:
+            self._incoming.read()
+            self._outgoing.read()
 
     def _answer(self) -> None:
         """Send what TLS has to say for itself: its part of the handshake, a key update, an alert."""
@@ -263,12 +275,6 @@ class TLSStream(EncryptedStream):
         self._rest = self._unsent = b''
         super().destroy(error)
         del self._tls  # the larger part of the stream, which the owner may keep: a request does
-
-    def failed(self) -> None:
-        # What has failed may have left something to read.
-        self._incoming.read()
-        self._outgoing.read()
-        super().failed()
 
     def _wanted(self) -> int:
         return super()._wanted() | (READ if self._on_handshake is not None else 0)
