@@ -28,6 +28,7 @@ from ws.protocol import masking, receiver, sender
 from ws.protocol.permessage_deflate import DeflateOptions, Deflater, Inflater
 
 native: Any = pytest.importorskip('ws._speedups', reason='the C accelerator was not built')
+pytestmark = pytest.mark.skipif(not ws.speedups, reason='the C accelerator is switched off')
 
 keys = st.binary(min_size=4, max_size=4)
 sizes = st.sampled_from([0, 1, 7, 8, 9, 125, 126, 127, 1000, 65535, 65536, 70000])
