@@ -47,8 +47,8 @@ enum { WHOLE_TEXT = FIN | TEXT, WHOLE_BINARY = FIN | BINARY, ASCII = 0x7F };
 #define FOR_EACH_NAME(DO)                                                                                              \
     DO(_data) DO(_deflater) DO(_fragmented) DO(_ident) DO(_is_server) DO(_kept) DO(_later) DO(_listeners) DO(_loop)    \
     DO(_masked) DO(_max_payload) DO(_message) DO(_pos) DO(_run) DO(_sender) DO(_settle) DO(_socket) DO(_state)         \
-    DO(_streams) DO(deflate) DO(function) DO(message) DO(most) DO(needed) DO(onbinary) DO(once) DO(ontext) DO(readyState)          \
-    DO(send) DO(this) DO(threshold) DO(write)
+    DO(_streams) DO(deflate) DO(function) DO(message) DO(most) DO(needed) DO(onbinary) DO(once) DO(ontext)             \
+    DO(readyState) DO(send) DO(this) DO(threshold) DO(write)
 
 #define AS_ENUM(name) NAME_##name,
 enum { FOR_EACH_NAME(AS_ENUM) NAMES };
@@ -393,7 +393,8 @@ static PyObject *build_of(uint8_t first, PyObject *payload, const uint8_t *key)
     PyObject *encoded = NULL, *built = NULL;
     Py_buffer buffer;
     if (PyUnicode_Check(payload)) {
-        if (PyUnicode_IS_ASCII(payload)) return build(first, PyUnicode_DATA(payload), PyUnicode_GET_LENGTH(payload), key);
+        if (PyUnicode_MAX_CHAR_VALUE(payload) <= ASCII)
+            return build(first, PyUnicode_DATA(payload), PyUnicode_GET_LENGTH(payload), key);
         if (!(payload = encoded = PyUnicode_AsUTF8String(payload))) return NULL;
     }
     if (!PyObject_GetBuffer(payload, &buffer, PyBUF_SIMPLE)) {
@@ -654,7 +655,8 @@ static PyObject *received_little(int fd)
 
 static PyObject *stream_read(Stream *stream)
 {
-    PyObject *data = stream->reads_much ? received(stream->fd, READ_SIZE) : received_little(stream->fd), *on_data, *result;
+    PyObject *data = stream->reads_much ? received(stream->fd, READ_SIZE) : received_little(stream->fd);
+    PyObject *on_data, *result;
     if (!data) return PyErr_ExceptionMatches(PyExc_OSError) ? call_with_error(stream, "destroy") : NULL;
     if (data == Py_None) return data;
     stream->reads_much = PyBytes_GET_SIZE(data) >= LITTLE;
@@ -1038,7 +1040,8 @@ static Py_ssize_t takes(const Shortcut *shortcut, PyObject *listener)
 {
     State *state = state_of(shortcut);
     Py_ssize_t needed = number(listener, state->names[NAME_needed]), most = number(listener, state->names[NAME_most]);
-    if ((PyObject *)Py_TYPE(listener) != shortcut->more || needed < 0 || needed > 2 || !is(listener, state->names[NAME_once], Py_False)) return -1;
+    if ((PyObject *)Py_TYPE(listener) != shortcut->more || needed < 0 || needed > 2) return -1;
+    if (!is(listener, state->names[NAME_once], Py_False)) return -1;
     return is(listener, state->names[NAME_this], Py_False) ? (most > 2 ? 2 : most) : -1;
 }
 
