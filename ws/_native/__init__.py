@@ -1,4 +1,4 @@
-"""The C accelerator, ws/_speedups.c: None where it was not built, or where WS_NO_SPEEDUPS is set."""
+"""The C accelerator, speedups.c: None where it was not built, or where WS_NO_SPEEDUPS is set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _load() -> Any:
     if os.environ.get('WS_NO_SPEEDUPS', '0') not in ('', '0'):
         return None
     try:
-        return importlib.import_module('ws._speedups')
+        return importlib.import_module('ws._native.speedups')
     except ImportError:
         return None
 
