@@ -22,7 +22,7 @@ F ?= 60
 SHELL := /bin/bash
 BIN := $(VENV)/bin
 PACKAGING := setup.cfg setup.py
-EXTENSION := ws/_speedups.c
+EXTENSION := ws/_native/speedups.c
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 NODE_PEERS := test/interop/node
 
@@ -51,14 +51,14 @@ sanitize: $(VENV)/installed-test
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
 	cp -r ws $(SANITIZED)/ws
-	rm -f $(SANITIZED)/ws/*.so
+	rm -f $(SANITIZED)/ws/_native/*.so
 	$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all -shared -fPIC \
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
-	    $(EXTENSION) -o $(SANITIZED)/ws/_speedups.so
+	    $(EXTENSION) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
-	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py test/net/test_stream.py \
+	    test/native/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py test/net/test_stream.py \
 	    test/test_websocket.py
 
 autobahn: $(VENV)/installed
@@ -101,7 +101,7 @@ bench-quick: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py --quick $(B)
 
 clean:
-	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/_native/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -41,7 +41,7 @@ from support import (
 )
 
 from ws import WebSocket, WebSocketError, WebSocketServer, delivery
-from ws.http_server import address_of
+from ws.server.http_server import address_of
 
 # -- construction -----------------------------------------------------------------------------------------------------
 

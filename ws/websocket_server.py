@@ -13,7 +13,7 @@ from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
 from .errors import WebSocketError
-from .http_server import address_of, attach, detach, request_from, take_socket
+from .events import check_listener
 from .net.listen import BACKLOG, Listener, bind, describe
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
@@ -21,11 +21,12 @@ from .net.stream import Stream
 from .net.tls import TLSStream
 from .net.tls_context import server_context
 from .net.tls_socket import TLSSocketStream, close_socket, is_kept_open
-from .opening import ServerOpening
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
-from .upgrade import Rules, Upgrade
+from .server.http_server import address_of, attach, detach, request_from, take_socket
+from .server.opening import ServerOpening
+from .server.upgrade import Rules, Upgrade
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
@@ -511,3 +512,16 @@ def _host_and_port(options: Options) -> tuple[str, int]:
     if not 0 <= number <= 65535:
         raise ValueError(f'port must be from 0 to 65535, not {port}')
     return host, number
+
+
+def createServer(
+    options: Optional[Mapping[str, Any]] = None,
+    connectionListener: Optional[Callable[..., Any]] = None,
+    **keywords: Any,
+) -> WebSocketServer:
+    """A :class:`WebSocketServer` with `options`, whose ``connection`` event `connectionListener` listens to."""
+    check_listener(connectionListener)
+    server = WebSocketServer(options, **keywords)
+    if connectionListener is not None:
+        server.on('connection', connectionListener)
+    return server

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import Any, Optional, Union
 
-from ..native import native
+from .._native import native
 
 
 def _socket_of(sock: socket.socket) -> socket.socket:

@@ -124,7 +124,7 @@ class LoopThread(threading.Thread):
         super().__init__(target=loop._run, name='ws', daemon=True)
 
     @property
-    def daemon(self) -> bool:
+    def daemon(self) -> bool:  # type: ignore[override]  # nobody sets it later
         return self._loop.leaving or not self._loop.in_thread()
 
 

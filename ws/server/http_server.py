@@ -18,11 +18,11 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional, Union
 from urllib.parse import quote
 
-from .errors import HandshakeError, WebSocketError
-from .net.listen import describe
-from .net.tls_socket import keep_open
-from .options import Options
-from .protocol.http import Request, RequestParser, build_head, build_refusal
+from ..errors import HandshakeError, WebSocketError
+from ..net.listen import describe
+from ..net.tls_socket import keep_open
+from ..options import Options
+from ..protocol.http import Request, RequestParser, build_head, build_refusal
 
 OnUpgrade = Callable[[Request, socket.socket, bytes], object]
 
