@@ -5,6 +5,7 @@ They take what ``handle_of`` gives: in C the descriptor, in Python the socket.
 
 from __future__ import annotations
 
+import operator
 import socket
 from typing import Any, Optional, Union
 
@@ -35,4 +36,4 @@ handle_of: Any = _socket_of
 recv: Any = _recv
 send: Any = _send
 if hasattr(native, 'recv'):  # not on Windows
-    handle_of, recv, send = socket.socket.fileno, native.recv, native.send
+    handle_of, recv, send = operator.methodcaller('fileno'), native.recv, native.send

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Optional
 
-from . import main_thread
+from . import green, main_thread
 from .loop import INTERRUPT_POLL, Loop, LoopThread
 
 #: How long, in seconds, sockets may take for their closing handshakes when the process ends.
@@ -48,7 +48,9 @@ _loop = Loop(_on_loop_start)
 
 
 def get_loop() -> Loop:
-    """The loop of this process."""
+    """The loop of this process. Raises RuntimeError at first use, where it can't work."""
+    if not _used:
+        green.check_unchanged()
     return _loop
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import select
 import socket
 import sys
 import threading
@@ -153,7 +154,7 @@ class Loop:
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
         self._waker: Optional[Waker] = None
 
-        self._poller: Optional[Union[Poller, SelectorPoller]] = None
+        self._poller: Optional[Union[select.epoll, SelectorPoller]] = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []

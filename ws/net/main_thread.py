@@ -32,11 +32,11 @@ def look() -> None:
     global _frame, _typed, _over_before
     if _frame is not None:
         return
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    while frame is not None and frame.f_back is not None:
-        frame = frame.f_back
+    frame = _current_frame()
     if frame is None:
         return
+    while frame.f_back is not None:
+        frame = frame.f_back
     name = frame.f_globals.get('__name__')
     # `python -m` runs the module in a function of runpy. Anything else is not ours to wait for: an interpreter that
     # another program has embedded, or one that is starting, and looks for what its site-packages want imported.
@@ -45,6 +45,14 @@ def look() -> None:
         _typed = frame.f_code.co_filename.startswith('<stdin>') and _is_terminal(0)
     else:
         _over_before = name == 'threading'  # waits for its other threads
+
+
+def _current_frame() -> Optional[FrameType]:
+    """The main thread's."""
+    main = threading.main_thread()
+    if threading.current_thread() is main:
+        return sys._getframe()
+    return sys._current_frames().get(main.ident or 0)
 
 
 def _is_terminal(fd: int) -> bool:
