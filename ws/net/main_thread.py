@@ -2,8 +2,8 @@
 
 A program whose main module has reached its last line lives on while something is open, as in Node. Every other end is
 Node's ``process.exit()``: ``sys.exit()``, an exception, leaving a prompt; it is how reloaders, application servers'
-workers, test runners and consoles end. One fact tells them apart: the outermost frame of the main thread, kept past its
-end, stands at an instruction that returns exactly if it ran to its end.
+workers, test runners and consoles end. One fact tells them apart: a frame that is kept past its end, the outermost of
+the main thread, stands at an instruction that returns exactly if it ran to its end.
 """
 
 from __future__ import annotations
@@ -21,30 +21,41 @@ from typing import Optional
 #: Modules that run as the main program, and show a prompt at which the user's code is typed.
 _PROMPTS = ('IPython', '_pyrepl', 'bpython', 'code', 'ipykernel', 'ipykernel_launcher', 'pdb', 'ptpython')
 
-_frame: Optional[FrameType] = None  # of the main program
-_typed = False  # that frame is one line, typed at a prompt
+_frames: list[FrameType] = []  # of the main program, outermost first
+_typed = False  # they are one line, typed at a prompt
 _over_before = False  # the main thread had ended before we could look
 _interrupts: Optional[_Interrupts] = None
 
 
 def look() -> None:
-    """Find the main program's frame, unless that has been done; on any thread."""
-    global _frame, _typed, _over_before
-    if _frame is not None:
+    """Find the main program's frames, unless that has been done; on any thread."""
+    global _frames, _typed, _over_before
+    frames = [] if _frames else _main_stack()
+    if not frames:
         return
-    frame = _current_frame()
-    if frame is None:
-        return
-    while frame.f_back is not None:
-        frame = frame.f_back
-    name = frame.f_globals.get('__name__')
+    outermost = frames[0]
+    name = outermost.f_globals.get('__name__')
     # `python -m` runs the module in a function of runpy. Anything else is not ours to wait for: an interpreter that
     # another program has embedded, or one that is starting, and looks for what its site-packages want imported.
     if name in ('__main__', 'runpy'):
-        _frame = frame
-        _typed = frame.f_code.co_filename.startswith('<stdin>') and _is_terminal(0)
+        # A profiler, say, runs a main module in its own, and passes over its SystemExit.
+        _frames = [outermost, *filter(_is_main_module, frames[1:])]
+        _typed = outermost.f_code.co_filename.startswith('<stdin>') and _is_terminal(0)
     else:
         _over_before = name == 'threading'  # waits for its other threads
+
+
+def _main_stack() -> list[FrameType]:
+    """The frames of the main thread, outermost first."""
+    frame, frames = _current_frame(), []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames[::-1]
+
+
+def _is_main_module(frame: FrameType) -> bool:
+    return frame.f_globals.get('__name__') == '__main__' and frame.f_code.co_name == '<module>'
 
 
 def _current_frame() -> Optional[FrameType]:
@@ -64,12 +75,12 @@ def _is_terminal(fd: int) -> bool:
 
 def reached_last_line() -> bool:
     """Whether the main program has run to its end, and nothing that a person types follows."""
-    if _frame is None:
+    if not _frames:
         # Too late to know. Most programs do; an exception leaves its traces.
         return _over_before and getattr(sys, 'last_value', None) is None
     if _typed or sys.flags.inspect or os.environ.get('PYTHONINSPECT') or _is_prompt():
         return False
-    return _returned(_frame)
+    return all(map(_returned, _frames))
 
 
 def _is_prompt() -> bool:
@@ -83,9 +94,9 @@ def _returned(frame: FrameType) -> bool:
 
 
 def forget() -> None:
-    """Let go of the frame, which holds the main module's variables, and of all else: Python is going to tidy up."""
-    global _frame, _interrupts
-    _frame = None
+    """Let go of the frames, which hold the main module's variables, and of all else: Python is going to tidy up."""
+    global _frames, _interrupts
+    _frames = []
     if _interrupts is not None:
         _interrupts.close()
         _interrupts = None
@@ -135,8 +146,8 @@ def was_interrupted() -> bool:
 
 
 def renew_after_fork() -> None:
-    """The descriptors are the parent's. The frame is the child's, too: a copy, with which it goes on."""
-    global _frame
-    frame = _frame
+    """The descriptors are the parent's. The frames are the child's, too: copies, with which it goes on."""
+    global _frames
+    frames = _frames
     forget()
-    _frame = frame
+    _frames = frames
