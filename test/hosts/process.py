@@ -174,11 +174,28 @@ def needs(package: str, program: Optional[str] = None) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not there, reason=f'{package} is not installed: make test tries to')
 
 
+def find_python(version: str) -> str:
+    """The interpreter of that version, or the test is skipped."""
+    found = subprocess.run([ROOT / '.ci' / 'find-python', version], capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip(f'Python {version} was not found')
+    return found.stdout.strip()
+
+
 def seconds(function: Callable[[], Any]) -> float:
     """How long that takes."""
     started = time.monotonic()
     function()
     return time.monotonic() - started
+
+
+def exists(process: str) -> bool:
+    """Whether there is a process with that number."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def until(condition: Callable[[], Any], within: float = PATIENCE) -> None:
