@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -204,6 +205,19 @@ def until(condition: Callable[[], Any], within: float = PATIENCE) -> None:
     while not condition():
         assert time.monotonic() < deadline, f'it did not come to that within {within} s'
         time.sleep(0.01)
+
+
+def until_listening(port: int) -> None:
+    """Wait until somebody accepts connections there."""
+
+    def accepts() -> bool:
+        try:
+            socket.create_connection(('127.0.0.1', port), TIMEOUT).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    until(accepts)
 
 
 def page(port: int, path: str = '/') -> str:
