@@ -47,6 +47,7 @@ class Host:
             errors='replace',
             start_new_session=True,
         )
+        self.command = ' '.join(command)
         self.pid = self._process.pid
         self._output = ''
         self._seen = 0
@@ -83,7 +84,7 @@ class Host:
                     self._seen = match.end()
                     return match
                 left = deadline - time.monotonic()
-                assert left > 0 and not self._over, f'it did not print {pattern!r}, but:\n{self._output}'
+                assert left > 0 and not self._over, f'it did not print {pattern!r}'
                 self._changed.wait(left)
 
     def types(self, text: str) -> None:
@@ -104,15 +105,17 @@ class Host:
         """Ctrl-C, which goes to all processes of a terminal."""
         os.killpg(self.pid, signal.SIGINT)
 
-    def running(self) -> bool:
-        return self._process.poll() is None
+    @property
+    def status(self) -> Optional[int]:
+        """What it ended with; None if it runs."""
+        return self._process.poll()
 
     def ends(self, within: float = PATIENCE) -> int:
         """Its status, once it has ended by itself."""
         try:
             status = self._process.wait(within)
         except subprocess.TimeoutExpired:
-            pytest.fail(f'it still runs after {within} s, and printed:\n{self.output}')
+            pytest.fail(f'it still runs after {within} s')
         if self._nobody_left():
             self._reader.join()
         return status
@@ -165,8 +168,10 @@ class Hosts:
         return self.python(self.file('script.py', code), *arguments, **environment)
 
     def discard(self) -> None:
+        """End them all; pytest shows what they printed if the test has failed."""
         for host in self._started:
             host.discard()
+            print(f'-- {host.command}: status {host.status}\n{host.output}')
 
 
 def needs(package: str, program: Optional[str] = None) -> pytest.MarkDecorator:
@@ -225,9 +230,11 @@ def page(port: int, path: str = '/') -> str:
     answers: list[str] = []
 
     def answered() -> bool:
-        with contextlib.suppress(OSError):  # it starts, or starts anew
-            with urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=TIMEOUT) as response:
-                answers.append(response.read().decode())
+        with (
+            contextlib.suppress(OSError),  # it starts, or starts anew
+            urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=TIMEOUT) as response,
+        ):
+            answers.append(response.read().decode())
         return bool(answers)
 
     until(answered)

@@ -58,6 +58,16 @@ SERVER = """
 """
 
 
+ECHO = """
+    {patch}
+    from ws import WebSocketServer
+
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+    print('port', wss.address().port)
+"""
+
+
 @pytest.mark.parametrize('patch', GREEN)
 def test_a_client(hosts: Hosts, patch: str) -> None:
     with server() as wss:
@@ -93,11 +103,7 @@ def test_a_server(hosts: Hosts, patch: str) -> None:
 
 @pytest.mark.parametrize('patch', GREEN)
 def test_a_thousand_messages_each_way(hosts: Hosts, patch: str) -> None:
-    host = hosts.script(
-        SERVER.replace('threading.Thread(target=work, args=[ws, message]).start()', 'ws.send(message)').format(
-            patch=patch
-        )
-    )
+    host = hosts.script(ECHO.format(patch=patch))
     port = int(host.prints(r'port (\d+)')[1])
     with joined(port) as (ws, log):
         for number in range(1000):

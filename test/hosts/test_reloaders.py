@@ -1,4 +1,4 @@
-"""Flask's debug reloader and Django's: somebody edits a file, and the new code answers as soon as it does without us."""
+"""Flask's reloader and Django's: somebody edits a file, and the new code answers as soon as it does without us."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from hosts.process import Host, Hosts, greeting, joined, page, seconds, until_gr
 
 #: How much longer, in seconds, a reload may take: open connections take leave, for half a second at most.
 MORE = 2.0
+
+pytestmark = pytest.mark.timeout(120)
 
 FLASK = """
     import os
