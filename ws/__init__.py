@@ -6,10 +6,13 @@ from . import timers
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .events import EventEmitter
 from .native import native
+from .net.lifetime import wait
 from .node import ErrorCodes, Sender, connect, createConnection, createServer
 from .protocol.receiver import Receiver
 from .websocket import WebSocket
 from .websocket_server import WebSocketServer
+
+__version__ = '0.1.0'
 
 Server = WebSocketServer
 
@@ -32,6 +35,7 @@ __all__ = [
     'createConnection',
     'createServer',
     'timers',
+    'wait',
 ]
 
 # In Node, the module is the class: `var WebSocket = require('ws')`, then `WebSocket.Server`.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
-from .delivery import Emitter
+from .delivery import Emitter, report
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import Listener
@@ -736,6 +736,12 @@ class WebSocket(Emitter, EventTarget):
         self._end_of_events()
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
+
+    def _report_unheard(self, error: BaseException) -> None:
+        if self._is_server:  # what a peer does must not decide what status a server ends with
+            report(error)
+        else:
+            super()._report_unheard(error)
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
         if self.readyState == OPEN:
