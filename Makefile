@@ -28,13 +28,17 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/installed-test node-peers chromium
+test: $(VENV)/installed-test $(VENV)/hosts node-peers chromium
 	$(BIN)/python -m pytest $(T)
+
+# What needs neither long nor anybody else.
+test-quick: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m 'not slow and not interop and not browser and not hosts' $(T)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
@@ -87,7 +91,7 @@ exit $$status
 endef
 
 pythons:
-	$(call on-each-python,$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version T='-m "not slow and not interop and not browser" $(T)')
+	$(call on-each-python,$(MAKE) --no-print-directory test-quick PYTHON="$$python" VENV=.venv-$$version)
 
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
@@ -118,6 +122,14 @@ $(VENV)/installed: $(VENV)/python-$(VERSION) $(EXTENSION)
 
 $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	$(BIN)/python -m pip install -qq --editable '.[$*]'
+	touch $@
+
+# A host that cannot be installed is left out of the tests.
+HOSTS := test/hosts/requirements.txt
+$(VENV)/hosts: $(HOSTS) $(VENV)/python-$(VERSION)
+	$(BIN)/python -m pip install -qq -r $(HOSTS) || while read -r host; do \
+	    $(BIN)/python -m pip install -qq "$$host" || echo "SKIPPED: the tests in $$host, which cannot be installed"; \
+	done < $(HOSTS)
 	touch $@
 
 node-peers:
