@@ -241,9 +241,9 @@ def page(port: int, path: str = '/') -> str:
     return answers[0]
 
 
-def until_page(port: int, text: str, path: str = '/') -> None:
+def until_page(port: int, text: str, path: str = '/', within: float = PATIENCE) -> None:
     """Wait until a web server says that."""
-    until(lambda: page(port, path) == text)
+    until(lambda: page(port, path) == text, within)
 
 
 @contextlib.contextmanager
