@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from documents import free_port
-from hosts.process import Host, Hosts, greeting, joined, page, until_greeting, until_page
+from hosts.process import PATIENCE, Host, Hosts, greeting, joined, page, until_greeting, until_page
 
 #: How much longer, in seconds, a reload may take: open connections take leave, for half a second at most.
 MORE = 2.0
