@@ -13,14 +13,16 @@ from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
 from .errors import WebSocketError
-from .http_server import address_of, attach, detach, request_from, take_socket
-from .net.listen import BACKLOG, Listener, bind, describe
+from .http_server import attach, detach, request_from, take_socket
+from .listening import Place, Port, address_of, file_of, open_socket, place_of
+from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
 from .net.tls_context import server_context
 from .net.tls_socket import TLSSocketStream, close_socket, is_kept_open
+from .net.unix import printable
 from .opening import ServerOpening
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
@@ -32,6 +34,10 @@ from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 SERVER_OPTIONS: dict[str, Any] = {
     'host': '0.0.0.0',
     'port': None,
+    'reusePort': False,
+    'socketPath': None,
+    'socket': None,
+    'fd': None,
     'server': None,
     'noServer': False,
     'path': None,
@@ -111,7 +117,8 @@ class WebSocketServer(Emitter):
         super().__init__()
         #: All options, with their defaults.
         self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
-        if self.options.port is None and self.options.server is None and not self.options.noServer:
+        self._place = place_of(self.options)
+        if self._place is None and self.options.server is None and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
         self._client_options = self._make_client_options()
@@ -125,7 +132,7 @@ class WebSocketServer(Emitter):
         self._context = self._tls_context()
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
-        self._keeps_process = self.options.port is not None  # else that is up to the HTTP server
+        self._keeps_process = self._place is not None  # else that is up to the HTTP server
         self._listener: Optional[Listener] = None
         self._address: Union[Options, str, None] = None
         self._accept_timer: Optional[Timer] = None
@@ -151,27 +158,29 @@ class WebSocketServer(Emitter):
     # -- listening ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self.options.port is not None:
-            self._begin_on_port()
+        if self._place is not None:
+            self._begin_at(self._place)
             return
         if self.options.server is not None:
             attach(self.options.server, self.path, self._on_upgrade)
             self._http_server = self.options.server
-            self._address = address_of(self._http_server)
+            self._address = address_of(self._http_server.socket)
         self._hold()
         self._loop.call(self._begin_without_port, self._http_server is not None)
 
-    def _begin_on_port(self) -> None:
-        host, port = _host_and_port(self.options)
-        endpoints = look_up_literal(host, port, socket.AI_PASSIVE)
-        if endpoints is None:
-            self._hold()
-            resolve(self._loop, host, port, self._bind, socket.AI_PASSIVE)
-            return
+    def _begin_at(self, place: Place) -> None:
+        found = Answer([], None)
+        if isinstance(place, Port):
+            endpoints = look_up_literal(place.host, place.number, socket.AI_PASSIVE)
+            if endpoints is None:
+                self._hold()
+                resolve(self._loop, place.host, place.number, self._on_looked_up, socket.AI_PASSIVE)
+                return
+            found = Answer(endpoints, None)
         # Now, and not on the loop: address() has an answer as soon as the constructor returns, as in Node.
-        sock, problem = self._try_to_bind(Answer(endpoints, None))
+        listener, problem = self._try_to_listen(place, found)
         self._hold()
-        self._loop.call(self._bound, sock, problem)
+        self._loop.call(self._begin_to_listen, listener, problem)
 
     def _begin_without_port(self, listens: bool) -> None:
         if self._closing:  # by a subclass's constructor
@@ -181,31 +190,32 @@ class WebSocketServer(Emitter):
         elif listens:
             self._on_listen()
 
-    def _bind(self, answer: Answer) -> None:
-        self._bound(*self._try_to_bind(answer))
+    def _on_looked_up(self, answer: Answer) -> None:
+        assert self._place is not None
+        self._begin_to_listen(*self._try_to_listen(self._place, answer))
 
-    def _try_to_bind(self, answer: Answer) -> tuple[Optional[socket.socket], Optional[OSError]]:
+    def _try_to_listen(self, place: Place, found: Answer) -> tuple[Optional[Listener], Optional[OSError]]:
         try:
-            if answer.error is not None:
-                raise answer.error
-            sock = bind(answer.endpoints, self.options.backlog)
+            if found.error is not None:
+                raise found.error
+            sock = open_socket(place, found.endpoints, self.options.backlog)
         except OSError as error:
             return None, error
-        self._address = Options(describe(sock))
-        return sock, None
+        self._address = address_of(sock)
+        return Listener(self._loop, sock, self._accept, file_of(place)), None
 
-    def _bound(self, sock: Optional[socket.socket], problem: Optional[OSError]) -> None:
+    def _begin_to_listen(self, listener: Optional[Listener], problem: Optional[OSError]) -> None:
         if self._closing:  # by a subclass's constructor, or while the host was looked up
-            if sock is not None:
-                sock.close()
+            if listener is not None:
+                listener.close()
             if self._closed:
                 self._loop.release(self)
-        elif sock is None:
+        elif listener is None:
             self._closed = True
             self._deliver('error', problem)
             self._end_of_events()
         else:
-            self._listener = Listener(self._loop, sock, self._accept)
+            self._listener = listener
             self._on_listen()
 
     def _on_listen(self) -> None:
@@ -253,7 +263,7 @@ class WebSocketServer(Emitter):
         where = self._address
         if isinstance(where, Options):
             return f'<WebSocketServer {where.address}:{where.port}>'
-        return f'<WebSocketServer {where}>' if where is not None else '<WebSocketServer>'
+        return f'<WebSocketServer {printable(where)}>' if where is not None else '<WebSocketServer>'
 
     # -- opening handshakes ------------------------------------------------------------------------------------------
 
@@ -496,18 +506,3 @@ def _check_socket(sock: Any) -> None:
         raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
     if sock.fileno() < 0 or is_kept_open(sock):
         raise ValueError('the socket is closed, or given to handleUpgrade() already')
-
-
-def _host_and_port(options: Options) -> tuple[str, int]:
-    host, port = options.host, options.port
-    if not isinstance(host, str):
-        raise TypeError(f'host must be a str, not {type(host).__name__}')
-    if isinstance(port, bool) or not isinstance(port, (int, str)):
-        raise TypeError(f'port must be an int, not {type(port).__name__}')
-    try:
-        number = int(port)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 65535:
-        raise ValueError(f'port must be from 0 to 65535, not {port}')
-    return host, number
