@@ -106,8 +106,8 @@ def check_descriptor(fd: Any) -> None:
         raise TypeError(f'fd must be an int, not {type(fd).__name__}')
     try:
         sock = socket.socket(fileno=fd)
-    except OSError as error:
-        raise ValueError(f'fd {fd} is no socket: {error.strerror}') from None
+    except (OSError, ValueError, OverflowError) as error:
+        raise ValueError(f'fd {fd} is no socket: {error}') from None
     try:
         check_listening(sock)
     except ValueError as error:
