@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
-from .errors import WebSocketError
-from .http_server import attach, detach, request_from, take_socket
+from .errors import HandshakeError, WebSocketError
+from .http_server import attach, detach, request_from
 from .listening import Place, Port, address_of, file_of, open_socket, place_of
 from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
@@ -21,13 +21,14 @@ from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
 from .net.tls_context import server_context
-from .net.tls_socket import TLSSocketStream, close_socket, is_kept_open
+from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
 from .opening import ServerOpening
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
 from .upgrade import Rules, Upgrade
+from .views import response_for, source_of, take
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
@@ -189,6 +190,9 @@ class WebSocketServer(Emitter):
                 self._loop.release(self)
         elif listens:
             self._on_listen()
+        else:
+            self._on_listening = None  # it never will
+            self._accept_when_heard()
 
     def _on_looked_up(self, answer: Answer) -> None:
         assert self._place is not None
@@ -286,32 +290,47 @@ class WebSocketServer(Emitter):
         return opening
 
     def handleUpgrade(
-        self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]
-    ) -> None:
-        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it. Refusals are
-        answered here, and there is no ``connection`` event.
+        self,
+        request: Any,
+        socket: Union[socket.socket, Callable[..., Any], None] = None,
+        head: Optional[bytes] = None,
+        callback: Optional[Callable[..., Any]] = None,
+    ) -> Any:
+        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it, or without
+        one the event ``connection``. Refusals are answered here.
 
-        `request`: a :class:`Request`, a ``BaseHTTPRequestHandler`` or a WSGI environ. `socket`: its connection, which
-        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used by
-        anybody else. `head`: what was read beyond the request.
+        `request`: a WSGI environ, the request of Flask, Django or another framework that has one, a
+        ``BaseHTTPRequestHandler``, or a :class:`Request`. `socket`: its connection; by default that of the handler or
+        of the WSGI host. Its owner keeps one that looks as if the client had gone. Another one is detached from the
+        object given, if it is without TLS; one with TLS must not be used by anybody else. `head`: what was read beyond
+        the request; not what is still in a buffer of the handler or host, which is found.
 
-        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed;
-        then the socket is still the caller's.
+        Returns what a view of WSGI or of the framework returns to its host, whatever becomes of the request.
+
+        Raises TypeError and ValueError for wrong arguments, and :class:`WebSocketError` if the host gives no connection
+        away; then the connection is still the caller's.
         """
-        callback = self._callback(callback)
-        parsed = request_from(request)
-        head = _bytes_of(head)
-        _check_socket(socket)
-        if isinstance(request, BaseHTTPRequestHandler):
-            request.close_connection = True  # for its part: there is no next request to wait for
-        self._take(parsed, take_socket(socket), head, callback)
+        if callable(socket):
+            socket, callback = None, socket
+        tell = None if callback is None else self._callback(callback)
+        source = source_of(request)
+        parsed, given = _parsed(source), _bytes_of(head)
+        taken, ahead = take(source, socket)
+        if isinstance(source, BaseHTTPRequestHandler):
+            source.close_connection = True  # for its part: there is no next request to wait for
+        self._take(parsed, taken, given + ahead, tell)
+        return response_for(request)
 
     def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
         """On a thread of the HTTP server."""
         self._take(request, sock, head, None)
 
     def _take(
-        self, request: Request, sock: socket.socket, head: bytes, callback: Optional[Callable[..., None]]
+        self,
+        request: Union[Request, HandshakeError],
+        sock: socket.socket,
+        head: bytes,
+        callback: Optional[Callable[..., None]],
     ) -> None:
         if self._closing:
             _refuse_at_once(sock)
@@ -325,7 +344,11 @@ class WebSocketServer(Emitter):
             self._loop.call(method, *args)
 
     def _adopt(
-        self, request: Request, sock: socket.socket, head: bytes, callback: Optional[Callable[..., None]]
+        self,
+        request: Union[Request, HandshakeError],
+        sock: socket.socket,
+        head: bytes,
+        callback: Optional[Callable[..., None]],
     ) -> None:
         if self._closing:
             _refuse_at_once(sock)
@@ -335,11 +358,11 @@ class WebSocketServer(Emitter):
         except (OSError, ValueError):  # the client is gone already
             close_socket(sock)
             return
-        if callback is None:
-            opening = self._open(stream, self._on_request)
+        opening = self._open(stream, functools.partial(self._on_request, callback=callback))
+        if isinstance(request, HandshakeError):
+            opening.refuse(request)
         else:
-            opening = self._open(stream, functools.partial(self._on_request, callback=callback))
-        opening.start_with(request, head)
+            opening.start_with(request, head)
 
     def _on_request(
         self, opening: ServerOpening, request: Request, callback: Optional[Callable[..., None]] = None
@@ -489,20 +512,21 @@ class WebSocketServer(Emitter):
 
 def _refuse_at_once(sock: socket.socket) -> None:
     """The server is closing, or has closed: there is no loop any more to do it properly."""
-    sock.setblocking(False)
+    kind = type(sock)  # its own methods may be for others: see keep_from_owner
+    kind.setblocking(sock, False)
     with contextlib.suppress(OSError):  # also if it can't be sent without waiting
-        sock.send(build_refusal(503, 'The server is closing'))
+        kind.send(sock, build_refusal(503, 'The server is closing'))
     close_socket(sock)
+
+
+def _parsed(source: object) -> Union[Request, HandshakeError]:
+    try:
+        return request_from(source)
+    except HandshakeError as error:
+        return error
 
 
 def _bytes_of(head: Any) -> bytes:
     if head is not None and not isinstance(head, (bytes, bytearray, memoryview)):
         raise TypeError(f'head must be bytes, not {type(head).__name__}')
     return bytes(head or b'')
-
-
-def _check_socket(sock: Any) -> None:
-    if not isinstance(sock, socket.socket):
-        raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
-    if sock.fileno() < 0 or is_kept_open(sock):
-        raise ValueError('the socket is closed, or given to handleUpgrade() already')
