@@ -15,6 +15,7 @@ from .delivery import WAIT_BEHIND, Emitter
 from .errors import HandshakeError, WebSocketError
 from .http_server import attach, detach, request_from
 from .listening import Place, Port, address_of, file_of, open_socket, place_of
+from .net.lifetime import get_loop
 from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
@@ -119,7 +120,8 @@ class WebSocketServer(Emitter):
         #: All options, with their defaults.
         self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
         self._place = place_of(self.options)
-        if self._place is None and self.options.server is None and not self.options.noServer:
+        self._given_only = self._place is None and self.options.server is None
+        if self._given_only and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
         self._client_options = self._make_client_options()
@@ -334,8 +336,16 @@ class WebSocketServer(Emitter):
     ) -> None:
         if self._closing:
             _refuse_at_once(sock)
-        else:
-            self._run(self._adopt, request, sock, head, callback)
+            return
+        self._join_loop()
+        self._run(self._adopt, request, sock, head, callback)
+
+    def _join_loop(self) -> None:
+        """The loop is another one if this process was forked since."""
+        loop = get_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._hold()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
         if self._loop.in_thread():
@@ -445,6 +455,8 @@ class WebSocketServer(Emitter):
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
         self._leave_http_server()
+        if not self._closed:
+            self._join_loop()
         self._run(self._close, code, data, callback)
 
     def _leave_http_server(self) -> None:
@@ -497,9 +509,12 @@ class WebSocketServer(Emitter):
             self.close()
 
     def abandon(self) -> None:
-        """This is the child after a fork: listening socket and connections are the parent's."""
+        """This is the child after a fork: listening socket and connections are the parent's. What has no socket to
+        listen on, and takes what it is given, does so here as well."""
         super().abandon()
-        self._closing = self._closed = True
+        self._closing = self._closed = self._closed or self._closing or not self._given_only
+        self._accepting = True
+        self._accept_timer = None
         self.clients.clear()
         self._connections.clear()
         for opening in self._openings:  # the loop does not know of those that read nothing
