@@ -22,19 +22,23 @@ F ?= 60
 SHELL := /bin/bash
 BIN := $(VENV)/bin
 PACKAGING := setup.cfg setup.py
-EXTENSION := ws/_speedups.c
+EXTENSION := ws/_native/speedups.c
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/installed-test node-peers chromium
+test: $(VENV)/installed-test $(VENV)/hosts node-peers chromium
 	$(BIN)/python -m pytest $(T)
+
+# What needs neither long nor anybody else.
+test-quick: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m 'not slow and not interop and not browser and not hosts' $(T)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
@@ -51,14 +55,14 @@ sanitize: $(VENV)/installed-test
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
 	cp -r ws $(SANITIZED)/ws
-	rm -f $(SANITIZED)/ws/*.so
+	rm -f $(SANITIZED)/ws/_native/*.so
 	$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all -shared -fPIC \
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
-	    $(EXTENSION) -o $(SANITIZED)/ws/_speedups.so
+	    $(EXTENSION) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
-	    test/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py test/net/test_stream.py \
+	    test/native/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py test/net/test_stream.py \
 	    test/test_websocket.py
 
 autobahn: $(VENV)/installed
@@ -87,7 +91,7 @@ exit $$status
 endef
 
 pythons:
-	$(call on-each-python,$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version T='-m "not slow and not interop and not browser" $(T)')
+	$(call on-each-python,$(MAKE) --no-print-directory test-quick PYTHON="$$python" VENV=.venv-$$version)
 
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
@@ -101,7 +105,7 @@ bench-quick: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py --quick $(B)
 
 clean:
-	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/_native/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -118,6 +122,14 @@ $(VENV)/installed: $(VENV)/python-$(VERSION) $(EXTENSION)
 
 $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	$(BIN)/python -m pip install -qq --editable '.[$*]'
+	touch $@
+
+# A host that cannot be installed is left out of the tests.
+HOSTS := test/hosts/requirements.txt
+$(VENV)/hosts: $(HOSTS) $(VENV)/python-$(VERSION)
+	$(BIN)/python -m pip install -qq -r $(HOSTS) || while read -r host; do \
+	    $(BIN)/python -m pip install -qq "$$host" || echo "SKIPPED: the tests in $$host, which cannot be installed"; \
+	done < $(HOSTS)
 	touch $@
 
 node-peers:

@@ -2,4 +2,4 @@
 
 from setuptools import Extension, setup
 
-setup(ext_modules=[Extension('ws._speedups', ['ws/_speedups.c'], optional=True)])
+setup(ext_modules=[Extension('ws._native.speedups', ['ws/_native/speedups.c'], optional=True)])

@@ -72,7 +72,7 @@ def _version_of_ours(name: str) -> str:
     commit = _output_of('git', 'describe', '--always', '--dirty')
     if name == OURS_PURE:
         return f'commit {commit}, its pure-Python fallback'
-    built = util.find_spec('ws._speedups') is not None
+    built = util.find_spec('ws._native.speedups') is not None
     return f'commit {commit}, {"with" if built else "WITHOUT"} its accelerator in C'
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from ws.net import main_thread
+
 # How long a test takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile('ws', deadline=None)
 hypothesis.settings.load_profile('ws')
@@ -25,6 +27,7 @@ def pytest_configure() -> None:
     """Shells start what runs in the background with Ctrl-C ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    main_thread.watch_for_interrupts()  # keeps two descriptors to the end, from the first start of the loop on
 
 
 def _threads() -> set[threading.Thread]:

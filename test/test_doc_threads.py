@@ -130,7 +130,7 @@ def _(run: Runner) -> None:
 @THREADS.check('Listeners that raise (2)')
 def _(run: Runner) -> None:
     with free_port() as port:
-        run.start(port).ends('reported: ConnectionRefusedError')
+        run.start(port).ends('reported: ConnectionRefusedError', status=1)
 
 
 @THREADS.check('Work that takes long')

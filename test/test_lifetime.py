@@ -177,15 +177,6 @@ def test_an_uncaught_exception_ends_the_process(script: Scripts) -> None:
     assert log.get() == ('close', 1001, '')
 
 
-def test_sys_exit_at_the_end_waits_like_the_last_line(script: Scripts) -> None:
-    """``sys.exit(main())`` is how many scripts end."""
-    child = script(SERVER + '    sys.exit(0)\n')
-    log = connect(child.line())
-    child.interrupt()
-    assert log.get() == ('close', 1001, '')
-    assert child.end()[0] == -signal.SIGINT
-
-
 def test_a_signal_handler_may_call_sys_exit(script: Scripts) -> None:
     code = 'import signal\n    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n'
     child = script(SERVER.replace('import sys\n', 'import sys\n    ' + code))
@@ -224,7 +215,7 @@ def test_a_client_that_fails_to_connect_ends_with_the_reason(script: Scripts) ->
     with server() as wss:
         address = url_of(wss)
     status, output, errors = script('import sys; from ws import WebSocket; WebSocket(sys.argv[1])', address).end()
-    assert (status, output) == (0, '')
+    assert (status, output) == (1, '')
     assert 'ConnectionRefusedError' in errors
     assert 'Exception ignored' not in errors
 

@@ -31,6 +31,7 @@ PUBLIC = [
     'createConnection',
     'createServer',
     'timers',
+    'wait',
 ]
 
 #: Prints the modules that importing ws has loaded, and where from.
@@ -118,7 +119,8 @@ def test_every_package_is_shipped(metadata: configparser.ConfigParser) -> None:
 
 
 def test_version(metadata: configparser.ConfigParser) -> None:
-    version = metadata['metadata']['version']
+    assert metadata['metadata']['version'] == 'attr: ws.__version__'
+    version = ws.__version__
     assert re.fullmatch(r'\d+\.\d+\.\d+', version)
     try:
         installed = importlib.metadata.version(metadata['metadata']['name'])

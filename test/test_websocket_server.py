@@ -41,7 +41,7 @@ from support import (
 )
 
 from ws import WebSocket, WebSocketError, WebSocketServer, delivery
-from ws.listening import address_of
+from ws.server.listening import address_of
 
 # -- construction -----------------------------------------------------------------------------------------------------
 

@@ -3,15 +3,20 @@
 import logging
 
 from . import timers
+from ._native import native
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .events import EventEmitter
-from .native import native
-from .node import ErrorCodes, Sender, connect, createConnection, createServer
+from .net.lifetime import wait
+from .protocol.error_codes import ErrorCodes
 from .protocol.receiver import Receiver
-from .websocket import WebSocket
-from .websocket_server import WebSocketServer
+from .sender import Sender
+from .websocket import WebSocket, connect
+from .websocket_server import WebSocketServer, createServer
+
+__version__ = '0.1.0'
 
 Server = WebSocketServer
+createConnection = connect
 
 #: Whether the C accelerator is in use: it was built, and the environment variable WS_NO_SPEEDUPS is not set.
 speedups: bool = native is not None
@@ -32,6 +37,7 @@ __all__ = [
     'createConnection',
     'createServer',
     'timers',
+    'wait',
 ]
 
 # In Node, the module is the class: `var WebSocket = require('ws')`, then `WebSocket.Server`.

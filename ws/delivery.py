@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, fitted
-from .net.lifetime import get_loop
+from .net.lifetime import get_loop, note_unheard_error
 from .net.loop import Loop, Timer, report_exception
 
 #: How long, in milliseconds from its making, the events of an object made off the loop thread wait for listeners.
@@ -126,7 +126,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
         listeners = self._listeners.get(event)
         if not listeners:
             if event == 'error':
-                report(args[0])
+                self._report_unheard(args[0])
             return True
         failed = False
         for listener in listeners:
@@ -140,6 +140,11 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if failed:
             self._listener_failed(args)
         return not failed
+
+    def _report_unheard(self, error: BaseException) -> None:
+        """Nobody listens to an ``error``: it is reported, and makes the status of the process 1."""
+        report(error)
+        note_unheard_error()
 
     def _raised(self, error: BaseException, args: tuple[Any, ...]) -> None:
         """A shortcut through :meth:`_dispatch` met an error."""
@@ -256,14 +261,19 @@ class KeptEvents:
         with owner._lock:
             unheard = [kept for kept in self.waiting if not owner.listenerCount(kept.event)]
             self.waiting = [kept for kept in self.waiting if owner.listenerCount(kept.event)]
-        _report_errors(unheard)
+        self._report_errors(unheard)
 
     def drop(self) -> None:
         """Keep nothing any longer; errors are reported as those that nobody listens to."""
         with self._owner._lock:
             dropped, self.waiting = self.waiting, []
         self._size = 0
-        _report_errors(dropped)
+        self._report_errors(dropped)
+
+    def _report_errors(self, kept: list[_Kept]) -> None:
+        for unheard in kept:
+            if unheard.reported:
+                self._owner._report_unheard(unheard.args[0])
 
     def owner_ended(self) -> None:
         """No event will be added any more."""
@@ -301,12 +311,6 @@ class KeptEvents:
 def _size_of(args: tuple[Any, ...]) -> int:
     data = args[0] if args else None
     return _OVERHEAD + (len(data) if isinstance(data, (str, bytes)) else 0)
-
-
-def _report_errors(kept: list[_Kept]) -> None:
-    for unheard in kept:
-        if unheard.reported:
-            report(unheard.args[0])
 
 
 def report(error: BaseException) -> None:

@@ -100,6 +100,12 @@ class Listener:
             self.function(*args)
 
 
+def check_listener(listener: object) -> None:
+    """Raises TypeError for what is none: before there is a server, or a connection, that nobody could close."""
+    if listener is not None:
+        Listener(listener, once=False)  # type: ignore[arg-type]  # whether it is callable is the question
+
+
 class EventEmitter(PyeeEventEmitter):
     """pyee's EventEmitter, as a Node programmer knows it.
 

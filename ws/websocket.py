@@ -6,20 +6,22 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
-from .delivery import Emitter
+from . import sender
+from ._native import shortcut
+from .client.agent import check_agent
+from .client.opening import ClientOpening
+from .delivery import Emitter, report
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
-from .events import Listener
-from .native import shortcut
+from .events import Listener, check_listener
 from .net.loop import Timer
 from .net.stream import Stream
 from .net.tls_context import client_context
-from .opening import ClientOpening, check_agent
 from .options import Options, count, deflate_options, merge, milliseconds
-from .protocol import hixie
-from .protocol.error_codes import is_valid_error_code
+from .protocol import hixie, receiver
+from .protocol.error_codes import ErrorCodeTable, is_valid_error_code
 from .protocol.handshake import VERSIONS, ClientHandshake
 from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, DeflateOptions, PerMessageDeflate
@@ -27,11 +29,6 @@ from .protocol.receiver import MessageFlags, Receiver
 from .protocol.sender import Sender, payload_of
 from .protocol.url import Address, parse_url
 from .streams import File, Pieces, Streams, Supplied, Waiting
-
-if TYPE_CHECKING:
-    from . import node
-    from .protocol import receiver
-    from .websocket_server import WebSocketServer
 
 Callback = Callable[..., Any]
 
@@ -124,11 +121,11 @@ class WebSocket(Emitter, EventTarget):
     """
 
     # What Node's module exports: there it is this class. Set in __init__.py.
-    Server: ClassVar[type[WebSocketServer]]
+    Server: ClassVar[Any]
     Receiver: ClassVar[type[receiver.Receiver]]
-    Sender: ClassVar[type[node.Sender]]
-    ErrorCodes: ClassVar[node._ErrorCodes]
-    createServer: ClassVar[Callable[..., WebSocketServer]]
+    Sender: ClassVar[type[sender.Sender]]
+    ErrorCodes: ClassVar[ErrorCodeTable]
+    createServer: ClassVar[Callable[..., Any]]
     connect: ClassVar[Callable[..., WebSocket]]
     createConnection: ClassVar[Callable[..., WebSocket]]
 
@@ -737,6 +734,12 @@ class WebSocket(Emitter, EventTarget):
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
 
+    def _report_unheard(self, error: BaseException) -> None:
+        if self._is_server:  # what a peer does must not decide what status a server ends with
+            report(error)
+        else:
+            super()._report_unheard(error)
+
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
         if self.readyState == OPEN:
             self._close(_INTERNAL_ERROR, b'')
@@ -810,3 +813,12 @@ def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     if len(reason) > 123:  # RFC 6455 section 5.5: 125 with the code
         raise WebSocketError('The message must not be greater than 123 bytes')
     return reason
+
+
+def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
+    """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
+    check_listener(openListener)
+    client = WebSocket(address)
+    if openListener is not None:
+        client.on('open', openListener)
+    return client

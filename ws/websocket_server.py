@@ -13,8 +13,7 @@ from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
 from .errors import HandshakeError, WebSocketError
-from .http_server import attach, detach, request_from
-from .listening import Place, Port, address_of, file_of, open_socket, place_of
+from .events import check_listener
 from .net.lifetime import get_loop
 from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
@@ -24,12 +23,14 @@ from .net.tls import TLSStream
 from .net.tls_context import server_context
 from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
-from .opening import ServerOpening
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
-from .upgrade import Rules, Upgrade
-from .views import response_for, source_of, take
+from .server.http_server import attach, detach, request_from
+from .server.listening import Place, Port, address_of, file_of, open_socket, place_of
+from .server.opening import ServerOpening
+from .server.upgrade import Rules, Upgrade
+from .server.views import has_gone, response_for, source_of, take
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
@@ -320,7 +321,11 @@ class WebSocketServer(Emitter):
         taken, ahead = take(source, socket)
         if isinstance(source, BaseHTTPRequestHandler):
             source.close_connection = True  # for its part: there is no next request to wait for
-        self._take(parsed, taken, given + ahead, tell)
+        data = given + ahead
+        if not data and has_gone(taken):  # as in ws 8, nobody is told
+            close_socket(taken)
+        else:
+            self._take(parsed, taken, data, tell)
         return response_for(request)
 
     def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
@@ -545,3 +550,16 @@ def _bytes_of(head: Any) -> bytes:
     if head is not None and not isinstance(head, (bytes, bytearray, memoryview)):
         raise TypeError(f'head must be bytes, not {type(head).__name__}')
     return bytes(head or b'')
+
+
+def createServer(
+    options: Optional[Mapping[str, Any]] = None,
+    connectionListener: Optional[Callable[..., Any]] = None,
+    **keywords: Any,
+) -> WebSocketServer:
+    """A :class:`WebSocketServer` with `options`, whose ``connection`` event `connectionListener` listens to."""
+    check_listener(connectionListener)
+    server = WebSocketServer(options, **keywords)
+    if connectionListener is not None:
+        server.on('connection', connectionListener)
+    return server

@@ -5,10 +5,11 @@ They take what ``handle_of`` gives: in C the descriptor, in Python the socket.
 
 from __future__ import annotations
 
+import operator
 import socket
 from typing import Any, Optional, Union
 
-from ..native import native
+from .._native import native
 
 
 def _socket_of(sock: socket.socket) -> socket.socket:
@@ -35,4 +36,4 @@ handle_of: Any = _socket_of
 recv: Any = _recv
 send: Any = _send
 if hasattr(native, 'recv'):  # not on Windows
-    handle_of, recv, send = socket.socket.fileno, native.recv, native.send
+    handle_of, recv, send = operator.methodcaller('fileno'), native.recv, native.send

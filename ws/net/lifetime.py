@@ -2,109 +2,257 @@
 
 As in Node, the process does not end after the script's last line while something is open. Python's own means for that,
 a thread that is no daemon, can't be interrupted quietly; so the loop thread is a daemon, and the main thread waits for
-it, before `atexit`, where Ctrl-C reaches it.
+it, before `atexit`, where Ctrl-C reaches it. Any other end of the main thread is an end of the process.
 """
 
 from __future__ import annotations
 
 import atexit
-
-# Imported for its order: exit hooks run last registered first, and the one of concurrent.futures stops all pools.
-# Ours must run before it, because listeners may go on using a pool for as long as a server runs.
-import concurrent.futures.thread  # noqa: F401
 import contextlib
+import functools
 import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import Any, Optional
 
-from .loop import Loop
+try:
+    # For its order: exit hooks run last registered first, and the one of concurrent.futures stops all pools. Ours must
+    # run before it, because listeners may go on using a pool for as long as a server runs.
+    import concurrent.futures.thread
+except RuntimeError:  # a thread imports us after the main thread's end: there are no pools any more
+    pass
+
+from . import green, main_thread
+from .loop import INTERRUPT_POLL, Loop, LoopThread
 
 #: How long, in seconds, sockets may take for their closing handshakes when the process ends.
 GRACE = 0.5
+#: How often, in seconds, it is looked whether a pool of threads has done its work: nothing tells.
+_POOL_POLL = 0.01
 
-_loop = Loop()
+_used = False  # there was a loop thread
+_failed = False  # an error that nobody heard: the status is to be 1
+_leaving = False  # the process ends in a way of ours, and we are called once more on it
+_waiters: set[Optional[int]] = set()  # idents of the threads in wait(), which must not wait for each other
+
+
+def _on_loop_start() -> None:
+    global _used
+    _used = True
+    main_thread.look()
+    main_thread.watch_for_interrupts()
+
+
+_loop = Loop(_on_loop_start)
 
 
 def get_loop() -> Loop:
-    """The loop of this process."""
+    """The loop of this process. Raises RuntimeError at first use, where it can't work."""
+    if not _used:
+        green.check_unchanged()
     return _loop
+
+
+def note_unheard_error() -> None:
+    """An ``error`` found no listener: the process ends with status 1, as Node's does."""
+    global _failed
+    _failed = True
+
+
+def wait() -> None:
+    """Block until nothing keeps the process alive: until no client, server or timer is left, and no thread that one of
+    their listeners has started.
+
+    This is what happens after the last line of a program by itself. It is for programs that end with ``sys.exit()``, as
+    those do whose ``main`` is called by a console script. Ctrl-C interrupts it: KeyboardInterrupt, in the main thread.
+    Raises :class:`RuntimeError` on the loop thread, which would wait for itself.
+    """
+    if _loop.in_thread():
+        raise RuntimeError('waiting on the loop thread would never end')
+    _wait(threading.enumerate())
+
+
+def _wait(before: Iterable[threading.Thread]) -> None:
+    """Until nothing is open, and no thread runs that may open something: those that are not among `before`, and timers.
+
+    Of the other threads some may wait for us: Python joins them after our exit hook.
+    """
+    ident = threading.get_ident()
+    _waiters.add(ident)
+    try:
+        known = set(before)
+        while _used:
+            _loop.wait()
+            if not (_join_one(known) or _pools_work()):
+                return
+    finally:
+        _waiters.discard(ident)
+
+
+def _join_one(known: set[threading.Thread]) -> bool:
+    for thread in threading.enumerate():
+        if _may_open(thread) and (thread not in known or isinstance(thread, threading.Timer)):
+            thread.join(INTERRUPT_POLL)
+            return True
+    return False
+
+
+def _may_open(thread: threading.Thread) -> bool:
+    """Whether it is one that Python waits for at the end, and that ends by itself."""
+    return not (
+        thread.daemon
+        or thread is threading.main_thread()
+        or isinstance(thread, LoopThread)
+        or thread.ident in _waiters
+        or thread in _threads_of_pools()
+    )
+
+
+def _threads_of_pools() -> set[object]:
+    """They end when their pool is shut down, which Python does after our exit hook."""
+    processes = sys.modules.get('concurrent.futures.process')
+    # Private, both: where they are missing, a pool that a listener has made would be waited for until Ctrl-C.
+    return {*_queues_of_pools(), *getattr(processes, '_threads_wakeups', ())}
+
+
+def _queues_of_pools() -> dict[threading.Thread, Any]:
+    """Of each thread of a pool, the queue where it gets its work."""
+    return dict(getattr(sys.modules.get('concurrent.futures.thread'), '_threads_queues', {}))
+
+
+def _pools_work() -> bool:
+    """Whether a pool of threads has work, which may open something; returns after a moment if so."""
+    for _ in range(2):  # a thread that has just taken its work looks idle
+        workers = _queues_of_pools()
+        if not workers:
+            return False
+        frames = sys._current_frames()
+        works = any(
+            thread.is_alive() and (queue.qsize() or _runs_work(frames.get(thread.ident or 0)))
+            for thread, queue in workers.items()
+        )
+        time.sleep(_POOL_POLL)
+        if works:
+            return True
+    return False
+
+
+def _runs_work(frame: Optional[FrameType]) -> bool:
+    while frame is not None:
+        if frame.f_code is concurrent.futures.thread._WorkItem.run.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache  # the answer is the same to the end
+def _lives_on() -> bool:
+    """Whether the process lives as long as something is open. Whoever pressed Ctrl-C wants it to end, although the
+    program, or the server that it ran, has caught it."""
+    return main_thread.reached_last_line() and not main_thread.was_interrupted()
 
 
 def _after_last_line() -> None:
     """The main thread is done; other threads may still be running, and open or use sockets."""
-    try:
-        _wait()
-    except KeyboardInterrupt:
-        _clean_up(run_atexit=True)
-        _end_as_interrupted()
-    except SystemExit as error:  # a signal handler of the user's called sys.exit()
-        _clean_up(run_atexit=True)
-        _end_with_status(error)
+    if _leaving:
+        return
+    # Run last registered first: before all others, so that these can still be run where we end the process ourselves.
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+    with _ways_out():
+        if _lives_on():
+            _wait(threading.enumerate())
+        else:
+            _loop.shutdown(GRACE)
 
 
 def _at_exit() -> None:
     """All threads but daemons have ended, too, and may have left sockets of their own."""
-    try:
-        _wait()
+    if _leaving:
+        return
+    with _ways_out():
+        if _lives_on():
+            _wait(())  # Python waits for no thread any more: one that is there was started by a listener
         _loop.shutdown(GRACE)
+    if _failed and _lives_on():
+        _exit(1)
+    main_thread.forget()
+
+
+@contextlib.contextmanager
+def _ways_out() -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
-        _clean_up(run_atexit=False)  # that is where we are
         _end_as_interrupted()
-    except SystemExit as error:
-        _clean_up(run_atexit=False)
-        _end_with_status(error)
+    except SystemExit as error:  # a signal handler of the user's called sys.exit()
+        code = error.code
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr, flush=True)
+            code = 1
+        _exit(code or 0)
 
 
-def _wait() -> None:
-    if not _ended_early():
-        _loop.wait()
-
-
-def _ended_early() -> bool:
-    """Whether the script died of an exception, or a person left the interactive prompt: nobody waits then."""
-    died = getattr(sys, 'last_value', None) is not None
-    return died or hasattr(sys, 'ps1')
-
-
-def _clean_up(run_atexit: bool) -> None:
-    """What the interpreter would have done after its hooks."""
+def _end_as_interrupted() -> None:
+    """End as a process that Ctrl-C killed: shells and parents see SIGINT (status 130), not an ordinary exit."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # from here on a second Ctrl-C kills at once
+    _leave()
+    _tidy_up()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _exit(status: int) -> None:
+    """End with `status`, which nobody asks of exit hooks, and without leaving out what else Python does at the end."""
+    _leave()
+    try:
+        import ctypes
+
+        ctypes.pythonapi.Py_Exit(status)
+    except (ImportError, AttributeError):  # PyPy has no such function
+        _tidy_up()
+        os._exit(status)
+
+
+def _leave() -> None:
+    global _leaving
+    _leaving = True
     _loop.shutdown(GRACE)
-    if run_atexit:
-        atexit._run_exitfuncs()
+    main_thread.forget()
+
+
+def _tidy_up() -> None:
+    """The most important of what the interpreter would have done."""
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # None, closed, or a pipe that nobody reads any more
             stream.flush()
 
 
-def _end_as_interrupted() -> None:
-    """End as a process that Ctrl-C killed: shells and parents see SIGINT (status 130), not an ordinary exit."""
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def _end_with_status(error: SystemExit) -> None:
-    code = error.code
-    if code is not None and not isinstance(code, int):
-        print(code, file=sys.stderr, flush=True)
-        code = 1
-    os._exit(code or 0)
-
-
 def _renew_after_fork() -> None:
     global _loop
-    inherited, _loop = _loop, Loop()
+    inherited, _loop = _loop, Loop(_on_loop_start)
     inherited.abandon()
+    _waiters.clear()
+    _lives_on.cache_clear()
+    main_thread.renew_after_fork()
 
 
 def _register() -> None:
-    # Private, but what concurrent.futures itself uses since 3.9. Where it is missing, atexit alone has to do.
-    register = getattr(threading, '_register_atexit', None)
-    if register is not None:
-        register(_after_last_line)
+    # Private, but what concurrent.futures itself uses since 3.9. Where it is missing, atexit alone has to do; so it has
+    # when the main thread is done already, and another one imports us.
+    with contextlib.suppress(AttributeError, RuntimeError):
+        threading._register_atexit(_after_last_line)  # type: ignore[attr-defined]
     atexit.register(_at_exit)
     if hasattr(os, 'register_at_fork'):
         os.register_at_fork(after_in_child=_renew_after_fork)
 
 
+main_thread.look()
 _register()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import select
 import socket
 import sys
 import threading
@@ -20,7 +21,7 @@ from typing import Any, Optional, Protocol, Union
 from .poller import READ, Poller, SelectorPoller
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
-_INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
+INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
 #: How long, in seconds, the poller is asked to wait at most: systems refuse a timer that is due after a month.
 _LONGEST_WAIT = 3600.0
 #: Bytes in a block that is taken and freed, untouched, before the first message: glibc then keeps what is freed, up to
@@ -29,6 +30,10 @@ _LONGEST_WAIT = 3600.0
 _LARGE_BLOCK = 4 << 20
 #: How often, in milliseconds, the process shows that it is running, while somebody measures by :attr:`Loop.awake`.
 _HEARTBEAT = 50
+
+
+def _ignore() -> None:
+    pass
 
 
 class Handle(Protocol):
@@ -108,6 +113,22 @@ class Waker:
             self._reader.recv(4096)
 
 
+class LoopThread(threading.Thread):
+    """A daemon, in that Python does not wait for it; :mod:`ws.net.lifetime` does, and Ctrl-C can interrupt that.
+
+    Threads inherit this from the one that makes them. Those that listeners make are what threads are elsewhere: their
+    work is waited for. Once the process is ending, nothing is begun that it would have to wait for.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        super().__init__(target=loop._run, name='ws', daemon=True)
+
+    @property
+    def daemon(self) -> bool:  # type: ignore[override]  # nobody sets it later
+        return self._loop.leaving or not self._loop.in_thread()
+
+
 class Loop:
     """Sockets, timers and calls, one at a time, on one daemon thread.
 
@@ -115,7 +136,8 @@ class Loop:
     called from any thread; everything else belongs to the loop thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: Callable[[], object] = _ignore) -> None:
+        self._on_start = on_start  # told, on the thread that starts it, when there is going to be a loop thread
         # Reentrant: a signal handler may come here in the middle of it.
         self._lock = threading.RLock()
         #: Notified when the last referenced handle goes, and when the thread ends.
@@ -125,12 +147,14 @@ class Loop:
         self._thread: Optional[threading.Thread] = None
         self._ident: Optional[int] = None
         self._stopping = False
+        #: The process is ending.
+        self.leaving = False
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
         self._waker: Optional[Waker] = None
 
-        self._poller: Optional[Union[Poller, SelectorPoller]] = None
+        self._poller: Optional[Union[select.epoll, SelectorPoller]] = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
@@ -211,10 +235,11 @@ class Loop:
             raise RuntimeError('waiting on the loop thread would never end')
         with self._changed:
             while self._referenced and self._thread is not None:
-                self._changed.wait(_INTERRUPT_POLL)
+                self._changed.wait(INTERRUPT_POLL)
 
     def shutdown(self, seconds: float) -> None:
         """End every handle gracefully, and the thread after at most `seconds`."""
+        self.leaving = True
         deadline = time.monotonic() + seconds
         with self._lock:
             if self._thread is None:
@@ -281,8 +306,7 @@ class Loop:
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        # A daemon: what keeps the process alive is ws.net.lifetime, which Ctrl-C can interrupt.
-        thread = threading.Thread(target=self._run, name='ws', daemon=True)
+        thread = LoopThread(self)
         with self._lock:
             if self._thread is not None or not (self._handles or self._inbox):
                 return
@@ -293,6 +317,7 @@ class Loop:
                 self._poller.register(self._waker.fileno(), READ)
                 self._woken = False
                 self._stopping = False
+                self._on_start()
                 thread.start()
             except BaseException:
                 self._thread = None

@@ -44,7 +44,8 @@ def _from_selectors(mask: int) -> int:
     return (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0)
 
 
-if sys.platform == 'linux':
-    Poller = select.epoll
+# Where gevent or eventlet has patched it, select has no epoll; selectors has what waits as they do.
+if sys.platform == 'linux' and hasattr(select, 'epoll'):
+    Poller: type = select.epoll
 else:
     Poller = SelectorPoller

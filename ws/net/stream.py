@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from ..native import native
+from .._native import native
 from .calls import handle_of, send
 from .loop import Flushable, Loop
 from .poller import READ, WRITE

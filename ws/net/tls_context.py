@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import ssl
 import tempfile
@@ -129,9 +128,9 @@ def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
     if not isinstance(pfx, (bytes, bytearray, memoryview)):
         raise TypeError(f'pfx must be the bytes of a PKCS#12 file, not {type(pfx).__name__}')
     try:
-        # Not with an import statement: only who uses this needs the package, and type checkers need it neither.
-        serialization = importlib.import_module('cryptography.hazmat.primitives.serialization')
-        pkcs12 = importlib.import_module('cryptography.hazmat.primitives.serialization.pkcs12')
+        # Statements, which freezers see; here, as only who uses this needs the package.
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.serialization import pkcs12
     except ImportError as error:
         raise ModuleNotFoundError(
             'the option pfx needs the package cryptography: pip install cryptography; or give cert and key instead, '

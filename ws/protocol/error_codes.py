@@ -34,3 +34,16 @@ def is_valid_error_code(code: object) -> bool:
     if isinstance(code, bool) or not isinstance(code, int):
         return False
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+class ErrorCodeTable(dict[int, str]):
+    """Close code -> what it means (RFC 6455 section 7.4)."""
+
+    @staticmethod
+    def isValidErrorCode(code: object) -> bool:
+        """Whether `code` may stand in a close frame."""
+        return is_valid_error_code(code)
+
+
+#: Node's name for the table.
+ErrorCodes = ErrorCodeTable(ERROR_CODES)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Union
 
-from ..native import native
+from .._native import native
 
 # Up to this many bytes one XOR of two big integers is fastest, beyond it four runs of bytes.translate. Measured with
 # CPython 3.9 to 3.13; the two are within 15 % of each other from 1 KiB to 4 KiB, so the exact place matters little.

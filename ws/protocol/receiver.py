@@ -8,8 +8,8 @@ from codecs import utf_8_decode
 from functools import partial
 from typing import TYPE_CHECKING, Any, AnyStr, Callable, Optional, Union
 
+from .._native import native, shortcut
 from ..errors import ProtocolError
-from ..native import native, shortcut
 from .error_codes import NO_STATUS, is_valid_error_code
 from .masking import mask
 from .permessage_deflate import PORTION, Inflater

@@ -9,7 +9,7 @@ import struct
 from decimal import Decimal
 from typing import Callable, Optional, Protocol, Union
 
-from ..native import native, shortcut
+from .._native import native, shortcut
 from . import masking
 from .error_codes import NO_STATUS, is_valid_error_code
 from .permessage_deflate import Deflater

@@ -18,9 +18,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional
 from urllib.parse import quote
 
-from .errors import HandshakeError, WebSocketError
-from .net.tls_socket import keep_open
-from .protocol.http import Request, RequestParser, build_head, build_refusal
+from ..errors import HandshakeError, WebSocketError
+from ..net.tls_socket import keep_open
+from ..protocol.http import Request, RequestParser, build_head, build_refusal
 
 OnUpgrade = Callable[[Request, socket.socket, bytes], object]
 

@@ -6,10 +6,10 @@ import os
 import socket
 from typing import NamedTuple, Optional, Union
 
-from .net.listen import bind, check_descriptor, check_listening, describe, take_over
-from .net.resolver import Endpoint
-from .net.unix import SocketFile
-from .options import Options
+from ..net.listen import bind, check_descriptor, check_listening, describe, take_over
+from ..net.resolver import Endpoint
+from ..net.unix import SocketFile
+from ..options import Options
 
 
 class Port(NamedTuple):

@@ -1,9 +1,8 @@
-"""The C accelerator, ws/_speedups.c: None where it was not built, or where WS_NO_SPEEDUPS is set."""
+"""The C accelerator, speedups.c: None where it was not built, or where WS_NO_SPEEDUPS is set."""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,9 +14,10 @@ def _load() -> Any:
     if os.environ.get('WS_NO_SPEEDUPS', '0') not in ('', '0'):
         return None
     try:
-        return importlib.import_module('ws._speedups')
+        from . import speedups  # type: ignore[attr-defined]  # a statement: freezers look for these
     except ImportError:
         return None
+    return speedups
 
 
 native = _load()

@@ -1,58 +1,12 @@
-"""What Node's module exports beside its two classes: functions that make them, ErrorCodes, Sender."""
+"""Sender: frames onto a socket of the user's, without a connection's rules; Node's module exports it, too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
-from .events import EventEmitter, Listener, arity_of, fitted
+from .events import EventEmitter, arity_of, fitted
 from .protocol import sender
-from .protocol.error_codes import ERROR_CODES, is_valid_error_code
-from .websocket import WebSocket
-from .websocket_server import WebSocketServer
-
-
-def createServer(
-    options: Optional[Mapping[str, Any]] = None,
-    connectionListener: Optional[Callable[..., Any]] = None,
-    **keywords: Any,
-) -> WebSocketServer:
-    """A :class:`WebSocketServer` with `options`, whose ``connection`` event `connectionListener` listens to."""
-    _check_listener(connectionListener)
-    server = WebSocketServer(options, **keywords)
-    if connectionListener is not None:
-        server.on('connection', connectionListener)
-    return server
-
-
-def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
-    """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
-    _check_listener(openListener)
-    client = WebSocket(address)
-    if openListener is not None:
-        client.on('open', openListener)
-    return client
-
-
-createConnection = connect
-
-
-def _check_listener(listener: object) -> None:
-    """Raises TypeError for what is none: before there is a server, or a connection, that nobody could close."""
-    if listener is not None:
-        Listener(listener, once=False)  # type: ignore[arg-type]  # whether it is callable is the question
-
-
-class _ErrorCodes(dict[int, str]):
-    """Close code -> what it means (RFC 6455 section 7.4)."""
-
-    @staticmethod
-    def isValidErrorCode(code: object) -> bool:
-        """Whether `code` may stand in a close frame."""
-        return is_valid_error_code(code)
-
-
-ErrorCodes = _ErrorCodes(ERROR_CODES)
 
 
 class Sender(EventEmitter):

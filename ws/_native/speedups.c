@@ -3,7 +3,7 @@
  * system calls that keep the GIL.
  *
  * Optional: everything here has a twin in Python, named where it is defined, which does the same for any input
- * (test/test_speedups.py). What a type here has for attributes, its twin has, too.
+ * (test/native/test_speedups.py). What a type here has for attributes, its twin has, too.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -174,7 +174,7 @@ static PyType_Slot flags_slots[] = {
 };
 
 static PyType_Spec flags_spec = {
-    .name = "ws._speedups.Flags",
+    .name = "ws._native.speedups.Flags",
     .basicsize = sizeof(Flags),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .slots = flags_slots,
@@ -350,7 +350,7 @@ static PyType_Slot bytes_builder_slots[] = {
 };
 
 static PyType_Spec bytes_builder_spec = {
-    .name = "ws._speedups.BytesBuilder",
+    .name = "ws._native.speedups.BytesBuilder",
     .basicsize = sizeof(BytesBuilder),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = bytes_builder_slots,
@@ -850,7 +850,7 @@ static PyType_Slot stream_slots[] = {
 };
 
 static PyType_Spec stream_spec = {
-    .name = "ws._speedups.StreamBase",
+    .name = "ws._native.speedups.StreamBase",
     .basicsize = sizeof(Stream),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = stream_slots,
@@ -1358,7 +1358,7 @@ static PyType_Slot shortcut_slots[] = {
 };
 
 static PyType_Spec shortcut_spec = {
-    .name = "ws._speedups.Shortcut",
+    .name = "ws._native.speedups.Shortcut",
     .basicsize = sizeof(Shortcut),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_HAVE_VECTORCALL,
     .slots = shortcut_slots,
@@ -1387,7 +1387,7 @@ static int is_flags_type(PyObject *type, State *state)
     return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, state->flags);
 }
 
-PyDoc_STRVAR(shortcut_doc, "shortcut(name, function, more)\n--\n\nSee ws.native.");
+PyDoc_STRVAR(shortcut_doc, "shortcut(name, function, more)\n--\n\nSee ws._native.");
 
 static PyObject *shortcut(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
@@ -1503,7 +1503,7 @@ static PyModuleDef_Slot slots[] = {
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "ws._speedups",
+    .m_name = "ws._native.speedups",
     .m_size = sizeof(State),
     .m_methods = methods,
     .m_slots = slots,
@@ -1512,7 +1512,7 @@ static struct PyModuleDef definition = {
     .m_free = release,
 };
 
-PyMODINIT_FUNC PyInit__speedups(void)
+PyMODINIT_FUNC PyInit_speedups(void)
 {
     return PyModuleDef_Init(&definition);
 }

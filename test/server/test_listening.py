@@ -19,11 +19,11 @@ from sites import LOCAL, Pages, UnixHTTPServer
 from support import TIMEOUT, Log, Waiter, end, server, until, wait_for
 
 from ws import WebSocket, WebSocketServer
-from ws.listening import Port, address_of, place_of
 from ws.options import merge
+from ws.server.listening import Port, address_of, place_of
 from ws.websocket_server import SERVER_OPTIONS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 unix = pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='no UNIX sockets')
 needs_reuse_port = pytest.mark.skipif(not hasattr(socket, 'SO_REUSEPORT'), reason='no SO_REUSEPORT')

@@ -1,4 +1,4 @@
-"""ws/_speedups.c: each function gives what its twin in Python gives, for any input, and refuses what makes no sense."""
+"""The C accelerator: each function gives what its twin in Python gives, for any input, and refuses nonsense."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ws.net import calls
 from ws.protocol import masking, receiver, sender
 from ws.protocol.permessage_deflate import DeflateOptions, Deflater, Inflater
 
-native: Any = pytest.importorskip('ws._speedups', reason='the C accelerator was not built')
+native: Any = pytest.importorskip('ws._native.speedups', reason='the C accelerator was not built')
 pytestmark = pytest.mark.skipif(not ws.speedups, reason='the C accelerator is switched off')
 
 keys = st.binary(min_size=4, max_size=4)

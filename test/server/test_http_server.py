@@ -32,8 +32,8 @@ from sites import (
 from support import HANDSHAKE, TIMEOUT, Waiter, read_all, read_head
 
 from ws.errors import HandshakeError, WebSocketError
-from ws.http_server import attach, detach, request_from
 from ws.protocol.http import MAX_HEAD, Request, RequestParser
+from ws.server.http_server import attach, detach, request_from
 
 
 @pytest.fixture(scope='module')

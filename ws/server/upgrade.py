@@ -9,15 +9,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
-from .errors import HandshakeError
-from .events import arity_of, fitted
-from .net.loop import Loop, report_exception
+from ..errors import HandshakeError
+from ..events import arity_of, fitted
+from ..net.loop import Loop, report_exception
+from ..options import Options
+from ..protocol import hixie
+from ..protocol.handshake import ServerHandshake, check_request
+from ..protocol.http import Request, build_head, is_token
+from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
 from .opening import ServerOpening
-from .options import Options
-from .protocol import hixie
-from .protocol.handshake import ServerHandshake, check_request
-from .protocol.http import Request, build_head, is_token
-from .protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
 
 #: ``(head, rest, version, protocol, deflate)``: what answers the request, what came behind it, what was agreed upon.
 OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDeflate]], object]

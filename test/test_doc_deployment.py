@@ -1,0 +1,326 @@
+"""The programs of doc/deployment.md, started in their hosts with the commands that stand there.
+
+A block of Python or of a configuration begins with the name of its file. Ports are others, chosen by the system.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Optional
+
+import pytest
+from documents import Block, Document, free_port
+from hosts.conftest import hosts  # noqa: F401  # a fixture
+from hosts.process import BIN, Host, Hosts, greeting, joined, needs, page, until, until_greeting, until_listening
+from support import TIMEOUT, Log
+
+from ws import speedups
+
+DEPLOYMENT = Document('doc/deployment.md')
+PATH = f'{BIN}:{os.environ["PATH"]}'
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Section:
+    """The programs of one section, in a folder, and the hosts that its commands start."""
+
+    def __init__(self, heading: str, folder: Hosts, ports: dict[str, int]) -> None:
+        self.hosts = folder
+        self._ports = ports
+        #: Where web pages are, and WebSockets.
+        self.pages, self.sockets = ports['8000'], ports['8080']
+        self.environment: dict[str, str] = {}
+        self._commands: list[str] = []
+        for block in DEPLOYMENT.blocks:
+            if re.fullmatch(re.escape(heading) + r'( \(\d+\))?', block.name):
+                self._take(block)
+
+    def _take(self, block: Block) -> None:
+        code = self._with_ports(block.code)
+        if block.language == 'sh':
+            self._commands += code.splitlines()
+        else:
+            name = code.partition('\n')[0].removeprefix('# ')
+            self.hosts.file(name, code)
+
+    def _with_ports(self, text: str) -> str:
+        text = text.replace('localhost:', '127.0.0.1:')
+        return re.sub('8000|8080|8081', lambda port: str(self._ports[port[0]]), text)
+
+    def code(self, name: str) -> str:
+        """A file without the line that names it."""
+        return (self.hosts.folder / name).read_text().partition('\n')[2]
+
+    def run(self) -> Host:
+        """Run the commands; returns the process of the last one."""
+        for command in self._commands:
+            host = self._start(command.removesuffix(' &'))
+            if command != self._commands[-1] and not command.endswith(' &'):
+                assert host.ends(120) == 0, host.output
+        return host
+
+    def _start(self, command: str) -> Host:
+        program, *arguments = shlex.split(command)
+        path = shutil.which(program, path=PATH) or self.hosts.folder / program
+        return self.hosts.start(path, *arguments, PATH=PATH)
+
+
+#: Heading -> what finds out that its programs do what the text says, and the marks of that test.
+CHECKS: dict[str, tuple[Callable[[Section], None], tuple[pytest.MarkDecorator, ...]]] = {}
+
+
+def check(heading: str, *marks: pytest.MarkDecorator) -> Callable[[Callable[[Section], None]], None]:
+    def decorate(function: Callable[[Section], None]) -> None:
+        assert heading not in CHECKS
+        CHECKS[heading] = function, marks
+
+    return decorate
+
+
+def needs_host(package: str, program: Optional[str] = None) -> tuple[pytest.MarkDecorator, pytest.MarkDecorator]:
+    return pytest.mark.hosts, needs(package, program)
+
+
+def notified(section: Section, client: Log) -> None:
+    """What is posted to a page arrives at a client."""
+    request = urllib.request.Request(f'http://127.0.0.1:{section.pages}/notify', b'news', method='POST')
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        assert response.read().startswith(b'told')
+    assert client.get()[1] == 'news'
+
+
+def serves(section: Section) -> None:
+    """Pages and WebSockets, and they know each other."""
+    until_listening(section.pages)
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        notified(section, log)
+
+
+def complains_of_nothing(host: Host) -> None:
+    for word in 'Traceback', 'Exception', '[ERROR]':
+        assert word not in host.output
+
+
+@check('How a program ends')
+def _(section: Section) -> None:
+    host = section.run()
+    with joined(section.sockets) as (ws, log):
+        ws.send('enough')
+        assert log.get() == ('close', 1001, '')
+    assert host.ends() == 3
+    assert host.output == ''
+
+
+def edited(section: Section, name: str) -> None:
+    """Clients are told, and the new code answers."""
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        section.hosts.file(name, (section.hosts.folder / name).read_text().replace('welcome', 'welcome back'))
+        assert log.get() == ('close', 1001, '')
+    until_greeting(section.sockets, 'welcome back')
+
+
+@check("Flask's development server")
+def _(section: Section) -> None:
+    host = section.run()
+    serves(section)
+    edited(section, 'app.py')
+    host.interrupt()
+    host.ends()
+
+
+@check("Django's development server")
+def _(section: Section) -> None:
+    host = section.run()
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        assert page(section.pages, '/notify?text=news') == 'told 1\n'
+        assert log.get()[1] == 'news'
+    edited(section, 'manage.py')
+    host.interrupt()
+    host.ends()
+
+
+@check('gunicorn', *needs_host('gunicorn'))
+def _(section: Section) -> None:
+    host = section.run()
+    serves(section)
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        host.signal(signal.SIGHUP)
+        assert log.get() == ('close', 1001, '')
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        host.signal(signal.SIGTERM)
+        assert log.get() == ('close', 1001, '')
+    assert host.ends() == 0
+    complains_of_nothing(host)
+
+
+@check('gunicorn with several workers', *needs_host('gunicorn'))
+def _(section: Section) -> None:
+    host = section.run()
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        until_listening(section.pages)
+        until(lambda: len(re.findall('Booting worker', host.output)) == 2)
+        for _ in range(20):
+            notified(section, log)
+    host.signal(signal.SIGTERM)
+    assert host.ends() == 0
+    complains_of_nothing(host)
+
+
+@check('uWSGI', *needs_host('uwsgi', 'uwsgi'))
+def _(section: Section) -> None:
+    host = section.run()
+    serves(section)
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        host.signal(signal.SIGTERM)
+        assert log.get() == ('close', 1001, '')
+    assert host.ends() == 0
+    complains_of_nothing(host)
+
+
+@check('waitress', *needs_host('waitress'))
+def _(section: Section) -> None:
+    host = section.run()
+    serves(section)
+    host.interrupt()
+    host.ends()
+    complains_of_nothing(host)
+
+
+def stops_at_sigterm(host: Host, pid: int, port: int) -> None:
+    with joined(port) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        os.kill(pid, signal.SIGTERM)
+        assert log.get() == ('close', 1001, '')
+    assert host.ends() == 0
+    complains_of_nothing(host)
+
+
+@check('systemd', pytest.mark.skipif(shutil.which('systemd-socket-activate') is None, reason='systemd is not there'))
+def _(section: Section) -> None:
+    host = section.run()
+    stops_at_sigterm(host, host.pid, section.sockets)
+
+
+@check('A container')
+def _(section: Section) -> None:
+    host = section.run()
+    assert greeting(section.sockets) == 'welcome'
+    stops_at_sigterm(host, host.pid, section.sockets)
+
+
+@check('Jupyter', *needs_host('nbclient'))
+def _(section: Section) -> None:
+    cells = [section.code(name) for name in ('cell 1', 'cell 2', 'cell 1', 'cell 2')]
+    host = section.hosts.script(NOTEBOOK, json.dumps(cells), IPYTHONDIR=str(section.hosts.folder))
+    assert host.ends() == 0
+    assert host.output.endswith('None\nNone\nthe kernel has ended\n')
+
+
+# What a notebook's server does: runs a kernel, gives it the cells, and shuts it down.
+NOTEBOOK = """
+    import json
+    import sys
+
+    import nbformat
+    from nbclient import NotebookClient
+
+    cells = [nbformat.v4.new_code_cell(code) for code in json.loads(sys.argv[1])]
+    client = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name='python3', timeout=30)
+    client.execute()
+    for cell in cells:
+        for output in cell.outputs:
+            print(output.get('text', ''), end='')
+    print('the kernel has ended')
+"""
+
+
+@check('IPython', *needs_host('IPython'))
+def _(section: Section) -> None:
+    section.environment = {'IPYTHONDIR': str(section.hosts.folder), 'TERM': 'dumb'}
+    host = section.run()
+    host.types(section.code('typed at the prompt'))
+    with joined(section.sockets) as (_ws, log):
+        assert log.get()[1] == 'welcome'
+        host.types('exit\n')
+        assert log.get() == ('close', 1001, '')
+    assert host.ends() == 0
+
+
+@check('pytest')
+def _(section: Section) -> None:
+    host = section.run()
+    assert host.ends() == 0
+    assert '1 passed' in host.output
+
+
+@check('unittest')
+def _(section: Section) -> None:
+    host = section.run()
+    assert host.ends() == 0
+    assert 'Ran 1 test' in host.output
+
+
+@check('gevent', *needs_host('gevent'))
+def _(section: Section) -> None:
+    host = section.run()
+    with joined(section.sockets) as (ws, log):
+        for number in range(3):
+            ws.send(str(number))
+        assert sorted(log.get()[1] for _ in range(3)) == ['got 0', 'got 1', 'got 2']
+        host.interrupt()
+        assert log.get() == ('close', 1001, '')
+    assert host.ends() == -signal.SIGINT
+    complains_of_nothing(host)
+
+
+@check('PyInstaller', pytest.mark.slow, *needs_host('PyInstaller'))
+def _(section: Section) -> None:
+    host = section.run()
+    assert greeting(section.sockets) == f'speedups: {speedups}'
+    host.interrupt()
+    host.ends()
+    complains_of_nothing(host)
+
+
+@check('multiprocessing')
+def _(section: Section) -> None:
+    host = section.run()
+    with joined(section.sockets) as (ws, log):
+        for number in '35', '143', '97':
+            ws.send(number)
+        assert sorted(log.get()[1] for _ in range(3)) == ['11', '5', '97']
+        host.interrupt()
+        assert log.get() == ('close', 1001, '')
+    host.ends()
+
+
+def parameters() -> list[Any]:
+    """All sections that have programs, and checks whose section is gone."""
+    headings = [block.name for block in DEPLOYMENT.blocks if block.name in DEPLOYMENT.headings]
+    return [
+        pytest.param(heading, marks=CHECKS[heading][1] if heading in CHECKS else ())
+        for heading in dict.fromkeys([*headings, *CHECKS])
+    ]
+
+
+@pytest.mark.parametrize('heading', parameters())
+def test_section(heading: str, hosts: Hosts) -> None:  # noqa: F811
+    assert heading in CHECKS, f'no test runs the programs of {heading!r}'
+    assert heading in DEPLOYMENT.headings, f'doc/deployment.md has no section {heading!r} any longer'
+    with free_port() as first, free_port() as second, free_port() as third:
+        CHECKS[heading][0](Section(heading, hosts, {'8000': first, '8080': second, '8081': third}))

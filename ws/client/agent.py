@@ -1,0 +1,46 @@
+"""Agents: objects of the user's that connect in our place."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Optional
+from weakref import WeakSet
+
+from ..options import Options
+from ..protocol.handshake import ClientHandshake
+from ..protocol.http import RequestParser
+from ..protocol.url import Address
+
+# The sockets agents have returned. Only for the loop thread.
+_claimed: WeakSet[socket.socket] = WeakSet()
+
+
+def check_agent(agent: Any) -> None:
+    """Raises TypeError for what is no agent."""
+    if agent is not None and not callable(getattr(agent, 'addRequest', agent)):
+        raise TypeError(f'agent must be callable, or have a method addRequest, not {type(agent).__name__}')
+
+
+def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -> socket.socket:
+    """The connected socket that `agent` yields. Raises what that does, and TypeError for what is no socket."""
+    request = RequestParser().feed(handshake.request)
+    options = Options(
+        host=address.host, port=address.port, secure=address.secure, socketPath=address.socket_path, path=address.target
+    )
+    sock = getattr(agent, 'addRequest', agent)(request, options)
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f'agent must return a connected socket, not {type(sock).__name__}')
+    return sock
+
+
+def claim(sock: socket.socket) -> Optional[OSError]:
+    """What is wrong with an agent's socket. It is closed then, unless it is another connection's."""
+    if sock in _claimed:
+        return OSError('agent must return another socket for each connection')
+    try:
+        sock.getpeername()
+    except OSError as error:
+        sock.close()
+        return OSError(f'agent must return a connected socket: {error}')
+    _claimed.add(sock)
+    return None

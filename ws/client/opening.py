@@ -1,0 +1,200 @@
+"""A client's opening handshake over a real stream, under one deadline for all of its steps."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Optional
+
+from ..errors import HandshakeError
+from ..net.connect import Connector
+from ..net.loop import Loop, Timer
+from ..net.stream import Stream
+from ..net.tls import TLSStream
+from ..net.tls_socket import TLSSocketStream
+from ..net.workers import Workers
+from ..protocol.handshake import ClientHandshake
+from ..protocol.http import Response, ResponseParser
+from ..protocol.permessage_deflate import PerMessageDeflate
+from ..protocol.url import Address
+from .agent import claim, connect_by_agent
+
+#: Opening handshakes of clients, line by line, at DEBUG.
+_log = logging.getLogger('ws.handshake')
+# Logs are kept, and read by others.
+_SECRET = ('authorization', 'cookie', 'set-cookie')
+
+# Agents may block. So many of them can be at work in a process.
+_agents = Workers('ws-agent', 256)
+
+
+class ClientOpening:
+    """From an address to an open WebSocket stream. Exactly one of the two callbacks is called, unless cancelled.
+
+    ``on_open(stream, protocol, deflate, rest)``: what was agreed upon, and what came after the response's head.
+    ``on_failure(error)``: the stream, if there was one, is closed.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: Address,
+        handshake: ClientHandshake,
+        context: Optional[ssl.SSLContext],
+        agent: Any,
+        on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
+        on_failure: Callable[[BaseException], object],
+    ) -> None:
+        self._loop = loop
+        self._address = address
+        self._handshake = handshake
+        self._context = context
+        self._agent = agent
+        self._on_open = on_open
+        self._on_failure = on_failure
+        self._parser = ResponseParser()
+        self._timer: Optional[Timer] = None
+        self._connector: Optional[Connector] = None
+        self._stream: Optional[Stream] = None
+
+    def start(self, timeout: float) -> None:
+        """Begin; after `timeout` milliseconds (0: none) it has failed."""
+        if timeout:
+            self._timer = self._loop.call_later(timeout, self._on_timeout)
+        if self._agent is not None:
+            _agents.add(self._ask_agent)
+            return
+        self._connector = Connector(self._loop, self._on_connected)
+        if self._address.socket_path is not None:
+            self._connector.connect_unix(self._address.socket_path)
+        else:
+            self._connector.connect(self._address.host, self._address.port)
+
+    def cancel(self) -> None:
+        """Stop, and call nobody."""
+        self._clean_up()
+        if self._connector is not None:
+            self._connector.cancel()
+        if self._stream is not None:
+            self._stream.destroy()
+
+    def abandon(self) -> None:
+        """This is the child after a fork; the connector's sockets are the loop's to close."""
+        if self._stream is not None:
+            self._stream.abandon()
+
+    def _clean_up(self) -> None:
+        # Whatever is on its way here already, a timer's call or a stream's, finds nobody to tell.
+        self._on_open = self._on_failure = _nobody
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _fail(self, error: BaseException) -> None:
+        on_failure = self._on_failure
+        self.cancel()
+        on_failure(error)
+
+    def _on_timeout(self) -> None:
+        self._fail(HandshakeError('opening handshake has timed out'))
+
+    def _ask_agent(self) -> None:
+        """On a thread that may block."""
+        sock, error = None, None
+        try:
+            sock = connect_by_agent(self._agent, self._address, self._handshake)
+        except BaseException as problem:  # whatever it is: somebody waits for the result
+            error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
+        self._loop.call(self._on_agent, error, sock)
+
+    def _on_agent(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
+        if sock is not None:
+            error = claim(sock)
+        if error is not None:
+            sock = None
+        elif sock is not None and not isinstance(sock, ssl.SSLSocket):
+            # Its own: if the agent closed it, some other connection might get the same descriptor.
+            sock = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        if self._on_open is not _nobody:
+            self._on_connected(error, sock)
+        elif sock is not None:  # cancelled
+            sock.close()
+
+    def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
+        if sock is None:
+            self._fail(error or OSError('not connected'))
+        elif isinstance(sock, ssl.SSLSocket):  # an agent's
+            self._use(TLSSocketStream(self._loop, sock))
+            self._send_request()
+        elif self._context is None:
+            self._use(Stream(self._loop, sock))
+            self._send_request()
+        else:
+            self._start_tls(self._context, sock)
+
+    def _use(self, stream: Stream) -> None:
+        self._stream = stream
+        stream.on_close = self._on_close
+
+    def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
+        try:
+            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host)
+        except (OSError, ValueError) as error:
+            sock.close()
+            self._fail(error)
+            return
+        self._use(stream)
+        stream.handshake(self._send_request)
+
+    def _send_request(self) -> None:
+        assert self._stream is not None
+        self._stream.on_data = self._on_data
+        self._stream.on_end = self._on_end
+        _log_request(self._handshake.request)
+        self._stream.write(self._handshake.request)
+        self._stream.resume()
+
+    def _on_data(self, data: bytes) -> None:
+        try:
+            response = self._parser.feed(data)
+            if response is not None:
+                _log_response(response)
+                self._finish(response)
+        except HandshakeError as error:
+            self._fail(error)
+
+    def _finish(self, response: Response) -> None:
+        assert self._stream is not None
+        protocol = self._handshake.check(response)
+        on_open = self._on_open
+        self._clean_up()
+        on_open(self._stream, protocol, self._handshake.deflate, self._parser.rest)
+
+    def _on_end(self) -> None:
+        self._fail(HandshakeError('the server closed the connection before it answered'))
+
+    def _on_close(self, error: Optional[Exception]) -> None:
+        self._fail(error or HandshakeError('the server closed the connection before it answered'))
+
+
+def _log_request(head: bytes) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        start_line, *lines = head.decode('latin-1').split('\r\n')[:-2]
+        _log_head('>', start_line, [line.split(': ', 1) for line in lines])
+
+
+def _log_response(response: Response) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        start_line = f'HTTP/{response.httpVersion} {response.statusCode} {response.statusMessage}'
+        _log_head('<', start_line, zip(response.rawHeaders[::2], response.rawHeaders[1::2]))
+
+
+def _log_head(direction: str, start_line: str, headers: Iterable[Sequence[str]]) -> None:
+    _log.debug('%s %s', direction, start_line)
+    for name, value in headers:
+        _log.debug('%s %s: %s', direction, name, '...' if name.lower() in _SECRET else value)
+
+
+def _nobody(*arguments: object) -> None:
+    pass

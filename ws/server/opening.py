@@ -1,0 +1,156 @@
+"""A server's side of the opening handshake over a real stream, under one deadline for all of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+from ..errors import HandshakeError
+from ..net.loop import Loop
+from ..net.stream import Stream
+from ..net.tls import TLSStream
+from ..protocol.http import Request, RequestParser, build_refusal
+
+#: How many bytes a client may send ahead while its request is considered.
+_REST_LIMIT = 65536
+
+
+class ServerOpening:
+    """From a connection to a request. ``on_request(opening, request)`` is called at most once.
+
+    Who is called takes the stream (:meth:`take`) or refuses (:meth:`refuse`), at once or later. ``on_done(opening)``
+    follows in any case, once the connection is somebody else's or closed.
+    """
+
+    __slots__ = ('_decided', '_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'stream')
+
+    def __init__(
+        self,
+        loop: Loop,
+        stream: Stream,
+        timeout: float,
+        on_request: Callable[[ServerOpening, Request], object],
+        on_done: Callable[[ServerOpening], object],
+    ) -> None:
+        self._loop = loop
+        self._on_request = on_request
+        self._on_done = on_done
+        self._on_more: Optional[Callable[[], object]] = None
+        self._parser = RequestParser()
+        self._rest = bytearray()  # what has come after the request
+        self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
+        self._decided = False
+        self.stream = stream
+        stream.on_close = self._on_close
+
+    @property
+    def over(self) -> bool:
+        """Whether it is decided: taken, refused, ended by the client, or cut off."""
+        return self._decided or self.stream.closed
+
+    def start(self) -> None:
+        """Read the request."""
+        if isinstance(self.stream, TLSStream):
+            self.stream.handshake(self._read)
+        else:
+            self._read()
+
+    def start_with(self, request: Request, head: bytes) -> None:
+        """Somebody else has read the request, and `head` behind it."""
+        self.stream.on_end = self._on_end
+        self._on_parsed(request, head)
+        if not self.over and len(self._rest) < _REST_LIMIT:
+            self.stream.resume()
+
+    def wait_for(self, size: int, callback: Callable[[], object]) -> None:
+        """Call ``callback()`` when `size` bytes have come after the request."""
+
+        def on_more() -> None:
+            if len(self._rest) >= size and not self.over:
+                self._on_more = None
+                callback()
+
+        self._on_more = on_more
+        on_more()
+
+    def take(self) -> bytes:
+        """Give the stream away, paused; returns what has been read beyond the request."""
+        self._decided = True
+        self._on_more = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self.stream.pause()  # what comes now must not come before what is here
+        self.stream.on_close = _nobody
+        self._on_done(self)
+        return bytes(self._rest)
+
+    def refuse(self, error: HandshakeError, name: Optional[str] = None) -> None:
+        """Answer with an HTTP error, `name` its reason phrase, and end; the deadline stays in force until the peer has
+        ended, too. Raises as :func:`build_refusal` does."""
+        response = build_refusal(error.status or 400, str(error), error.headers, name)
+        self._decided = True
+        self._on_more = None
+        self.stream.on_data = _nobody
+        self.stream.resume()  # it may be paused, and would not see the peer's end
+        self.stream.write(response)
+        self.stream.end()
+
+    def cancel(self) -> None:
+        """The server is closing."""
+        self._cut_off(HandshakeError('The server is closing', 503))
+
+    def _read(self) -> None:
+        self.stream.on_data = self._on_data
+        self.stream.on_end = self._on_end
+        self.stream.resume()
+
+    def _on_data(self, data: bytes) -> None:
+        try:
+            request = self._parser.feed(data)
+        except HandshakeError as error:
+            self.refuse(error)
+            return
+        if request is not None:
+            self._on_parsed(request, self._parser.rest)
+
+    def _on_parsed(self, request: Request, rest: bytes) -> None:
+        self._rest += rest
+        # Reading goes on, so that a client that leaves is noticed.
+        self.stream.on_data = self._on_rest
+        self._on_request(self, request)
+        self._pause_if_much()
+
+    def _on_rest(self, data: bytes) -> None:
+        self._rest += data
+        if self._on_more is not None:
+            self._on_more()
+        self._pause_if_much()
+
+    def _pause_if_much(self) -> None:
+        if len(self._rest) >= _REST_LIMIT and not self.over:
+            self.stream.pause()
+
+    def _on_timeout(self) -> None:
+        self._cut_off(HandshakeError('Request Timeout', 408))
+
+    def _cut_off(self, reason: HandshakeError) -> None:
+        """Answer as far as that takes no time, and close."""
+        if not (isinstance(self.stream, TLSStream) and self.stream.handshaking):
+            self.refuse(reason)  # nothing happens if a refusal is under way already
+            self.stream.flush()
+        self.stream.destroy()
+
+    def _on_end(self) -> None:
+        self._decided = True
+        self.stream.end()
+
+    def _on_close(self, error: Optional[Exception]) -> None:
+        self._decided = True
+        self._on_more = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_done(self)
+
+
+def _nobody(*arguments: object) -> None:
+    pass
