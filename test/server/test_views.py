@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -19,11 +20,14 @@ import pytest
 import trustme
 import werkzeug.serving
 import werkzeug.test
+from asgiref.wsgi import WsgiToAsgi
+from django.core.handlers.asgi import ASGIRequest
 from django.core.servers import basehttp
 from sites import LOCAL, QuietWSGIHandler, Site
 from support import HANDSHAKE, TIMEOUT, Waiter, end, on_loop, read_all, read_head, until
 
 from ws import WebSocket, WebSocketError, WebSocketServer
+from ws.protocol.http import RequestParser
 from ws.server import views
 
 if not django.conf.settings.configured:
@@ -336,6 +340,76 @@ def test_a_test_client() -> None:
     app.add_url_rule('/socket', 'socket', lambda: wss.handleUpgrade(flask.request))
     with no_server() as wss, pytest.raises(WebSocketError, match=r'a test client'):
         app.test_client().get('/socket')
+
+
+def test_django_under_asgi() -> None:
+    scope = {'type': 'http', 'method': 'GET', 'path': '/', 'headers': [], 'query_string': b''}
+    with no_server() as wss, pytest.raises(WebSocketError, match=r'^ASGI gives no connection away'):
+        wss.handleUpgrade(ASGIRequest(scope, io.BytesIO()))
+
+
+def test_flask_under_asgi() -> None:
+    app = flask.Flask(__name__)
+    app.testing = True
+    app.add_url_rule('/socket', 'socket', lambda: wss.handleUpgrade(flask.request))
+    scope = {
+        'type': 'http', 'method': 'GET', 'path': '/socket', 'headers': [], 'query_string': b'', 'http_version': '1.1',
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {'type': 'http.request', 'body': b''}
+
+    async def send(message: dict[str, Any]) -> None:
+        pytest.fail('answered')
+
+    with no_server() as wss, pytest.raises(WebSocketError, match='ASGI behind an adapter'):
+        asyncio.run(WsgiToAsgi(app)(scope, receive, send))
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork')
+def test_in_the_child_of_a_fork(authority: trustme.CA) -> None:
+    """The server goes on there, without the parent's connections; and so it does in a child's child."""
+    connected, messages = Waiter(), Waiter()
+    with no_server() as wss, site_of('wsgiref', authority, wss.handleUpgrade) as site, site.connection() as sock:
+        wss.on('connection', lambda ws: (ws.send(str(len(wss.clients))), ws.on('message', messages), connected(ws)))
+        sock.sendall(HANDSHAKE % b'/socket')
+        ws = connected.get()[0]
+        read_head(sock)
+        assert sock.recv(100) == b'\x81\x011'
+        for depth in 1, 2:
+            here, there = socket.socketpair()
+            with here:
+                here.settimeout(TIMEOUT)
+                child = fork_and_serve(wss, there, here, depth)
+                there.close()
+                assert read_head(here).startswith(b'HTTP/1.1 101 ')
+                here.sendall(b'\x88\x82\0\0\0\0\x03\xe9')
+                assert read_all(here) == b'\x81\x011\x88\x02\x03\xe9'
+            assert os.waitpid(child, 0)[1] == 0
+        sock.sendall(frame(b'parent'))
+        assert messages.get()[0] == 'parent'
+        end(ws)
+
+
+def fork_and_serve(wss: WebSocketServer, sock: socket.socket, other: socket.socket, depth: int) -> int:
+    """In that many forks, one by the other, take the connection, and close; returns the first one's process."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        other.close()
+        if depth > 1:
+            status = os.waitpid(fork_and_serve(wss, sock, other, depth - 1), 0)[1]
+        else:
+            taken, closed = threading.Event(), threading.Event()
+            wss.on('connection', lambda: taken.set())
+            wss.handleUpgrade(RequestParser().feed(HANDSHAKE % b'/socket'), sock)
+            taken.wait(TIMEOUT)
+            wss.close(lambda *error: closed.set())
+            status = int(not closed.wait(TIMEOUT))
+    finally:
+        os._exit(status)
 
 
 @pytest.mark.parametrize('request_', [None, 'x', object(), {}, SimpleNamespace(environ=None)])
