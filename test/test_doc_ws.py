@@ -106,6 +106,26 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+@REFERENCE.check('Where it listens')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port)
+    assert log.until('message')[-1][1] == 'hello'
+    program.stops()
+
+
+@REFERENCE.check('In a view')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    ws, log = connect(port, '/chat')
+    log.until('open')
+    ws.send('hi')
+    assert log.get()[1] == 'hi on /chat'
+    program.signal(2)
+    assert program.wait() is not None
+    assert 'Traceback' not in program.errors()
+
+
 @REFERENCE.check('Sharing the port of an HTTP server')
 def _(run: Runner) -> None:
     program, port = run.serve()
@@ -141,7 +161,7 @@ def _(run: Runner) -> None:
     program.stops()
 
 
-@REFERENCE.check('server.handleUpgrade(request, socket, [head], callback)')
+@REFERENCE.check('server.handleUpgrade(request, [socket], [head], [callback])')
 def _(run: Runner) -> None:
     program, port = run.serve()
     _ws, log = connect(port, '/socket')

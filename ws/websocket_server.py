@@ -73,17 +73,25 @@ class Clients(list[WebSocket]):
 
 
 class WebSocketServer(Emitter):
-    """A WebSocket server: on a TCP port of its own, on that of an HTTP server, or without one.
+    """A WebSocket server: on a port or UNIX socket of its own, on the port of an HTTP server, or without one.
 
     ``WebSocketServer(options, [callback])``; `callback` is called once it listens. Options, as a dict or as keywords,
-    of which one of the first three is needed:
+    of which one of ``port``, ``socketPath``, ``socket``, ``fd``, ``server`` and ``noServer`` is needed:
 
-    - ``port`` (int): 0 lets the system choose. ``host`` (str, '0.0.0.0'): the address or name to listen on.
+    - ``port`` (int): 0 lets the system choose. ``host`` (str, '0.0.0.0'): the address or name to listen on. As in Node,
+      a str that is no number is a ``socketPath``. ``reusePort`` (bool, False): other processes may listen on the port,
+      too, if they also say so; each connection goes to one of them (``SO_REUSEPORT``).
+    - ``socketPath`` (str or path-like): the file of a UNIX socket to listen on, made with the permissions that the
+      umask leaves, and removed at the end. A socket there that nobody listens on any more is replaced. In Linux, a name
+      that begins with NUL is an abstract one, without a file.
+    - ``socket`` (socket.socket) or ``fd`` (int, its descriptor): a socket that listens already, TCP or UNIX. It is this
+      server's from then on: a socket object is detached, and the socket is closed with the server. The file of a UNIX
+      socket stays.
     - ``server``: an HTTP server of Python's ``socketserver`` family, to share its port: ``http.server.HTTPServer`` and
       ``ThreadingHTTPServer``, what ``wsgiref`` and Werkzeug make. It stays the caller's to run and to close.
     - ``noServer`` (bool, False): take only what is given to :meth:`handleUpgrade`.
-    - ``path`` (str): take connections to this path only, others get status 400. Several of these servers may share an
-      HTTP server, each with a path of its own.
+    - ``path`` (str that begins with a slash): take connections to this path only, others get status 400. Several of
+      these servers may share an HTTP server, each with a path of its own.
     - ``verifyClient`` (callable): ``verifyClient(info)`` returns whether to accept; ``info.origin`` (str or None),
       ``info.secure`` (bool), ``info.req``. If it takes two arguments, ``verifyClient(info, callback)`` is to call
       ``callback(ok, code, name, headers)``, now or later, from any thread: `code` (int, 401), `name` (str) and

@@ -148,19 +148,24 @@ def _leave_dead(sock: socket.socket) -> socket.socket:
     client.close()
     with dead:
         taken = sock.dup()
-        if os.name == 'posix':
-            os.dup2(dead.fileno(), sock.fileno(), inheritable=False)
-        else:
-            _replace(sock, dead)
+        _put_in_place(dead, sock)
     taken.setblocking(True)
     return taken
 
 
-def _replace(sock: socket.socket, dead: socket.socket) -> None:
-    """Where sockets are no descriptors: put another one into the object."""
-    os_level = socket.SocketType
-    socket.close(os_level.detach(sock))
-    os_level.__init__(sock, dead.family, dead.type, dead.proto, dead.detach())
+def _put_descriptor(dead: socket.socket, sock: socket.socket) -> None:
+    # In one step: at no time has the number no owner, and could become somebody else's.
+    os.dup2(dead.fileno(), sock.fileno(), inheritable=False)
+
+
+def _put_into_object(dead: socket.socket, sock: socket.socket) -> None:
+    plain = socket.SocketType
+    socket.close(plain.detach(sock))
+    plain.__init__(sock, dead.family, dead.type, dead.proto, dead.detach())
+
+
+# Where sockets are no descriptors, there is no dup2 for them.
+_put_in_place = _put_descriptor if os.name == 'posix' else _put_into_object
 
 
 def _read_ahead(reader: Any) -> bytes:
