@@ -204,12 +204,12 @@ def exists(process: str) -> bool:
     return True
 
 
-def until(condition: Callable[[], Any], within: float = PATIENCE) -> None:
+def until(condition: Callable[[], Any], within: float = PATIENCE, every: float = 0.01) -> None:
     """Wait for what nothing tells."""
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f'it did not come to that within {within} s'
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def until_listening(port: int) -> None:
@@ -241,11 +241,6 @@ def page(port: int, path: str = '/') -> str:
     return answers[0]
 
 
-def until_page(port: int, text: str, path: str = '/') -> None:
-    """Wait until a web server says that."""
-    until(lambda: page(port, path) == text)
-
-
 @contextlib.contextmanager
 def joined(port: int, path: str = '/') -> Iterator[tuple[WebSocket, Log]]:
     """A client that is connected, as soon as somebody listens there; ended afterwards."""
@@ -272,4 +267,4 @@ def greeting(port: int, path: str = '/') -> str:
 
 
 def until_greeting(port: int, text: str, path: str = '/') -> None:
-    until(lambda: greeting(port, path) == text)
+    until(lambda: greeting(port, path) == text, every=0.05)
