@@ -41,7 +41,7 @@ from support import (
 )
 
 from ws import WebSocket, WebSocketError, WebSocketServer, delivery
-from ws.server.http_server import address_of
+from ws.server.listening import address_of
 
 # -- construction -----------------------------------------------------------------------------------------------------
 
@@ -56,7 +56,8 @@ def test_without_a_port_it_raises(options: Any) -> None:
 @pytest.mark.parametrize(
     ('options', 'error', 'text'),
     [
-        ({'port': 'x'}, ValueError, 'port'),
+        ({'port': '-1'}, ValueError, 'port'),
+        ({'port': ' '}, ValueError, 'port'),
         ({'port': 65536}, ValueError, 'port'),
         ({'port': -1}, ValueError, 'port'),
         ({'port': 1.5}, TypeError, 'port'),
@@ -683,7 +684,7 @@ def test_what_programs_read_of_a_request(site: Site) -> None:
         return True
 
     with on(site, verifyClient=verify) as wss:
-        assert wss.address() == address_of(site.httpd)
+        assert wss.address() == address_of(site.httpd.socket)
 
         @wss.on('connection')
         def connection(ws: Any, request: Any) -> None:

@@ -12,27 +12,34 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional, Union
 
 from .delivery import WAIT_BEHIND, Emitter
-from .errors import WebSocketError
+from .errors import HandshakeError, WebSocketError
 from .events import check_listener
-from .net.listen import BACKLOG, Listener, bind, describe
+from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
 from .net.tls_context import server_context
-from .net.tls_socket import TLSSocketStream, close_socket, is_kept_open
+from .net.tls_socket import TLSSocketStream, close_socket
+from .net.unix import printable
 from .options import Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
-from .server.http_server import address_of, attach, detach, request_from, take_socket
+from .server.http_server import attach, detach, request_from
+from .server.listening import Place, Port, address_of, file_of, open_socket, place_of
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
+from .server.views import response_for, source_of, take
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {
     'host': '0.0.0.0',
     'port': None,
+    'reusePort': False,
+    'socketPath': None,
+    'socket': None,
+    'fd': None,
     'server': None,
     'noServer': False,
     'path': None,
@@ -112,7 +119,8 @@ class WebSocketServer(Emitter):
         super().__init__()
         #: All options, with their defaults.
         self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
-        if self.options.port is None and self.options.server is None and not self.options.noServer:
+        self._place = place_of(self.options)
+        if self._place is None and self.options.server is None and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
         self._client_options = self._make_client_options()
@@ -126,7 +134,7 @@ class WebSocketServer(Emitter):
         self._context = self._tls_context()
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
-        self._keeps_process = self.options.port is not None  # else that is up to the HTTP server
+        self._keeps_process = self._place is not None  # else that is up to the HTTP server
         self._listener: Optional[Listener] = None
         self._address: Union[Options, str, None] = None
         self._accept_timer: Optional[Timer] = None
@@ -152,27 +160,29 @@ class WebSocketServer(Emitter):
     # -- listening ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self.options.port is not None:
-            self._begin_on_port()
+        if self._place is not None:
+            self._begin_at(self._place)
             return
         if self.options.server is not None:
             attach(self.options.server, self.path, self._on_upgrade)
             self._http_server = self.options.server
-            self._address = address_of(self._http_server)
+            self._address = address_of(self._http_server.socket)
         self._hold()
         self._loop.call(self._begin_without_port, self._http_server is not None)
 
-    def _begin_on_port(self) -> None:
-        host, port = _host_and_port(self.options)
-        endpoints = look_up_literal(host, port, socket.AI_PASSIVE)
-        if endpoints is None:
-            self._hold()
-            resolve(self._loop, host, port, self._bind, socket.AI_PASSIVE)
-            return
+    def _begin_at(self, place: Place) -> None:
+        found = Answer([], None)
+        if isinstance(place, Port):
+            endpoints = look_up_literal(place.host, place.number, socket.AI_PASSIVE)
+            if endpoints is None:
+                self._hold()
+                resolve(self._loop, place.host, place.number, self._on_looked_up, socket.AI_PASSIVE)
+                return
+            found = Answer(endpoints, None)
         # Now, and not on the loop: address() has an answer as soon as the constructor returns, as in Node.
-        sock, problem = self._try_to_bind(Answer(endpoints, None))
+        listener, problem = self._try_to_listen(place, found)
         self._hold()
-        self._loop.call(self._bound, sock, problem)
+        self._loop.call(self._begin_to_listen, listener, problem)
 
     def _begin_without_port(self, listens: bool) -> None:
         if self._closing:  # by a subclass's constructor
@@ -181,32 +191,36 @@ class WebSocketServer(Emitter):
                 self._loop.release(self)
         elif listens:
             self._on_listen()
+        else:
+            self._on_listening = None  # it never will
+            self._accept_when_heard()
 
-    def _bind(self, answer: Answer) -> None:
-        self._bound(*self._try_to_bind(answer))
+    def _on_looked_up(self, answer: Answer) -> None:
+        assert self._place is not None
+        self._begin_to_listen(*self._try_to_listen(self._place, answer))
 
-    def _try_to_bind(self, answer: Answer) -> tuple[Optional[socket.socket], Optional[OSError]]:
+    def _try_to_listen(self, place: Place, found: Answer) -> tuple[Optional[Listener], Optional[OSError]]:
         try:
-            if answer.error is not None:
-                raise answer.error
-            sock = bind(answer.endpoints, self.options.backlog)
+            if found.error is not None:
+                raise found.error
+            sock = open_socket(place, found.endpoints, self.options.backlog)
         except OSError as error:
             return None, error
-        self._address = Options(describe(sock))
-        return sock, None
+        self._address = address_of(sock)
+        return Listener(self._loop, sock, self._accept, file_of(place)), None
 
-    def _bound(self, sock: Optional[socket.socket], problem: Optional[OSError]) -> None:
+    def _begin_to_listen(self, listener: Optional[Listener], problem: Optional[OSError]) -> None:
         if self._closing:  # by a subclass's constructor, or while the host was looked up
-            if sock is not None:
-                sock.close()
+            if listener is not None:
+                listener.close()
             if self._closed:
                 self._loop.release(self)
-        elif sock is None:
+        elif listener is None:
             self._closed = True
             self._deliver('error', problem)
             self._end_of_events()
         else:
-            self._listener = Listener(self._loop, sock, self._accept)
+            self._listener = listener
             self._on_listen()
 
     def _on_listen(self) -> None:
@@ -254,7 +268,7 @@ class WebSocketServer(Emitter):
         where = self._address
         if isinstance(where, Options):
             return f'<WebSocketServer {where.address}:{where.port}>'
-        return f'<WebSocketServer {where}>' if where is not None else '<WebSocketServer>'
+        return f'<WebSocketServer {printable(where)}>' if where is not None else '<WebSocketServer>'
 
     # -- opening handshakes ------------------------------------------------------------------------------------------
 
@@ -277,32 +291,47 @@ class WebSocketServer(Emitter):
         return opening
 
     def handleUpgrade(
-        self, request: Any, socket: socket.socket, head: Optional[bytes], callback: Callable[..., Any]
-    ) -> None:
-        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it. Refusals are
-        answered here, and there is no ``connection`` event.
+        self,
+        request: Any,
+        socket: Union[socket.socket, Callable[..., Any], None] = None,
+        head: Optional[bytes] = None,
+        callback: Optional[Callable[..., Any]] = None,
+    ) -> Any:
+        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it, or without
+        one the event ``connection``. Refusals are answered here.
 
-        `request`: a :class:`Request`, a ``BaseHTTPRequestHandler`` or a WSGI environ. `socket`: its connection, which
-        is this server's from here on: a plain one is detached from the object given, a TLS one must not be used by
-        anybody else. `head`: what was read beyond the request.
+        `request`: a WSGI environ, the request of Flask, Django or another framework that has one, a
+        ``BaseHTTPRequestHandler``, or a :class:`Request`. `socket`: its connection; by default that of the handler or
+        of the WSGI host. Its owner keeps one that looks as if the client had gone. Another one is detached from the
+        object given, if it is without TLS; one with TLS must not be used by anybody else. `head`: what was read beyond
+        the request; not what is still in a buffer of the handler or host, which is found.
 
-        Raises TypeError and ValueError for wrong arguments, :class:`HandshakeError` for a request that is malformed;
-        then the socket is still the caller's.
+        Returns what a view of WSGI or of the framework returns to its host, whatever becomes of the request.
+
+        Raises TypeError and ValueError for wrong arguments, and :class:`WebSocketError` if the host gives no connection
+        away; then the connection is still the caller's.
         """
-        callback = self._callback(callback)
-        parsed = request_from(request)
-        head = _bytes_of(head)
-        _check_socket(socket)
-        if isinstance(request, BaseHTTPRequestHandler):
-            request.close_connection = True  # for its part: there is no next request to wait for
-        self._take(parsed, take_socket(socket), head, callback)
+        if callable(socket):
+            socket, callback = None, socket
+        tell = None if callback is None else self._callback(callback)
+        source = source_of(request)
+        parsed, given = _parsed(source), _bytes_of(head)
+        taken, ahead = take(source, socket)
+        if isinstance(source, BaseHTTPRequestHandler):
+            source.close_connection = True  # for its part: there is no next request to wait for
+        self._take(parsed, taken, given + ahead, tell)
+        return response_for(request)
 
     def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
         """On a thread of the HTTP server."""
         self._take(request, sock, head, None)
 
     def _take(
-        self, request: Request, sock: socket.socket, head: bytes, callback: Optional[Callable[..., None]]
+        self,
+        request: Union[Request, HandshakeError],
+        sock: socket.socket,
+        head: bytes,
+        callback: Optional[Callable[..., None]],
     ) -> None:
         if self._closing:
             _refuse_at_once(sock)
@@ -316,7 +345,11 @@ class WebSocketServer(Emitter):
             self._loop.call(method, *args)
 
     def _adopt(
-        self, request: Request, sock: socket.socket, head: bytes, callback: Optional[Callable[..., None]]
+        self,
+        request: Union[Request, HandshakeError],
+        sock: socket.socket,
+        head: bytes,
+        callback: Optional[Callable[..., None]],
     ) -> None:
         if self._closing:
             _refuse_at_once(sock)
@@ -326,11 +359,11 @@ class WebSocketServer(Emitter):
         except (OSError, ValueError):  # the client is gone already
             close_socket(sock)
             return
-        if callback is None:
-            opening = self._open(stream, self._on_request)
+        opening = self._open(stream, functools.partial(self._on_request, callback=callback))
+        if isinstance(request, HandshakeError):
+            opening.refuse(request)
         else:
-            opening = self._open(stream, functools.partial(self._on_request, callback=callback))
-        opening.start_with(request, head)
+            opening.start_with(request, head)
 
     def _on_request(
         self, opening: ServerOpening, request: Request, callback: Optional[Callable[..., None]] = None
@@ -480,38 +513,24 @@ class WebSocketServer(Emitter):
 
 def _refuse_at_once(sock: socket.socket) -> None:
     """The server is closing, or has closed: there is no loop any more to do it properly."""
-    sock.setblocking(False)
+    kind = type(sock)  # its own methods may be for others: see keep_from_owner
+    kind.setblocking(sock, False)
     with contextlib.suppress(OSError):  # also if it can't be sent without waiting
-        sock.send(build_refusal(503, 'The server is closing'))
+        kind.send(sock, build_refusal(503, 'The server is closing'))
     close_socket(sock)
+
+
+def _parsed(source: object) -> Union[Request, HandshakeError]:
+    try:
+        return request_from(source)
+    except HandshakeError as error:
+        return error
 
 
 def _bytes_of(head: Any) -> bytes:
     if head is not None and not isinstance(head, (bytes, bytearray, memoryview)):
         raise TypeError(f'head must be bytes, not {type(head).__name__}')
     return bytes(head or b'')
-
-
-def _check_socket(sock: Any) -> None:
-    if not isinstance(sock, socket.socket):
-        raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
-    if sock.fileno() < 0 or is_kept_open(sock):
-        raise ValueError('the socket is closed, or given to handleUpgrade() already')
-
-
-def _host_and_port(options: Options) -> tuple[str, int]:
-    host, port = options.host, options.port
-    if not isinstance(host, str):
-        raise TypeError(f'host must be a str, not {type(host).__name__}')
-    if isinstance(port, bool) or not isinstance(port, (int, str)):
-        raise TypeError(f'port must be an int, not {type(port).__name__}')
-    try:
-        number = int(port)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 65535:
-        raise ValueError(f'port must be from 0 to 65535, not {port}')
-    return host, number
 
 
 def createServer(

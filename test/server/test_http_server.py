@@ -9,7 +9,6 @@ import socket
 import socketserver
 import ssl
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +25,6 @@ from sites import (
     SERVERS,
     Pages,
     Site,
-    UnixHTTPServer,
     application,
     flask_app,
     serving,
@@ -35,7 +33,7 @@ from support import HANDSHAKE, TIMEOUT, Waiter, read_all, read_head
 
 from ws.errors import HandshakeError, WebSocketError
 from ws.protocol.http import MAX_HEAD, Request, RequestParser
-from ws.server.http_server import address_of, attach, detach, request_from
+from ws.server.http_server import attach, detach, request_from
 
 
 @pytest.fixture(scope='module')
@@ -598,37 +596,6 @@ def test_servers_that_fork_are_refused() -> None:
         with pytest.raises(TypeError, match='server must not fork: the WebSockets would be in its child processes'):
             attach(httpd, '/', print)
         httpd.server_close()
-
-
-# -- addresses --------------------------------------------------------------------------------------------------------
-
-
-def test_address_of() -> None:
-    httpd = HTTPServer(LOCAL, Pages)
-    assert address_of(httpd) == {'address': '127.0.0.1', 'family': 'IPv4', 'port': httpd.server_port}
-    httpd.server_close()
-    assert address_of(httpd) is None
-
-
-def test_address_of_ipv6() -> None:
-    class V6(HTTPServer):
-        address_family = socket.AF_INET6
-
-    with V6(('::1', 0), Pages) as httpd:
-        assert address_of(httpd) == {'address': '::1', 'family': 'IPv6', 'port': httpd.server_port}
-
-
-@pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='no UNIX sockets')
-def test_address_of_a_unix_socket(tmp_path: Path) -> None:
-    path = str(tmp_path / 'socket')
-    with UnixHTTPServer(path, Pages) as httpd:  # type: ignore[arg-type]  # typeshed knows TCP only
-        assert address_of(httpd) == path
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux has abstract names')
-def test_address_of_an_abstract_unix_socket() -> None:
-    with UnixHTTPServer(b'\0ws test', Pages) as httpd:  # type: ignore[arg-type]  # as above
-        assert address_of(httpd) == '\0ws test'
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

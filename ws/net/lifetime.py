@@ -8,10 +8,6 @@ it, before `atexit`, where Ctrl-C reaches it. Any other end of the main thread i
 from __future__ import annotations
 
 import atexit
-
-# Imported for its order: exit hooks run last registered first, and the one of concurrent.futures stops all pools.
-# Ours must run before it, because listeners may go on using a pool for as long as a server runs.
-import concurrent.futures.thread as _pools
 import contextlib
 import functools
 import os
@@ -21,7 +17,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
+
+try:
+    # For its order: exit hooks run last registered first, and the one of concurrent.futures stops all pools. Ours must
+    # run before it, because listeners may go on using a pool for as long as a server runs.
+    import concurrent.futures.thread
+except RuntimeError:  # a thread imports us after the main thread's end: there are no pools any more
+    pass
 
 from . import green, main_thread
 from .loop import INTERRUPT_POLL, Loop, LoopThread
@@ -113,18 +116,23 @@ def _threads_of_pools() -> set[object]:
     """They end when their pool is shut down, which Python does after our exit hook."""
     processes = sys.modules.get('concurrent.futures.process')
     # Private, both: where they are missing, a pool that a listener has made would be waited for until Ctrl-C.
-    return {*getattr(_pools, '_threads_queues', ()), *getattr(processes, '_threads_wakeups', ())}
+    return {*_queues_of_pools(), *getattr(processes, '_threads_wakeups', ())}
+
+
+def _queues_of_pools() -> dict[threading.Thread, Any]:
+    """Of each thread of a pool, the queue where it gets its work."""
+    return dict(getattr(sys.modules.get('concurrent.futures.thread'), '_threads_queues', {}))
 
 
 def _pools_work() -> bool:
     """Whether a pool of threads has work, which may open something; returns after a moment if so."""
     for _ in range(2):  # a thread that has just taken its work looks idle
-        workers = dict(getattr(_pools, '_threads_queues', {}))
+        workers = _queues_of_pools()
         if not workers:
             return False
         frames = sys._current_frames()
         works = any(
-            thread.is_alive() and (queue.qsize() or _runs_work(frames.get(thread.ident)))
+            thread.is_alive() and (queue.qsize() or _runs_work(frames.get(thread.ident or 0)))
             for thread, queue in workers.items()
         )
         time.sleep(_POOL_POLL)
@@ -135,7 +143,7 @@ def _pools_work() -> bool:
 
 def _runs_work(frame: Optional[FrameType]) -> bool:
     while frame is not None:
-        if frame.f_code is _pools._WorkItem.run.__code__:
+        if frame.f_code is concurrent.futures.thread._WorkItem.run.__code__:
             return True
         frame = frame.f_back
     return False

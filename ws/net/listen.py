@@ -7,13 +7,15 @@ import errno
 import logging
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from .loop import Loop
 from .poller import READ
 from .resolver import Endpoint
+from .unix import SocketFile, bind_to_path, printable
 
 #: How many connections are accepted in one turn of the loop, so that open ones get theirs, too.
 ACCEPTS_PER_TURN = 64
@@ -23,31 +25,27 @@ REST = 100
 _log = logging.getLogger('ws')
 
 
-def bind(endpoints: list[Endpoint], backlog: int) -> socket.socket:
+def bind(endpoints: list[Endpoint], backlog: int, reuse_port: bool = False) -> socket.socket:
     """A socket that listens on the first of `endpoints` that can be bound. Raises :class:`OSError`."""
     problem: OSError = OSError('no address to listen on')
     for endpoint in endpoints:
         try:
-            return _bind(endpoint, backlog)
+            return _bind(endpoint, backlog, reuse_port)
         except OSError as error:
             problem = error
     raise problem
 
 
-def _bind(endpoint: Endpoint, backlog: int) -> socket.socket:
+def _bind(endpoint: Endpoint, backlog: int, reuse_port: bool) -> socket.socket:
     sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
-        if os.name == 'posix':
-            # A restarted server must not wait for the old one's connections in TIME_WAIT. On Windows the same
-            # option would let two servers share a port.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if endpoint.family == socket.AF_INET6 and hasattr(socket, 'IPV6_V6ONLY'):
-            # '::' means both families, as in Node, whatever the system's default is.
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.setblocking(False)
         try:
-            sock.bind(endpoint.address)
+            if isinstance(endpoint.address, str):
+                bind_to_path(sock, endpoint.address)
+            else:
+                _set_options(sock, reuse_port)
+                sock.bind(endpoint.address)
             sock.listen(backlog)
         except OSError as error:
             raise OSError(error.errno, f'{error.strerror}: {_printable(endpoint.address)}') from None
@@ -57,22 +55,100 @@ def _bind(endpoint: Endpoint, backlog: int) -> socket.socket:
     return sock
 
 
-def describe(sock: socket.socket) -> dict[str, Any]:
-    """Where a TCP socket listens, as ``server.address()`` of Node tells it."""
-    address, port = sock.getsockname()[:2]
-    return {'address': address, 'family': 'IPv6' if sock.family == socket.AF_INET6 else 'IPv4', 'port': port}
+def _set_options(sock: socket.socket, reuse_port: bool) -> None:
+    if os.name == 'posix':
+        # A restarted server must not wait for the old one's connections in TIME_WAIT. On Windows the same option would
+        # let two servers share a port.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sock.family == socket.AF_INET6 and hasattr(socket, 'IPV6_V6ONLY'):
+        # '::' means both families, as in Node, whatever the system's default is.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 
 
 def _printable(address: Union[tuple[Any, ...], str]) -> str:
-    return address if isinstance(address, str) else f'{address[0]}:{address[1]}'
+    return printable(address) if isinstance(address, str) else f'{address[0]}:{address[1]}'
+
+
+# -- sockets that are handed in ---------------------------------------------------------------------------------------
+
+
+def check_listening(sock: Any) -> None:
+    """Raises TypeError or ValueError for what is no listening TCP or UNIX socket."""
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
+    if isinstance(sock, ssl.SSLSocket):
+        raise TypeError('socket must be one without TLS: that is what the options key and cert are for')
+    if sock.fileno() < 0:
+        raise ValueError('socket is closed, or was given to a server already')
+    if sock.family not in _FAMILIES or sock.type != socket.SOCK_STREAM:
+        raise ValueError(f'socket must be a stream socket, TCP or UNIX, not {_name(sock.family)} {_name(sock.type)}')
+    if not _listens(sock):
+        raise ValueError('socket does not listen: call its listen() first')
+
+
+def _name(constant: Any) -> str:
+    return getattr(constant, 'name', str(constant))
+
+
+def _listens(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except (AttributeError, OSError):  # a system that doesn't tell
+        return True
+
+
+def check_descriptor(fd: Any) -> None:
+    """The same for the number of a descriptor, which stays open in any case."""
+    if isinstance(fd, bool) or not isinstance(fd, int):
+        raise TypeError(f'fd must be an int, not {type(fd).__name__}')
+    try:
+        sock = socket.socket(fileno=fd)
+    except (OSError, ValueError, OverflowError) as error:
+        raise ValueError(f'fd {fd} is no socket: {error}') from None
+    try:
+        check_listening(sock)
+    except ValueError as error:
+        raise ValueError(f'fd {fd}: {error}') from None
+    finally:
+        sock.detach()
+
+
+def take_over(source: Union[socket.socket, int]) -> socket.socket:
+    """A listening socket, or its descriptor, as a socket of our own. Raises :class:`OSError` if it is closed by now."""
+    fd = source.detach() if isinstance(source, socket.socket) else source
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock
+
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, getattr(socket, 'AF_UNIX', None))
+
+
+def describe(sock: socket.socket) -> Union[dict[str, Any], str]:
+    """Where a socket listens, as ``server.address()`` of Node tells it: for a UNIX socket it is the path."""
+    name = sock.getsockname()
+    if isinstance(name, (str, bytes)):
+        return os.fsdecode(name)
+    address, port = name[:2]
+    return {'address': address, 'family': 'IPv6' if sock.family == socket.AF_INET6 else 'IPv4', 'port': port}
 
 
 class Listener:
     """Accepts connections from a listening socket. Belongs to the loop thread."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, on_connection: Callable[[socket.socket], object]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        on_connection: Callable[[socket.socket], object],
+        file: Optional[SocketFile] = None,
+    ) -> None:
         self._loop = loop
         self._sock = sock
+        self._file = file  # goes when this closes
         self._on_connection = on_connection
         self._registered = False
         self._closed = False
@@ -88,9 +164,12 @@ class Listener:
         if not self._closed:
             self._stop()
             self._closed = True
+            if self._file is not None:
+                self._file.remove()
             self._sock.close()
 
     def abandon(self) -> None:
+        """This is the child after a fork: socket and file are the parent's."""
         self._closed = True
         self._sock.close()
 

@@ -84,8 +84,8 @@ def reached_last_line() -> bool:
 
 
 def _is_prompt() -> bool:
-    spec = getattr(sys.modules.get('__main__'), '__spec__', None)
-    return spec is not None and spec.name.partition('.')[0] in _PROMPTS
+    specs = [frame.f_globals.get('__spec__') for frame in _frames]
+    return any(spec is not None and spec.name.partition('.')[0] in _PROMPTS for spec in specs)
 
 
 def _returned(frame: FrameType) -> bool:

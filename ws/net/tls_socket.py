@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
-from typing import Optional
+from typing import Any, Optional
 
 from .loop import Loop
 from .poller import READ, WRITE
@@ -25,6 +26,7 @@ class TLSSocketStream(EncryptedStream):
 
     def __init__(self, loop: Loop, sock: ssl.SSLSocket) -> None:
         super().__init__(loop, sock)
+        ssl.SSLSocket.setblocking(sock, False)  # its own may do nothing: see keep_from_owner
         self._tls = sock
         # TLS may have to write in order to read, and the other way round (renegotiation, key updates).
         self._read_wants_write = False
@@ -53,7 +55,7 @@ class TLSSocketStream(EncryptedStream):
             self._discard()
             return
         try:
-            data = self._sock.recv(READ_SIZE)
+            data = ssl.SSLSocket.recv(self._sock, READ_SIZE)  # not its own: see keep_from_owner
         except ssl.SSLWantReadError:
             return
         except ssl.SSLWantWriteError:
@@ -83,7 +85,7 @@ class TLSSocketStream(EncryptedStream):
     def _send(self, first: int) -> int:
         self._unfinished = data = self._unfinished or self._next(first)
         try:
-            taken = self._sock.send(data)
+            taken = ssl.SSLSocket.send(self._sock, data)
         except ssl.SSLWantWriteError:
             return 0
         except ssl.SSLWantReadError:
@@ -94,7 +96,7 @@ class TLSSocketStream(EncryptedStream):
 
     def _finish_sending(self) -> None:
         try:
-            self._sock.unwrap()  # sends close_notify ...
+            ssl.SSLSocket.unwrap(self._sock)  # sends close_notify ...
             self.eof = True  # ... and the peer's was there already
             return
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -133,6 +135,28 @@ def keep_open(sock: ssl.SSLSocket) -> None:
     own = vars(sock)
     own['shutdown'] = lambda how: None
     own['close'] = close
+
+
+def keep_from_owner(sock: ssl.SSLSocket) -> None:
+    """The same for an owner who is going to use `sock` as well: to him, the peer has gone. We call the methods of its
+    class, past those it has of its own from here on."""
+    vars(sock).update(_AS_IF_GONE)
+
+
+def _refuse_to_write(*args: object, **options: object) -> None:
+    raise BrokenPipeError(errno.EPIPE, 'the connection belongs to a WebSocket')
+
+
+def _ignore(*args: object) -> None:
+    pass
+
+
+_AS_IF_GONE: dict[str, Any] = {
+    **dict.fromkeys(('send', 'sendall', 'sendfile', 'unwrap'), _refuse_to_write),
+    **dict.fromkeys(('shutdown', 'close', 'setblocking', 'settimeout'), _ignore),
+    'recv': lambda *args: b'',
+    'recv_into': lambda *args: 0,
+}
 
 
 def is_kept_open(sock: socket.socket) -> bool:

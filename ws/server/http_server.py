@@ -15,13 +15,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Optional, Union
+from typing import Any, Optional
 from urllib.parse import quote
 
 from ..errors import HandshakeError, WebSocketError
-from ..net.listen import describe
 from ..net.tls_socket import keep_open
-from ..options import Options
 from ..protocol.http import Request, RequestParser, build_head, build_refusal
 
 OnUpgrade = Callable[[Request, socket.socket, bytes], object]
@@ -75,15 +73,6 @@ def detach(httpd: Any, path: Optional[str]) -> None:
             del httpd._webSocketPaths
             if httpd.RequestHandlerClass is paths.upgrading:
                 httpd.RequestHandlerClass = paths.original
-
-
-def address_of(httpd: Any) -> Union[Options, str, None]:
-    """Where `httpd` listens: ``address``, ``family`` and ``port``, or the path of a UNIX socket; None once closed."""
-    try:
-        name = httpd.socket.getsockname()
-    except OSError:
-        return None
-    return os.fsdecode(name) if isinstance(name, (str, bytes)) else Options(describe(httpd.socket))
 
 
 def _paths_of(httpd: Any) -> Optional[_Paths]:

@@ -29,6 +29,8 @@ class Rules:
     def __init__(self, options: Options, deflate: Optional[DeflateOptions], server: object) -> None:
         if options.path is not None and not isinstance(options.path, str):
             raise TypeError(f'path must be a str, not {type(options.path).__name__}')
+        if options.path is not None and not options.path.startswith('/'):  # no request could match it
+            raise ValueError(f'path must begin with a slash, as /chat does, not {options.path!r}')
         self.deflate = deflate
         self.path: Optional[str] = options.path
         self.disable_hixie = bool(options.disableHixie)
