@@ -5,12 +5,14 @@ A block of Python or of a configuration begins with the name of its file. Ports 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import shutil
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Optional
@@ -89,18 +91,23 @@ def needs_host(package: str, program: Optional[str] = None) -> tuple[pytest.Mark
     return pytest.mark.hosts, needs(package, program)
 
 
-def notified(section: Section, client: Log) -> None:
-    """What is posted to a page arrives at a client."""
+def post(section: Section) -> None:
     request = urllib.request.Request(f'http://127.0.0.1:{section.pages}/notify', b'news', method='POST')
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         assert response.read().startswith(b'told')
-    assert client.get()[1] == 'news'
 
 
-def serves(section: Section) -> None:
+def notified(section: Section, *clients: Log) -> None:
+    """What is posted to a page arrives at clients."""
+    post(section)
+    for client in clients:
+        assert client.get()[1] == 'news'
+
+
+def serves(section: Section, *place: Any) -> None:
     """Pages and WebSockets, and they know each other."""
     until_listening(section.pages)
-    with joined(section.sockets) as (_ws, log):
+    with joined(*place) as (_ws, log):
         assert log.get()[1] == 'welcome'
         notified(section, log)
 
@@ -122,7 +129,7 @@ def _(section: Section) -> None:
 
 def edited(section: Section, name: str) -> None:
     """Clients are told, and the new code answers."""
-    with joined(section.sockets) as (ws, log):
+    with joined(section.pages, '/socket') as (ws, log):
         assert log.get()[1] == 'welcome'
         text = (section.hosts.folder / name).read_text().replace('welcome', 'welcome back')
         closed = Waiter()
@@ -132,13 +139,13 @@ def edited(section: Section, name: str) -> None:
             if not closed.nothing(8):  # else Django had not looked at the file before, and takes it for the old one
                 break
         assert log.get() == ('close', 1001, '')
-    until_greeting(section.sockets, 'welcome back')
+    until_greeting(section.pages, 'welcome back', '/socket')
 
 
 @check("Flask's development server")
 def _(section: Section) -> None:
     host = section.run()
-    serves(section)
+    serves(section, section.pages, '/socket')
     edited(section, 'app.py')
     host.interrupt()
     host.ends()
@@ -147,7 +154,7 @@ def _(section: Section) -> None:
 @check("Django's development server")
 def _(section: Section) -> None:
     host = section.run()
-    with joined(section.sockets) as (_ws, log):
+    with joined(section.pages, '/socket') as (_ws, log):
         assert log.get()[1] == 'welcome'
         assert page(section.pages, '/notify?text=news') == 'told 1\n'
         assert log.get()[1] == 'news'
@@ -159,12 +166,12 @@ def _(section: Section) -> None:
 @check('gunicorn', *needs_host('gunicorn'))
 def _(section: Section) -> None:
     host = section.run()
-    serves(section)
-    with joined(section.sockets) as (_ws, log):
+    serves(section, section.pages, '/socket')
+    with joined(section.pages, '/socket') as (_ws, log):
         assert log.get()[1] == 'welcome'
         host.signal(signal.SIGHUP)
         assert log.get() == ('close', 1001, '')
-    with joined(section.sockets) as (_ws, log):
+    with joined(section.pages, '/socket') as (_ws, log):
         assert log.get()[1] == 'welcome'
         host.signal(signal.SIGTERM)
         assert log.get() == ('close', 1001, '')
@@ -175,21 +182,31 @@ def _(section: Section) -> None:
 @check('gunicorn with several workers', *needs_host('gunicorn'))
 def _(section: Section) -> None:
     host = section.run()
-    with joined(section.sockets) as (_ws, log):
-        assert log.get()[1] == 'welcome'
-        until_listening(section.pages)
-        until(lambda: len(re.findall('Booting worker', host.output)) == 2)
-        for _ in range(20):
-            notified(section, log)
+    until(lambda: host.output.count('Booting worker') == 2)
+    with contextlib.ExitStack() as clients:
+        logs = [clients.enter_context(joined(section.pages, '/socket'))[1] for _ in range(10)]
+        for log in logs:
+            assert log.get()[1] == 'welcome'
+        until(lambda: reaches_all(section, logs))  # each worker connects to the hub in its own time
+        notified(section, *logs)
     host.signal(signal.SIGTERM)
     assert host.ends() == 0
-    complains_of_nothing(host)
+
+
+def reaches_all(section: Section, clients: list[Log]) -> bool:
+    """Whether what is posted arrives at every client; nothing of it is left afterwards."""
+    try:
+        post(section)
+    except urllib.error.HTTPError:
+        return False
+    missed = [client for client in clients if client.nothing(1)]
+    return not missed
 
 
 @check('uWSGI', *needs_host('uwsgi', 'uwsgi'))
 def _(section: Section) -> None:
     host = section.run()
-    serves(section)
+    serves(section, section.sockets)
     with joined(section.sockets) as (_ws, log):
         assert log.get()[1] == 'welcome'
         host.signal(signal.SIGTERM)
@@ -201,7 +218,7 @@ def _(section: Section) -> None:
 @check('waitress', *needs_host('waitress'))
 def _(section: Section) -> None:
     host = section.run()
-    serves(section)
+    serves(section, section.sockets)
     host.interrupt()
     host.ends()
     complains_of_nothing(host)

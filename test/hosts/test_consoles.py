@@ -129,8 +129,8 @@ IPYTHON = ['--no-banner', '--no-confirm-exit', '--simple-prompt']
 PROMPTS = {
     'python -i': [sys.executable, '-q', '-i'],
     'python -i script': [sys.executable, '-q', '-i', 'script.py'],
-    'ipython': [str(BIN / 'ipython'), *IPYTHON],
-    'ipython -i script': [str(BIN / 'ipython'), *IPYTHON, '-i', 'script.py'],
+    'IPython': [str(BIN / 'ipython'), *IPYTHON],
+    'IPython -i script': [str(BIN / 'ipython'), *IPYTHON, '-i', 'script.py'],
     'python -m IPython': [sys.executable, '-m', 'IPython', *IPYTHON],
 }
 # How a person leaves one.
@@ -140,7 +140,7 @@ LEAVING = {'exit()': lambda host: host.types('exit()\n'), 'end of input': Host.s
 @pytest.mark.parametrize('leaving', LEAVING)
 @pytest.mark.parametrize(
     'name',
-    [pytest.param(name, marks=[pytest.mark.hosts, needs('IPython')] if 'ipython' in name.lower() else []) for name in PROMPTS],
+    [pytest.param(name, marks=[pytest.mark.hosts, needs('IPython')] if 'IPython' in name else []) for name in PROMPTS],
 )
 def test_leaving_a_prompt_ends_the_process(hosts: Hosts, name: str, leaving: str) -> None:
     code = textwrap.dedent(SERVE).strip() + '\n'
