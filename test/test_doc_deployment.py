@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,7 +21,21 @@ from typing import Any, Optional
 import pytest
 from documents import Block, Document, free_port
 from hosts.conftest import hosts  # noqa: F401  # a fixture
-from hosts.process import BIN, Host, Hosts, greeting, joined, needs, page, until, until_greeting, until_listening
+from hosts.process import (
+    AS_PROCESS_1,
+    BIN,
+    Host,
+    Hosts,
+    can_be_process_1,
+    child_of,
+    greeting,
+    joined,
+    needs,
+    page,
+    until,
+    until_greeting,
+    until_listening,
+)
 from support import TIMEOUT, Log, Waiter
 
 from ws import speedups
@@ -39,6 +54,8 @@ class Section:
         self._ports = ports
         #: Where web pages are, and WebSockets.
         self.pages, self.sockets = ports['8000'], ports['8080']
+        #: What its commands are to be run by, and their environment.
+        self.around: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
         self._commands: list[str] = []
         for block in DEPLOYMENT.blocks:
@@ -72,7 +89,7 @@ class Section:
     def _start(self, command: str) -> Host:
         program, *arguments = shlex.split(command)
         path = shutil.which(program, path=PATH) or self.hosts.folder / program
-        return self.hosts.start(path, *arguments, PATH=PATH)
+        return self.hosts.start(*self.around, path, *arguments, PATH=PATH)
 
 
 #: Heading -> what finds out that its programs do what the text says, and the marks of that test.
@@ -239,11 +256,21 @@ def _(section: Section) -> None:
     stops_at_sigterm(host, host.pid, section.sockets)
 
 
-@check('A container')
+@pytest.mark.skipif(shutil.which('systemd-analyze') is None, reason='systemd is not there')
+def test_the_units(hosts: Hosts) -> None:  # noqa: F811
+    """systemd has nothing to complain of, but that there is no such program here."""
+    section = Section('systemd', hosts, {'8000': 8000, '8080': 8080, '8081': 8081})
+    unit = hosts.folder / 'app.service'
+    unit.write_text(unit.read_text().replace('/usr/bin/python3', sys.executable))
+    host = section.hosts.start('systemd-analyze', 'verify', unit, hosts.folder / 'app.socket')
+    assert (host.ends(), host.output) == (0, '')
+
+
+@check('A container', pytest.mark.skipif(not can_be_process_1(), reason='no process numbers of its own to be had'))
 def _(section: Section) -> None:
+    section.around = AS_PROCESS_1
     host = section.run()
-    assert greeting(section.sockets) == 'welcome'
-    stops_at_sigterm(host, host.pid, section.sockets)
+    stops_at_sigterm(host, child_of(host), section.sockets)
 
 
 @check('Jupyter', *needs_host('nbclient'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -186,6 +187,30 @@ def find_python(version: str) -> str:
     if found.returncode:
         pytest.skip(f'Python {version} was not found')
     return found.stdout.strip()
+
+
+#: Runs a program as process 1, as a container does.
+AS_PROCESS_1 = ('unshare', '--pid', '--fork', '--kill-child')
+
+
+@functools.cache
+def can_be_process_1() -> bool:
+    try:
+        return subprocess.run([*AS_PROCESS_1, 'true'], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def child_of(host: Host) -> int:
+    """The process that a host of one line has started."""
+    found: list[str] = []
+
+    def started() -> bool:
+        found[:] = Path(f'/proc/{host.pid}/task/{host.pid}/children').read_text().split()
+        return bool(found)
+
+    until(started)
+    return int(found[0])
 
 
 def seconds(function: Callable[[], Any]) -> float:
