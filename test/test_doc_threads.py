@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from documents import Checks, Runner, connect, free_port
-from support import HANDSHAKE, TIMEOUT, read_head
+from support import HANDSHAKE, TIMEOUT, Waiter, read_head, server
 
 from ws.delivery import KEEP_BYTES, KEEP_FOR, WAIT_BEHIND
 from ws.net.lifetime import GRACE
@@ -177,6 +177,30 @@ def _(run: Runner) -> None:
 
 @THREADS.check('How long the program lives (2)')
 def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, _log = connections.get()
+    ws.send('an answer')
+    program.ends('an answer', status=3)
+
+
+@THREADS.check('How long the program lives (3)')
+def _(run: Runner) -> None:
+    starts_late_threads()
+    with free_port() as port:
+        program = run.start(port)
+        assert program.line() == 'the last line'
+    with server(port=port) as wss:
+        connections = Waiter()
+        wss.on('connection', connections)
+        connections.get()[0].terminate()  # so it comes again
+        ws = connections.get()[0]
+        ws.send('here I am')
+        ws.close(1000)
+        program.ends('here I am')
+
+
+@THREADS.check('How long the program lives (4)')
+def _(run: Runner) -> None:
     program, _connections = run.call()
     program.ends('the last line')
 
@@ -187,7 +211,7 @@ def _(run: Runner) -> None:
     _ws, log = connect(port)
     assert log.until('message')[-1][1] == 'hello'
     program.signal(signal.SIGINT)
-    program.ends('the last line')
+    program.ends('interrupted', 'the last line')
     assert log.get() == ('close', 1001, '')
 
 

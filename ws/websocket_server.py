@@ -14,6 +14,7 @@ from typing import Any, Optional, Union
 from .delivery import WAIT_BEHIND, Emitter
 from .errors import HandshakeError, WebSocketError
 from .events import check_listener
+from .net.lifetime import get_loop
 from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
@@ -29,7 +30,7 @@ from .server.http_server import attach, detach, request_from
 from .server.listening import Place, Port, address_of, file_of, open_socket, place_of
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
-from .server.views import response_for, source_of, take
+from .server.views import has_gone, response_for, source_of, take
 from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
 
 #: Server options and their defaults; see the class.
@@ -120,7 +121,8 @@ class WebSocketServer(Emitter):
         #: All options, with their defaults.
         self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
         self._place = place_of(self.options)
-        if self._place is None and self.options.server is None and not self.options.noServer:
+        self._given_only = self._place is None and self.options.server is None
+        if self._given_only and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
         self._client_options = self._make_client_options()
@@ -319,7 +321,11 @@ class WebSocketServer(Emitter):
         taken, ahead = take(source, socket)
         if isinstance(source, BaseHTTPRequestHandler):
             source.close_connection = True  # for its part: there is no next request to wait for
-        self._take(parsed, taken, given + ahead, tell)
+        data = given + ahead
+        if not data and has_gone(taken):  # as in ws 8, nobody is told
+            close_socket(taken)
+        else:
+            self._take(parsed, taken, data, tell)
         return response_for(request)
 
     def _on_upgrade(self, request: Request, sock: socket.socket, head: bytes) -> None:
@@ -335,8 +341,16 @@ class WebSocketServer(Emitter):
     ) -> None:
         if self._closing:
             _refuse_at_once(sock)
-        else:
-            self._run(self._adopt, request, sock, head, callback)
+            return
+        self._join_loop()
+        self._run(self._adopt, request, sock, head, callback)
+
+    def _join_loop(self) -> None:
+        """The loop is another one if this process was forked since."""
+        loop = get_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._hold()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
         if self._loop.in_thread():
@@ -446,6 +460,8 @@ class WebSocketServer(Emitter):
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
         self._leave_http_server()
+        if not self._closed:
+            self._join_loop()
         self._run(self._close, code, data, callback)
 
     def _leave_http_server(self) -> None:
@@ -498,9 +514,12 @@ class WebSocketServer(Emitter):
             self.close()
 
     def abandon(self) -> None:
-        """This is the child after a fork: listening socket and connections are the parent's."""
+        """This is the child after a fork: listening socket and connections are the parent's. What has no socket to
+        listen on, and takes what it is given, does so here as well."""
         super().abandon()
-        self._closing = self._closed = True
+        self._closing = self._closed = self._closed or self._closing or not self._given_only
+        self._accepting = True
+        self._accept_timer = None
         self.clients.clear()
         self._connections.clear()
         for opening in self._openings:  # the loop does not know of those that read nothing

@@ -34,7 +34,6 @@ from support import (
 )
 
 from ws import WebSocket, WebSocketServer
-from ws.errors import HandshakeError
 from ws.net.stream import READ_SIZE
 from ws.protocol.http import Request, RequestParser
 
@@ -607,10 +606,12 @@ ENVIRON = {
 @contextlib.contextmanager
 def no_server(**options: Any) -> Iterator[WebSocketServer]:
     wss = WebSocketServer({'noServer': True, 'closeTimeout': 2000, **options})
-    yield wss
-    closed = Waiter()
-    wss.close(closed)
-    closed.get()
+    try:
+        yield wss
+    finally:
+        closed = Waiter()
+        wss.close(closed)
+        closed.get()
 
 
 @contextlib.contextmanager
@@ -696,10 +697,9 @@ def test_a_socket_is_taken_once(kind: str, certificate: dict[str, bytes], tmp_pa
     ('request_', 'head', 'callback', 'error', 'text'),
     [
         (None, b'', print, TypeError, 'WSGI environ'),
-        ({'REQUEST_METHOD': 'GET\r\n'}, b'', print, HandshakeError, 'invalid'),
         (parsed(), 'text', print, TypeError, 'head'),
         (parsed(), 5, print, TypeError, 'head'),
-        (parsed(), b'', None, TypeError, 'callback'),
+        (parsed(), b'', 5, TypeError, 'callback'),
         (parsed(), b'', 'x', TypeError, 'callback'),
     ],
 )
@@ -729,14 +729,41 @@ def test_a_closed_socket() -> None:
 
 
 @each_kind
-def test_a_client_that_is_gone(kind: str, certificate: dict[str, bytes], tmp_path: Path) -> None:
-    """It is told of, and ended, or not told of at all."""
+@pytest.mark.parametrize('how', ['end', 'reset'])
+def test_a_client_that_is_gone(kind: str, how: str, certificate: dict[str, bytes], tmp_path: Path) -> None:
+    """As in ws 8, nobody is told of it."""
     with no_server() as wss, pair(kind, certificate, tmp_path) as (here, there):
+        nobody_connects(wss)
+        if how == 'reset' and kind != 'unix':
+            here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        here.close()
+        wss.handleUpgrade(parsed(), there, None, lambda ws: pytest.fail('connected'))
+        assert there.fileno() == -1
+        on_loop(wss, lambda: None)
+
+
+def test_a_client_that_has_sent_something_and_gone(tmp_path: Path) -> None:
+    """What it sent counts."""
+    with no_server() as wss, pair('plain', {}, tmp_path) as (here, there):
+        here.sendall(text_frame(b'last words'))
         here.close()
         log = Waiter()
-        wss.handleUpgrade(parsed(), there, None, lambda ws: ws.on('close', log))
+        wss.handleUpgrade(parsed(), there, None, lambda ws: (ws.on('message', log), ws.on('close', log)))
+        assert log.get()[0] == 'last words'
         assert log.get() == (1006, '')
-        until(lambda: there.fileno() == -1)
+
+
+@each_kind
+def test_a_request_that_is_malformed_is_answered(kind: str, certificate: dict[str, bytes], tmp_path: Path) -> None:
+    with no_server() as wss, pair(kind, certificate, tmp_path) as (here, there):
+        nobody_connects(wss)
+        environ = {**ENVIRON, 'HTTP_X': 'a\r\nEvil: b'}
+        wss.handleUpgrade(environ, there, b'', lambda ws: pytest.fail('connected'))
+        answer = read_all(here)
+        assert answer.startswith(b'HTTP/1.1 400 Bad Request\r\n')
+        assert answer.endswith(b'invalid character in request')
+        here.close()
+        until(lambda: not wss._openings)
 
 
 @each_kind
@@ -843,6 +870,85 @@ def test_a_handler_that_hands_over_by_itself() -> None:
                 ws.send('hello')
                 assert sock.recv(100) == b'\x81\x05hello'
             assert site.errors.nothing(0)
+
+
+@contextlib.contextmanager
+def handing_over(hand_over: Callable[[Any], object]) -> Iterator[Any]:
+    """A site whose handler keeps connections alive, and calls `hand_over` with itself for a WebSocket."""
+
+    class Handler(Pages):
+        def do_GET(self) -> None:
+            if self.headers['Upgrade'] is None:
+                super().do_GET()
+            else:
+                hand_over(self)
+
+    with serving(HTTPServer(LOCAL, Handler)) as site:
+        yield site
+        assert site.errors.nothing(0)
+
+
+@pytest.mark.parametrize('form', ['with its socket', 'without'])
+def test_what_a_handler_has_read_ahead_is_not_lost(form: str) -> None:
+    connected, messages = Waiter(), Waiter()
+
+    def on_connected(ws: WebSocket) -> None:
+        ws.on('message', messages)
+        connected(ws)
+
+    def hand_over(handler: Any) -> None:
+        if form == 'without':
+            wss.handleUpgrade(handler, on_connected)
+        else:
+            wss.handleUpgrade(handler, handler.connection, b'', on_connected)
+
+    with no_server() as wss, handing_over(hand_over) as site, site.connection() as sock:
+        sock.sendall(HANDSHAKE % b'/' + text_frame(b'one') + text_frame(b'two') + text_frame(b'three')[:4])
+        connected.get()
+        assert site.has_page('/page')  # the handler has let go of it
+        sock.sendall(text_frame(b'three')[4:])
+        assert [messages.get()[0] for _ in range(3)] == ['one', 'two', 'three']
+
+
+def test_what_was_read_already_comes_before_what_a_handler_has_read_ahead() -> None:
+    messages = Waiter()
+
+    def hand_over(handler: Any) -> None:
+        head = handler.rfile.read(len(text_frame(b'one')))
+        wss.handleUpgrade(handler, None, head, lambda ws: ws.on('message', messages))
+
+    with no_server() as wss, handing_over(hand_over) as site, site.connection() as sock:
+        sock.sendall(HANDSHAKE % b'/' + text_frame(b'one') + text_frame(b'two'))
+        assert [messages.get()[0] for _ in range(2)] == ['one', 'two']
+
+
+def test_a_malformed_request_of_a_handler_is_answered() -> None:
+    done = Waiter()
+    with no_server() as wss, handing_over(lambda handler: done(wss.handleUpgrade(handler))) as site:
+        nobody_connects(wss)
+        with site.connection() as sock:
+            sock.sendall(with_header(b'no header line'))
+            assert read_all(sock).startswith(b'HTTP/1.1 400 Bad Request\r\n')
+        assert done.get() == (None,)
+
+
+def test_without_a_callback_it_is_the_connection_event() -> None:
+    """As for every connection, late listeners lose nothing."""
+    with no_server() as wss, handing_over(wss.handleUpgrade) as site, site.connection() as sock:
+        sock.sendall(HANDSHAKE % b'/chat' + text_frame(b'early'))
+        until(lambda: wss._unheard)
+        connected, messages = Waiter(), Waiter()
+        wss.on('connection/chat', lambda ws: connected('first', ws))
+        wss.on('connection', lambda ws, request: (connected('then', ws, request.url), ws.on('message', messages)))
+        first, then = connected.get(), connected.get()
+        assert (first[0], then[0], then[2]) == ('first', 'then', '/chat')
+        assert first[1] is then[1]
+        assert messages.get()[0] == 'early'
+
+
+def test_a_request_needs_its_socket() -> None:
+    with no_server() as wss, pytest.raises(TypeError, match='socket must be a socket, not NoneType'):
+        wss.handleUpgrade(parsed())
 
 
 def test_close_of_a_server_without_a_port(tmp_path: Path) -> None:

@@ -64,9 +64,7 @@ def _connection_of(source: Any) -> Optional[_Connection]:
     return _Connection(sock, reader) if isinstance(sock, socket.socket) else None
 
 
-def _not_here(source: Any) -> Exception:
-    if isinstance(source, Request):
-        return TypeError('a Request needs its socket')
+def _not_here(source: Mapping[str, Any]) -> WebSocketError:
     return WebSocketError(
         f'{_name_of(source)} gives no connection away, so a view can make no WebSocket of its request: '
         'run gunicorn with threads, or give the WebSocketServer a port of its own'
@@ -102,11 +100,11 @@ def take(source: Any, sock: Optional[socket.socket]) -> tuple[socket.socket, byt
     """The connection of a request, and what has been read of it beyond the request: the one that is given, or its
     host's. Raises TypeError, ValueError and :class:`WebSocketError` for those that can't be had, and OSError."""
     host = None if isinstance(source, Request) else _connection_of(source)
-    if sock is None:
+    if sock is None and not isinstance(source, Request):
         if host is None:
             raise _not_here(source)
         sock = host.sock
-    _check(sock)
+    sock = _checked(sock)
     if host is None or sock is not host.sock:
         return take_socket(sock), b''
     taken = _take_from_host(sock)
@@ -114,11 +112,12 @@ def take(source: Any, sock: Optional[socket.socket]) -> tuple[socket.socket, byt
     return taken, _read_ahead(host.input)
 
 
-def _check(sock: Any) -> None:
+def _checked(sock: Any) -> socket.socket:
     if not isinstance(sock, socket.socket):
         raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
     if sock.fileno() < 0 or sock in _taken or is_kept_open(sock):
         raise ValueError('the socket is closed, or given to handleUpgrade() already')
+    return sock
 
 
 def _take_from_host(sock: socket.socket) -> socket.socket:
@@ -128,6 +127,18 @@ def _take_from_host(sock: socket.socket) -> socket.socket:
     taken = _leave_dead(sock)
     _taken.add(sock)
     return taken
+
+
+def has_gone(sock: socket.socket) -> bool:
+    """Whether the client has ended the connection already, and left nothing to read. Makes `sock` non-blocking."""
+    kind = type(sock)  # its own methods may be for others: see keep_from_owner
+    kind.setblocking(sock, False)
+    try:
+        return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _leave_dead(sock: socket.socket) -> socket.socket:
