@@ -278,7 +278,7 @@ def _(section: Section) -> None:
     cells = [section.code(name) for name in ('cell 1', 'cell 2', 'cell 1', 'cell 2')]
     host = section.hosts.script(NOTEBOOK, json.dumps(cells), IPYTHONDIR=str(section.hosts.folder))
     assert host.ends() == 0
-    assert host.output.endswith('None\nNone\nthe kernel has ended\n')
+    assert host.output.endswith('HELLO\nHELLO\nthe kernel has ended\n')
 
 
 # What a notebook's server does: runs a kernel, gives it the cells, and shuts it down.
