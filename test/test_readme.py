@@ -156,13 +156,6 @@ def check_make(target: str) -> None:
 
 
 def check_install(place: str) -> None:
-<<<<<<< HEAD
-    metadata = configparser.ConfigParser()
-    metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
-    name = metadata['metadata']['name']
-    assert (place, name) == ('.', 'node-ws')
-    assert f'called `{name}` on the Python Package Index' in README.document.path.read_text(encoding='utf-8')
-=======
     """Tried by `make installs`."""
 
 
@@ -171,7 +164,6 @@ def test_its_name() -> None:
     metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
     name = metadata['metadata']['name']
     assert f'The distribution is called `{name}`' in (ROOT / 'README.md').read_text(encoding='utf-8')
->>>>>>> hosts12
 
 
 def check_script(script: str) -> None:
@@ -202,18 +194,11 @@ COMMANDS = {
 }
 
 
-<<<<<<< HEAD
-# test_doc_deployment.py runs those of its document, in the hosts they start.
-@pytest.mark.parametrize(
-    'command', sorted({command for path in DOCUMENTS if path != 'doc/deployment.md' for command in commands(path)})
-)
-=======
 # Those of doc/deployment.md are run by its own tests.
 OTHERS = [path for path in DOCUMENTS if path != 'doc/deployment.md']
 
 
 @pytest.mark.parametrize('command', sorted({command for path in OTHERS for command in commands(path)}))
->>>>>>> hosts12
 def test_command(command: str) -> None:
     [(matched, check)] = [
         (match, check) for pattern, check in COMMANDS.items() if (match := re.fullmatch(pattern, command))
