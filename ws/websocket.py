@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Optional, Union
 
 from . import sender
-from ._native import shortcut
 from .client.agent import check_agent
 from .client.opening import ClientOpening
 from .delivery import Emitter
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
-from .events import Listener, check_listener
+from .events import check_listener
 from .net.loop import Timer
 from .net.stream import Stream
 from .net.tls_context import client_context
@@ -194,6 +193,7 @@ class WebSocket(Emitter, EventTarget):
                 masked = None
             receiver = Receiver(masked, max_payload, count(self.options, 'maxFragments'))
         receiver.ontext = receiver.onbinary = self._on_message
+        receiver.onexception = self._raised
         receiver.onping = self._on_ping
         receiver.onpong = self._on_pong
         receiver.onclose = self._on_close_frame
@@ -208,7 +208,7 @@ class WebSocket(Emitter, EventTarget):
         self._head_bytes = stream.bytes_read - len(head)
         self._hold()
         self._use(stream, self.options.perMessageDeflate)
-        self.readyState = OPEN
+        self._enter(OPEN)
         # Not before those who are told of this connection have attached their listeners.
         self._loop.defer(self._start_reading, head)
 
@@ -266,14 +266,14 @@ class WebSocket(Emitter, EventTarget):
         self._head_bytes = stream.bytes_read - len(rest)
         self._use(stream, deflate)
         self.protocol = protocol
-        self.readyState = OPEN
+        self._enter(OPEN)
         _log.debug('%r: open', self)
         self._deliver('open')
         self._start_reading(rest)
 
     def _on_handshake_failure(self, error: BaseException) -> None:
         self._opening = None
-        self.readyState = CLOSING
+        self._enter(CLOSING)
         self._deliver('error', error)
         self._finish()
 
@@ -335,7 +335,6 @@ class WebSocket(Emitter, EventTarget):
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    @shortcut('WebSocket.send')
     def send(
         self,
         data: Any = None,
@@ -364,12 +363,24 @@ class WebSocket(Emitter, EventTarget):
         no callback to tell.
         """
         if options is not None:
-            if callable(options):
+            if type(options) is dict:
+                get = options.get
+                binary, mask, compress = get('binary', binary), get('mask', mask), get('compress', compress)
+            elif callable(options):
                 callback = options
             else:
                 binary, mask, compress = _message_options(options, binary, mask, compress)
         if callback is not None:
             callback = self._callback(callback)
+        if (
+            self.readyState == OPEN
+            and self._streams is None
+            and (type(data) is str or type(data) is bytes)
+            and self._loop.in_thread()
+        ):
+            masked = not self._is_server if mask is None else bool(mask)
+            self._sender.send(data, binary, True, masked, callback, compress)
+            return
         is_file = type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None))
         if self.readyState != OPEN:
             if is_file and callback is not None:
@@ -569,7 +580,30 @@ class WebSocket(Emitter, EventTarget):
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
-    @shortcut('WebSocket._on_message', Listener)
+    def _changed(self, event: Optional[str]) -> None:
+        if event is None or event == 'message':
+            self._route_messages()
+
+    def _enter(self, state: int) -> None:
+        with self._lock:
+            self.readyState = state
+            self._route_messages()
+
+    def _route_messages(self) -> None:
+        """Have the receiver call the only listener itself, as long as there is one. Called under the lock."""
+        receiver = self._receiver
+        if self.readyState == CLOSED:
+            return
+        listener = self._only_listener('message') if self.readyState == OPEN else None
+        receiver.ontext = receiver.onbinary = self._on_message
+        receiver.onmessage = None
+        if listener is None:
+            return
+        if listener.needed <= 2 <= listener.most:
+            receiver.ontext = receiver.onbinary = listener.function
+        elif listener.needed <= 1 <= listener.most:
+            receiver.onmessage = listener.function
+
     def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
         if self.readyState == OPEN:  # what comes in after close() is nobody's business any more
             self._deliver('message', data, flags)
@@ -664,7 +698,7 @@ class WebSocket(Emitter, EventTarget):
 
     def _leave_open(self) -> None:
         """From here on, no data is sent (RFC 6455 section 5.5.1)."""
-        self.readyState = CLOSING
+        self._enter(CLOSING)
         streams, self._streams = self._streams, None
         if streams is not None:
             streams.cancel()
@@ -719,7 +753,7 @@ class WebSocket(Emitter, EventTarget):
         """The one end of every connection."""
         if self.readyState == CLOSED:
             return
-        self.readyState = CLOSED
+        self._enter(CLOSED)
         self._receiver.cleanup()
         if self._deflate is not None:
             self._deflate.deflater.cleanup()
