@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 from decimal import Decimal
-from typing import Callable, Optional, Protocol, Union
+from typing import Callable, Optional, Protocol
 
 from .error_codes import NO_STATUS, is_valid_error_code
 from .frames import (
@@ -107,25 +107,11 @@ def _float_text(value: float) -> str:
     return sign + text
 
 
-#: The last small message that was sent unmasked: the object, the ``binary`` that went with it, its frame. The object is
-#: held, so no other can come to have its identity; the tuple is read and replaced in one step, so any thread may.
+#: The last small message that was sent unmasked: the object, the ``binary`` that went with it, its frame. A broadcast
+#: sends the same object to each client, and gets the same frame. The object is held, so no other can come to have its
+#: identity, and it is of no subclass, so it can't change its value; the tuple is read and replaced in one step, so any
+#: thread may.
 _last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
-
-
-def _small_frame(data: Union[str, bytes], binary: Optional[bool]) -> bytes:
-    """`data` as one unmasked frame; as text or binary if `binary` says so.
-
-    A broadcast asks for the same frame once for each client: the same object as the last time, with the same `binary`,
-    gets the same frame. No subclasses: only what can't change its value may be told by its identity.
-    """
-    global _last_frame
-    last_data, last_binary, built = _last_frame
-    if data is last_data and binary is last_binary:
-        return built
-    is_binary = type(data) is bytes if binary is None else binary
-    built = frame(FIN | BINARY if is_binary else FIN | TEXT, data, None)
-    _last_frame = (data, binary, built)
-    return built
 
 
 class Sender:
@@ -156,6 +142,7 @@ class Sender:
 
         Whether a message is compressed is decided with its first fragment.
         """
+        global _last_frame
         if (
             not (mask or self._fragmented)
             and fin
@@ -163,7 +150,12 @@ class Sender:
             and (type(data) is str or type(data) is bytes)
             and len(data) < _LARGE
         ):
-            self._socket.write(_small_frame(data, binary), callback)
+            last_data, last_binary, built = _last_frame
+            if data is not last_data or binary is not last_binary:
+                is_binary = type(data) is bytes if binary is None else binary
+                built = frame(FIN | BINARY if is_binary else FIN | TEXT, data, None)
+                _last_frame = (data, binary, built)
+            self._socket.write(built, callback)
             return
         payload, is_binary = payload_of(data)
         opcode = BINARY if (is_binary if binary is None else binary) else TEXT
