@@ -44,7 +44,7 @@ from support import (
 
 import ws as ws_package
 from ws import NotOpenError, WebSocket, WebSocketError
-from ws.protocol.sender import build_frame
+from ws.protocol.frames import build_frame
 from ws.streams import CHUNK_SIZE
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10

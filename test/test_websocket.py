@@ -37,7 +37,7 @@ from support import (
 
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketError, WebSocketServer, timers
 from ws.protocol.handshake import accept_key
-from ws.protocol.sender import build_frame
+from ws.protocol.frames import build_frame
 
 
 @contextlib.contextmanager
