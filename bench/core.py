@@ -1,6 +1,6 @@
 """What a message costs in this package itself, in nanoseconds: no network, no other process, the kernel's part taken off.
 
-    bench/.venv/bin/python bench/core.py           (with WS_NO_SPEEDUPS=1: without the accelerator)
+bench/.venv/bin/python bench/core.py           (with WS_NO_SPEEDUPS=1: without the accelerator)
 """
 
 from __future__ import annotations

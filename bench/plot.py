@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from peers import ALL_OURS, CEILING, OURS, OURS_PURE
+from peers import CEILING, OURS, OURS_PURE
 from report import SPREAD, Report
 from scenarios import Scenario
 

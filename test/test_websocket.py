@@ -36,8 +36,8 @@ from support import (
 )
 
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketError, WebSocketServer, timers
-from ws.protocol.handshake import accept_key
 from ws.protocol.frames import build_frame
+from ws.protocol.handshake import accept_key
 
 
 @contextlib.contextmanager

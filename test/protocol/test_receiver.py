@@ -248,8 +248,7 @@ class TestFlags:
     def test_any_other_name_is_none(self) -> None:
         flags: Any = self.flags_of(frame(TEXT, b'x'))
         assert flags.compressed is None
-        assert MessageFlags().masked is None  # as Hixie-76 leaves it
-        assert not MessageFlags()
+        assert not MessageFlags(False, None)
 
     def test_as_the_options_of_an_answer(self) -> None:
         flags = self.flags_of(frame(TEXT, b'x', key=KEY))

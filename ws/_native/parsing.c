@@ -97,6 +97,10 @@ PyObject *native_whole_frame(PyObject *module, PyObject *const *arguments, Py_ss
     if (check_bytes("data", data) || check_size("pos", arguments[1], &pos) || check_bytes("starts", starts) ||
         check_size("max_payload", arguments[4], &max_payload))
         return NULL;
+    if (masked != Py_None && !PyBool_Check(masked)) {
+        PyErr_SetString(PyExc_TypeError, "masked must be a bool or None");
+        return NULL;
+    }
     begin = (const uint8_t *)PyBytes_AS_STRING(data);
     end = begin + PyBytes_GET_SIZE(data);
     if (pos > end - begin || !(frame.payload = read_header(begin + pos, end, &frame, &length))) Py_RETURN_NONE;
