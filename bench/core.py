@@ -1,4 +1,4 @@
-"""What a message costs in this package itself, in nanoseconds: no network, no other process, the kernel's part taken off.
+"""What a message costs in this package itself, in nanoseconds: the kernel's part is taken off.
 
 bench/.venv/bin/python bench/core.py           (with WS_NO_SPEEDUPS=1: without the accelerator)
 """

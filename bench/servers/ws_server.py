@@ -1,4 +1,4 @@
-"""Ours. It answers by ``send(message)``, or in the form that tells what the message is, as Node's documentation does."""
+"""Ours. It answers by ``send(message)``; told so, in the form with options that the documentation teaches."""
 
 from pathlib import Path
 

@@ -118,7 +118,7 @@ def test_messages_stay_when_the_data_is_gone() -> None:
     assert found == (0x82, b'abc', False, 5)
 
 
-# -- arguments that make no sense, and objects that do more than they seem to ---------------------------------------------
+# -- arguments that make no sense, and objects that do more than they seem to --------------------------------------
 
 
 class Blob(bytes):

@@ -78,7 +78,8 @@ class Stream:
         self._reading = False
         self._read_size = LITTLE
         self._queue: list[Data] = []
-        self._callbacks: list[tuple[int, WriteCallback]] = []  # (bytes handed over by then, callback)
+        # (bytes handed over by then, callback). None until there is one: most connections never have any.
+        self._callbacks: Optional[list[tuple[int, WriteCallback]]] = None
         self._handed_over = 0
         self._dirty = loop.dirty
         self._scheduled = False  # is in there
@@ -179,11 +180,16 @@ class Stream:
             self._queue.append(data)
         self.queued = queued = self.queued + len(data)
         if callback is not None:
-            self._callbacks.append((self._handed_over + queued, callback))
+            self._add_callback(callback)
         if not self._scheduled:
             self._scheduled = True
             self._dirty.append(self)
         return queued <= HIGH_WATER_MARK or self._written_much()
+
+    def _add_callback(self, callback: WriteCallback) -> None:
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append((self._handed_over + self.queued, callback))
 
     def flush(self) -> None:
         """Hand the queue to the kernel, as far as it takes it."""
@@ -243,7 +249,7 @@ class Stream:
 
     def _on_sent(self, error: Optional[OSError]) -> None:
         if self._callbacks:
-            self._run_callbacks()
+            self._run_callbacks(self._callbacks)
         if error is not None:
             self._break(error)
         elif self.stalled:
@@ -293,9 +299,8 @@ class Stream:
             first += 1
         return first
 
-    def _run_callbacks(self) -> None:
+    def _run_callbacks(self, callbacks: list[tuple[int, WriteCallback]]) -> None:
         done = 0
-        callbacks = self._callbacks
         while done < len(callbacks) and callbacks[done][0] <= self._handed_over:
             done += 1
         ready = callbacks[:done]
@@ -333,7 +338,7 @@ class Stream:
     def _drop_queue(self, error: Optional[Exception]) -> None:
         self._queue.clear()
         self.queued = 0
-        callbacks, self._callbacks = self._callbacks, []
+        callbacks, self._callbacks = self._callbacks or [], None
         if callbacks and error is None:
             error = BrokenPipeError('the connection was closed before the data was sent')
         for _, callback in callbacks:
