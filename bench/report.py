@@ -188,7 +188,7 @@ def tell(report: Report) -> str:
     lines += [
         '',
         'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-options,',
-        f'ws-pure and c are not peers. Tie: a gap of less than {SPREAD:.0%}, which is what runs of one and the same differ by.',
+        f'ws-pure and c are not peers. Tie: a gap of less than {SPREAD:.0%}, as runs of one and the same differ by that.',
         f'{report.thrown_away} contended runs were thrown away; an asterisk for each that stayed contended.',
         'Those count in a median only where there are no others.',
     ]

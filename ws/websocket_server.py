@@ -21,13 +21,14 @@ from .net.stream import Stream
 from .net.tls import TLSStream
 from .net.tls_context import server_context
 from .net.tls_socket import TLSSocketStream, close_socket, is_kept_open
-from .options import Options, count, deflate_options, merge, milliseconds
+from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
+from .sending import close_reason
 from .server.http_server import address_of, attach, detach, request_from, take_socket
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
-from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
+from .websocket import WebSocket
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {
