@@ -187,8 +187,9 @@ def tell(report: Report) -> str:
     lines += [f'  {line}' for ours in ALL_OURS for line in summary(report, ours)]
     lines += [
         '',
-        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-options,',
-        f'ws-pure and c are not peers. Tie: a gap of less than {SPREAD:.0%}, as runs of one and the same differ by that.',
+        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws,',
+        f'ws-options, ws-pure and c are not peers. Tie: a gap of less than {SPREAD:.0%},',
+        'which is what runs of one and the same differ by.',
         f'{report.thrown_away} contended runs were thrown away; an asterisk for each that stayed contended.',
         'Those count in a median only where there are no others.',
     ]

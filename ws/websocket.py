@@ -285,8 +285,12 @@ class WebSocket(Emitter, EventTarget):
         """
         if options is not None:
             if type(options) is dict:
-                get = options.get
-                binary, mask, compress = get('binary', binary), get('mask', mask), get('compress', compress)
+                if 'binary' in options:
+                    binary = options['binary']
+                if 'mask' in options:
+                    mask = options['mask']
+                if 'compress' in options:
+                    compress = options['compress']
             elif callable(options):
                 callback = options
             else:
