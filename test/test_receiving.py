@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fakes import accept, fake_server
@@ -216,3 +217,62 @@ def test_fragments_of_a_message_with_a_ping_between(pair: tuple[WebSocket, WebSo
             assert log.get()[:2] == ('ping', b'?')
             sock.sendall(build_frame(0, b'lo', True, True))
             assert log.get()[:2] == ('message', 'Hello')
+
+
+# -- who is called for a message ---------------------------------------------------------------------------------------
+
+
+def test_who_listens_may_change_with_every_message(pair: tuple[WebSocket, WebSocket]) -> None:
+    """Each of these is another way from the receiver to the listener."""
+    ws, peer = pair
+    heard = Waiter()
+
+    def alone(data: Any) -> None:
+        heard('alone', data)
+        ws.off('message', alone).on('message', with_flags)
+
+    def with_flags(data: Any, flags: Any) -> None:
+        heard('with flags', data, flags.binary)
+        ws.removeAllListeners('message').once('message', once)
+
+    def once(*args: Any) -> None:
+        heard('once', args[0])
+        ws.on('message', with_this)
+
+    def with_this(this: Any, data: Any) -> None:
+        heard('with this', data, this is ws)
+        ws.removeAllListeners()
+        ws.onmessage = lambda event: (heard('event', event.data), ws.on('message', last))
+
+    def last(data: Any, flags: Any = None, more: Any = 'nothing') -> None:
+        heard('last', data, flags.binary, more)
+
+    ws.on('message', alone)
+    for number in range(6):
+        peer.send(str(number))
+    assert [heard.get() for _ in range(7)] == [
+        ('alone', '0'),
+        ('with flags', '1', False),
+        ('once', '2'),
+        ('with this', '3', True),
+        ('event', '4'),
+        ('event', '5'),
+        ('last', '5', False, 'nothing'),
+    ]
+
+
+def test_nobody_is_called_after_a_close_in_the_same_burst(pair: tuple[WebSocket, WebSocket]) -> None:
+    ws, peer = pair
+    heard = Waiter()
+
+    def listener(data: Any) -> None:
+        heard(data)
+        ws.close()
+
+    ws.on('message', listener)
+    closed = Waiter()
+    ws.on('close', closed)
+    peer._loop.call(lambda: [peer.send(text) for text in ('first', 'second', 'third')])  # one write
+    closed.get()
+    assert heard.get() == ('first',)
+    assert heard.nothing(0)

@@ -175,7 +175,8 @@ class Stream:
             self._refuse(callback)
             return False
         if type(data) is not bytes:
-            data = memoryview(data).cast('B')
+            view = memoryview(data)
+            data = view.cast('B') if view.nbytes else b''
         if data:
             self._queue.append(data)
         self.queued = queued = self.queued + len(data)
