@@ -4,7 +4,7 @@
 #   make test       the whole test suite; only some of it:  make test T='test/net -k tls'
 #   make lint       ruff and mypy
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
-#   make sanitize   the C accelerator's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
 #   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
@@ -22,7 +22,7 @@ F ?= 60
 SHELL := /bin/bash
 BIN := $(VENV)/bin
 PACKAGING := setup.cfg setup.py
-EXTENSION := ws/_native/speedups.c
+EXTENSION := $(wildcard ws/_native/*.[ch])
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 NODE_PEERS := test/interop/node
 
@@ -56,14 +56,13 @@ sanitize: $(VENV)/installed-test
 	mkdir -p $(SANITIZED)
 	cp -r ws $(SANITIZED)/ws
 	rm -f $(SANITIZED)/ws/_native/*.so
-	$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer \
+	$(CC) -std=c11 -O1 -g -Wall -Wextra -Wconversion -Werror -fno-omit-frame-pointer \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all -shared -fPIC \
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
-	    $(EXTENSION) -o $(SANITIZED)/ws/_native/speedups.so
+	    $(filter %.c,$(EXTENSION)) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
-	    test/native/test_speedups.py test/protocol/test_receiver.py test/protocol/test_sender.py test/net/test_stream.py \
-	    test/test_websocket.py
+	    -m 'not slow and not interop and not browser' $(T)
 
 autobahn: $(VENV)/installed
 	$(BIN)/python test/autobahn/run.py .venv-autobahn

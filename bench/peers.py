@@ -15,7 +15,9 @@ from process import settings_argument
 from scenarios import Scenario
 
 BENCH = Path(__file__).resolve().parent
-OURS, OURS_PURE, CEILING = 'ws', 'ws-pure', 'c'
+OURS, OURS_OPTIONS, OURS_PURE, CEILING = 'ws', 'ws-options', 'ws-pure', 'c'
+#: This package, in all its forms.
+ALL_OURS = (OURS, OURS_OPTIONS, OURS_PURE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Peer:
         """Raises LookupError or OSError if something of it is not installed."""
         if self.name == CEILING:
             return 'echo.c'
-        if self.name in (OURS, OURS_PURE):
+        if self.name in ALL_OURS:
             return _version_of_ours(self.name)
         if self.file.endswith('.js'):
             return ', '.join([_output_of('node', '--version'), *map(_version_of_node_package, self.packages)])
@@ -93,6 +95,13 @@ _unchecked = 'text is bytes to it, whose UTF-8 it does not check unless asked, a
 SERVERS = [
     Peer(CEILING, 'echo.c', (), without={'tls': 'it has no TLS', 'deflate': 'it has no permessage-deflate'}),
     Peer(OURS, 'servers/ws_server.py', ()),
+    Peer(
+        OURS_OPTIONS,
+        'servers/ws_server.py',
+        (),
+        settings={'options': True},
+        without={'idle': 'nothing is sent', **dict.fromkeys(('tls', 'deflate'), 'it is compared on plain connections')},
+    ),
     Peer(OURS_PURE, 'servers/ws_server.py', (), compiled=False, environment=_pure),
     Peer(
         'picows',

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Optional
 
 from measure import Run
-from peers import CEILING, OURS, OURS_PURE, Peer, peers_of
+from peers import ALL_OURS, CEILING, OURS_PURE, Peer, peers_of
 from scenarios import SCENARIOS, Scenario
 
 SPREAD = 0.15  # between runs of one and the same, on an ordinary machine: a smaller gap is a tie
@@ -74,7 +74,7 @@ class Report:
         rivals = [
             peer.name
             for peer in self.peers(scenario)
-            if peer.name not in (OURS, OURS_PURE, CEILING)
+            if peer.name not in (*ALL_OURS, CEILING)
             and (compiled or not peer.compiled)
             and (peer.gives_str or scenario.kind == 'binary')
         ]
@@ -144,12 +144,12 @@ def verdict(report: Report, scenario: Scenario, ours: str) -> str:
     """This package beside the best peer, for each figure; its fallback beside the best without compiled code."""
     said = []
     for figure in report.figures(scenario):
-        best = report.best(scenario, figure, compiled=ours == OURS) if figure in COMPARED else None
+        best = report.best(scenario, figure, compiled=ours != OURS_PURE) if figure in COMPARED else None
         if best is None:
             continue
         ratio = report.ratio(scenario, figure, ours, best)
         said.append(f'{HEADINGS[figure]}: {ratio:.2f} × {best}, {word_for(ratio)}')
-    kind = '' if ours == OURS else ' without compiled code'
+    kind = ' without compiled code' if ours == OURS_PURE else ''
     return f'{ours} beside the best peer{kind}: {"; ".join(said)}' if said else ''
 
 
@@ -158,7 +158,7 @@ def summary(report: Report, ours: str) -> list[str]:
     scenarios: dict[str, list[str]] = {'ahead': [], 'tie': [], 'behind': []}
     for scenario in report.scenarios():
         figure = 'handshakes' if scenario.mode == 'idle' else 'cpu'
-        best = report.best(scenario, figure, compiled=ours == OURS)
+        best = report.best(scenario, figure, compiled=ours != OURS_PURE)
         if best and ours in report.runs[scenario.name]:
             scenarios[word_for(report.ratio(scenario, figure, ours, best))].append(scenario.name)
     return [f'{ours}, {word}: {", ".join(names)}' for word, names in scenarios.items() if names]
@@ -180,15 +180,16 @@ def tell(report: Report) -> str:
     for scenario in report.scenarios():
         lines += ['', scenario.title, *(f'  {line}' for line in aligned(table(report, scenario)))]
         measured = [peer.name for peer in report.peers(scenario)]
-        verdicts = [verdict(report, scenario, ours) for ours in (OURS, OURS_PURE) if ours in measured]
+        verdicts = [verdict(report, scenario, ours) for ours in ALL_OURS if ours in measured]
         lines += [f'  -> {line}' for line in verdicts if line]
         lines += [f'  {line}' for line in remarks(report, scenario)]
     lines += ['', 'In CPU time (idle: handshakes/s), beside the best peer, for ws-pure the best without compiled code:']
-    lines += [f'  {line}' for ours in (OURS, OURS_PURE) for line in summary(report, ours)]
+    lines += [f'  {line}' for ours in ALL_OURS for line in summary(report, ours)]
     lines += [
         '',
-        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws, ws-pure and c are',
-        f'not peers. Tie: a gap of less than {SPREAD:.0%}, which is what runs of one and the same differ by.',
+        'Medians (minimum-maximum). Ratio: how much better than the best peer, above 1 is ahead; ws,',
+        f'ws-options, ws-pure and c are not peers. Tie: a gap of less than {SPREAD:.0%},',
+        'which is what runs of one and the same differ by.',
         f'{report.thrown_away} contended runs were thrown away; an asterisk for each that stayed contended.',
         'Those count in a median only where there are no others.',
     ]

@@ -14,8 +14,8 @@ from support import Waiter, end
 import ws
 from ws import WebSocket, WebSocketServer
 from ws.net.loop import Handle
+from ws.options import CLIENT_OPTIONS
 from ws.protocol.http import MAX_HEAD, MAX_HEADERS
-from ws.websocket import CLIENT_OPTIONS
 from ws.websocket_server import SERVER_OPTIONS
 
 COMPATIBILITY = Document('doc/compatibility.md')

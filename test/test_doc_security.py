@@ -14,9 +14,10 @@ import trustme
 from documents import Checks, Runner, connect, free_port, port_of
 from support import TIMEOUT, Log, Waiter, read_all, server, until
 
-from ws import HandshakeError, WebSocket, opening
+from ws import HandshakeError, WebSocket
+from ws.options import CLIENT_OPTIONS
 from ws.protocol.http import MAX_HEAD, MAX_HEADERS, MAX_TARGET
-from ws.websocket import CLIENT_OPTIONS
+from ws.server.opening import REST_LIMIT
 from ws.websocket_server import SERVER_OPTIONS
 
 SECURITY = Checks('doc/security.md')
@@ -42,7 +43,7 @@ def test_its_limits_are_those_of_the_code() -> None:
         ('', f'{MAX_HEAD >> 10} KiB'),
         ('', str(MAX_HEADERS)),
         ('', f'{MAX_TARGET >> 10} KiB'),
-        ('', f'{opening._REST_LIMIT >> 10} KiB'),
+        ('', f'{REST_LIMIT >> 10} KiB'),
         ('', 'the latest'),
         ('`backlog`', str(SERVER_OPTIONS['backlog'])),
     }

@@ -23,7 +23,7 @@ from support import HANDSHAKE, TIMEOUT, Waiter, read_head, server
 
 from ws.delivery import KEEP_BYTES, KEEP_FOR, WAIT_BEHIND
 from ws.net.lifetime import GRACE
-from ws.websocket import CLIENT_OPTIONS
+from ws.options import CLIENT_OPTIONS
 
 THREADS = Checks('doc/threads.md')
 

@@ -13,8 +13,8 @@ from documents import Checks, Runner, connect
 
 import ws as package
 from ws import HandshakeError, WebSocket, WebSocketServer, timers
+from ws.options import CLIENT_OPTIONS
 from ws.protocol.http import Request
-from ws.websocket import CLIENT_OPTIONS
 from ws.websocket_server import SERVER_OPTIONS
 
 REFERENCE = Checks('doc/ws.md')

@@ -12,7 +12,7 @@ from support import Waiter, end, url_of, wait_for
 
 import ws
 from ws import ErrorCodes, EventEmitter, Receiver, Sender, WebSocket, WebSocketServer
-from ws.protocol.sender import build_frame
+from ws.protocol.frames import build_frame
 
 
 def close(wss: WebSocketServer) -> None:

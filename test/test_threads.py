@@ -277,7 +277,7 @@ def test_reading_pauses_when_too_much_waits() -> None:
         peer = connected.get()[0]
         for _ in range(64):
             peer.send(b'x' * 65536)
-        until(lambda: ws._reading_held)
+        until(lambda: ws._incoming._held)
         held = ws.bytesReceived
         assert Waiter().nothing(0.2)
         assert ws.bytesReceived == held < 1 << 20  # not the four megabytes that were sent

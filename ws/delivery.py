@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, TypeVar
 
-from .events import EventEmitter, fitted
+from .events import EventEmitter, Listener, fitted
 from .net.lifetime import get_loop, note_unheard_error
 from .net.loop import Loop, Timer, report_exception
 
@@ -146,10 +146,28 @@ class Emitter(EventEmitter, metaclass=_Complete):
         report(error)
         note_unheard_error()
 
-    def _raised(self, error: BaseException, args: tuple[Any, ...]) -> None:
-        """A shortcut through :meth:`_dispatch` met an error."""
-        report(error)
-        self._listener_failed(args)
+    def _only_listener(self, event: str) -> Optional[Listener]:
+        """The listener of `event` whose function may be called in the place of :meth:`_deliver`: it is the only one and
+        wants nothing but some of the event's arguments, and nothing is kept. What it raises goes to :meth:`_raised`.
+
+        It holds until :meth:`_changed` is called.
+        """
+        listeners = self._listeners.get(event, ())
+        if self._kept is not None or len(listeners) != 1:
+            return None
+        [listener] = listeners
+        return listener if type(listener) is Listener and not (listener.once or listener.this) else None
+
+    def _raised(self) -> None:
+        """The only listener has raised the exception that is being handled."""
+        report_exception()
+        self._listener_failed(())
+
+    def _keep_no_more(self) -> None:
+        """From here on, what nobody listens to is dropped."""
+        with self._lock:
+            self._kept = None
+            self._changed(None)
 
     def _callback(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """`callback` as the loop may call it: with any number of arguments, and it never raises."""
@@ -174,7 +192,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if self._kept is not None and self._kept.waiting:
             self._kept.owner_ended()
         else:
-            self._kept = None
+            self._keep_no_more()
             self._loop.release(self)
 
 
@@ -200,7 +218,7 @@ class KeptEvents:
         owner = self._owner
         now = time.monotonic()
         if not self.waiting and self.is_over():
-            owner._kept = None
+            owner._keep_no_more()
             return False
         with owner._lock:
             if not self.waiting and owner.listenerCount(event):
@@ -295,7 +313,7 @@ class KeptEvents:
             self._timer.cancel()
             self._timer = None
         if self._owner_ended or self.is_over():
-            self._owner._kept = None
+            self._owner._keep_no_more()
         self._owner._hold_reading(False)
 
     def _set_timer(self, now: float) -> None:

@@ -110,6 +110,7 @@ def _on(event: str) -> property:
             else:
                 attached = self._listeners[event]
                 self._listeners[event] = tuple(new if listener is old else listener for listener in attached)
+                self._changed(event)
 
     return property(get, set_, doc=f'The function called with the event object of each ``{event}``, or None.')
 

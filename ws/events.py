@@ -191,10 +191,14 @@ class EventEmitter(PyeeEventEmitter):
         with self._lock:
             attached = self._listeners.get(event, ())
             self._listeners[event] = (listener, *attached) if first else (*attached, listener)
+            self._changed(event)
         self._attached(event)
 
     def _attached(self, event: str) -> None:
         """A listener for `event` has just been attached."""
+
+    def _changed(self, event: Optional[str]) -> None:
+        """The listeners of `event`, or of any, are others than before. Called under the lock."""
 
     # -- removing ----------------------------------------------------------------------------------------------------
 
@@ -222,6 +226,7 @@ class EventEmitter(PyeeEventEmitter):
                 self._listeners.clear()
             else:
                 self._listeners.pop(event, None)
+            self._changed(event)
         return self
 
     def remove_all_listeners(self, event: Optional[str] = None) -> None:
@@ -237,6 +242,7 @@ class EventEmitter(PyeeEventEmitter):
                 self._listeners[event] = remaining
             else:
                 self._listeners.pop(event, None)
+            self._changed(event)
             return len(remaining) < len(attached)
 
     # -- looking -----------------------------------------------------------------------------------------------------

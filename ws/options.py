@@ -23,6 +23,42 @@ DEFLATE_OPTIONS: dict[str, Any] = {
 _ZLIB_DEFLATE_OPTIONS: dict[str, Any] = {'level': -1, 'memLevel': 8, 'strategy': 0, 'dictionary': b''}
 _ZLIB_INFLATE_OPTIONS: dict[str, Any] = {'dictionary': b''}
 
+#: What clients, servers and a server's ends of connections have in common.
+LIMITS: dict[str, Any] = {
+    'closeTimeout': 30_000,
+    'maxPayload': 100 * 1024 * 1024,
+    'maxFragments': 131_072,
+}
+
+#: Client options and their defaults; see the class.
+CLIENT_OPTIONS: dict[str, Any] = {
+    'protocolVersion': 13,
+    'protocol': None,
+    'origin': None,
+    'host': None,
+    'headers': None,
+    'agent': None,
+    'handshakeTimeout': 30_000,
+    **LIMITS,
+    'perMessageDeflate': True,
+    'ca': None,
+    'cert': None,
+    'pfx': None,
+    'key': None,
+    'passphrase': None,
+    'ciphers': None,
+    'rejectUnauthorized': True,
+}
+
+#: What a server hands to its ends of connections.
+SERVER_SIDE_OPTIONS: dict[str, Any] = {
+    'protocolVersion': 13,
+    'protocol': None,
+    **LIMITS,
+    'perMessageDeflate': None,  # as it is in force
+    'allowUnmasked': False,
+}
+
 
 class Options(dict[str, Any]):
     """A dict whose items can be read as attributes, too: ``options.port`` and ``options['port']``."""

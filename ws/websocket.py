@@ -2,75 +2,33 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Optional, Union
 
 from . import sender
-from ._native import shortcut
-from .client.agent import check_agent
-from .client.opening import ClientOpening
+from .client.opening import ClientOpening, prepare
 from .delivery import Emitter, report
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
-from .events import Listener, check_listener
+from .events import check_listener
 from .net.loop import Timer
 from .net.stream import Stream
-from .net.tls_context import client_context
-from .options import Options, count, deflate_options, merge, milliseconds
+from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
 from .protocol import hixie, receiver
-from .protocol.error_codes import ErrorCodeTable, is_valid_error_code
-from .protocol.handshake import VERSIONS, ClientHandshake
+from .protocol.error_codes import ErrorCodeTable
 from .protocol.http import Request
-from .protocol.permessage_deflate import EXTENSION, DeflateOptions, PerMessageDeflate
-from .protocol.receiver import MessageFlags, Receiver
-from .protocol.sender import Sender, payload_of
-from .protocol.url import Address, parse_url
-from .streams import File, Pieces, Streams, Supplied, Waiting
+from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
+from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
+from .protocol.sender import Sender
+from .receiving import Incoming
+from .sending import Outgoing, close_reason, control_payload, is_file, mask_option, message_options
+from .streams import File, Supplied
 
 Callback = Callable[..., Any]
 
-_AnyReceiver = Union[Receiver, hixie.Receiver]
-
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
-
-#: What clients, servers and a server's ends of connections have in common.
-LIMITS: dict[str, Any] = {
-    'closeTimeout': 30_000,
-    'maxPayload': 100 * 1024 * 1024,
-    'maxFragments': 131_072,
-}
-
-#: Client options and their defaults; see the class.
-CLIENT_OPTIONS: dict[str, Any] = {
-    'protocolVersion': 13,
-    'protocol': None,
-    'origin': None,
-    'host': None,
-    'headers': None,
-    'agent': None,
-    'handshakeTimeout': 30_000,
-    **LIMITS,
-    'perMessageDeflate': True,
-    'ca': None,
-    'cert': None,
-    'pfx': None,
-    'key': None,
-    'passphrase': None,
-    'ciphers': None,
-    'rejectUnauthorized': True,
-}
-
-#: What a server hands to its ends of connections.
-SERVER_SIDE_OPTIONS: dict[str, Any] = {
-    'protocolVersion': 13,
-    'protocol': None,
-    **LIMITS,
-    'perMessageDeflate': None,  # as it is in force
-    'allowUnmasked': False,
-}
 
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
@@ -160,32 +118,33 @@ class WebSocket(Emitter, EventTarget):
         #: 13 or 8; on a server's end 'hixie-76', too.
         self.protocolVersion: Any = self.options.protocolVersion
         self._deflate: Optional[PerMessageDeflate] = None  # if it is in force
-        #: What this connection can do: ``supports.binary``.
-        self.supports = Options(binary=not self._is_hixie)
         #: The network stream; Node's ``ws._socket``.
         self._socket: Optional[Stream] = None
-        self._receiver = self._make_receiver()
+        self._incoming = Incoming(self._make_receiver())
         self._opening: Optional[ClientOpening] = None
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
         self._head_bytes = 0
-        self._waiting = 0  # bytes given to send() that can't be written at once; guarded by the lock
-        self._streams: Optional[Streams] = None  # a message in pieces is being sent
-        self._paused = False
-        self._reading_held = False
-        self._pong_queued = False
-        self._late_pong: Optional[bytes] = None
+        self._outgoing: Optional[Outgoing] = None  # once it is open
         #: Told when this connection has ended, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
         if server_side:
             self._adopt(*address)
         else:
-            deflate = deflate_options(self.options)
-            self._prepare(address, protocols, deflate)  # type: ignore[arg-type]  # parse_url refuses what is no str
+            self._opening = prepare(
+                self._loop,
+                address,  # type: ignore[arg-type]  # what is no str is refused
+                protocols,
+                self.options,
+                deflate_options(self.options),
+                self._on_handshake,
+                self._on_handshake_failure,
+            )
+            self.url = address  # type: ignore[assignment]  # now it is one
 
-    def _make_receiver(self) -> _AnyReceiver:
+    def _make_receiver(self) -> BaseReceiver:
         max_payload = count(self.options, 'maxPayload')
-        receiver: _AnyReceiver
+        receiver: BaseReceiver
         if self._is_hixie:
             receiver = hixie.Receiver(max_payload)
         else:
@@ -194,6 +153,7 @@ class WebSocket(Emitter, EventTarget):
                 masked = None
             receiver = Receiver(masked, max_payload, count(self.options, 'maxFragments'))
         receiver.ontext = receiver.onbinary = self._on_message
+        receiver.onexception = self._raised
         receiver.onping = self._on_ping
         receiver.onpong = self._on_pong
         receiver.onclose = self._on_close_frame
@@ -208,45 +168,11 @@ class WebSocket(Emitter, EventTarget):
         self._head_bytes = stream.bytes_read - len(head)
         self._hold()
         self._use(stream, self.options.perMessageDeflate)
-        self.readyState = OPEN
+        self._enter(OPEN)
         # Not before those who are told of this connection have attached their listeners.
-        self._loop.defer(self._start_reading, head)
+        self._loop.defer(self._incoming.start, head)
 
     # -- opening: a client -------------------------------------------------------------------------------------------
-
-    def _prepare(self, url: str, protocols: Union[str, Sequence[str], None], deflate: Optional[DeflateOptions]) -> None:
-        options = self.options
-        address = parse_url(url)
-        milliseconds(options, 'handshakeTimeout')
-        check_agent(options.agent)
-        handshake = ClientHandshake(
-            address=address,
-            version=_version(options.protocolVersion),
-            protocols=_protocol_list(protocols, options.protocol),
-            origin=options.origin,
-            host=options.host,
-            headers=options.headers,
-            deflate=deflate,
-        )
-        context = self._tls_context(address)
-        self.url = url
-        self._opening = ClientOpening(
-            self._loop, address, handshake, context, options.agent, self._on_handshake, self._on_handshake_failure
-        )
-
-    def _tls_context(self, address: Address) -> Any:
-        options = self.options
-        if not address.secure:
-            return None
-        return client_context(
-            options.ca,
-            options.cert,
-            options.key,
-            options.passphrase,
-            options.ciphers,
-            options.rejectUnauthorized,
-            options.pfx,
-        )
 
     def _begin(self) -> None:
         if not self._is_server:
@@ -266,14 +192,14 @@ class WebSocket(Emitter, EventTarget):
         self._head_bytes = stream.bytes_read - len(rest)
         self._use(stream, deflate)
         self.protocol = protocol
-        self.readyState = OPEN
+        self._enter(OPEN)
         _log.debug('%r: open', self)
         self._deliver('open')
-        self._start_reading(rest)
+        self._incoming.start(rest)
 
     def _on_handshake_failure(self, error: BaseException) -> None:
         self._opening = None
-        self.readyState = CLOSING
+        self._enter(CLOSING)
         self._deliver('error', error)
         self._finish()
 
@@ -286,23 +212,19 @@ class WebSocket(Emitter, EventTarget):
     def _use(self, stream: Stream, deflate: Optional[PerMessageDeflate]) -> None:
         self._socket = stream
         self._deflate = deflate
-        self._sender: Union[Sender, hixie.Sender]
-        if isinstance(self._receiver, Receiver):
-            self._sender = Sender(stream, deflate and deflate.deflater)
-            self._receiver.inflater = deflate and deflate.inflater
+        sender: Union[Sender, hixie.Sender]
+        receiver = self._incoming.receiver
+        if isinstance(receiver, Receiver):
+            sender = Sender(stream, deflate and deflate.deflater)
+            receiver.inflater = deflate and deflate.inflater
         else:
-            self._sender = hixie.Sender(stream)
-        stream.on_data = self._receiver.add
+            sender = hixie.Sender(stream)
+        self._outgoing = Outgoing(
+            self._loop, self._lock, stream, sender, not self._is_server, self._complain, self._on_broken
+        )
+        self._incoming.use(stream)
         stream.on_end = self._on_end
         stream.on_close = self._on_stream_closed
-
-    def _start_reading(self, head: bytes) -> None:
-        if self._socket is None or self._socket.closed:
-            return
-        if head:
-            self._receiver.add(head)
-        if not (self._paused or self._reading_held):
-            self._socket.resume()
 
     def __repr__(self) -> str:
         peer = _find_credentials.sub('//', self.url or '')
@@ -325,17 +247,15 @@ class WebSocket(Emitter, EventTarget):
     @property
     def bufferedAmount(self) -> int:
         """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included."""
-        queued = self._socket.queued if self._socket is not None else 0
-        return queued + self._waiting
+        return self._outgoing.buffered if self._outgoing is not None else 0
 
-    def _count(self, size: int) -> None:
-        """So many bytes more, or fewer, wait for the loop thread or behind a message in pieces."""
-        with self._lock:
-            self._waiting += size
+    @property
+    def supports(self) -> Options:
+        """What this connection can do: ``supports.binary``."""
+        return Options(binary=not self._is_hixie)
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    @shortcut('WebSocket.send')
     def send(
         self,
         data: Any = None,
@@ -364,55 +284,39 @@ class WebSocket(Emitter, EventTarget):
         no callback to tell.
         """
         if options is not None:
-            if callable(options):
+            if type(options) is dict:
+                if 'binary' in options:
+                    binary = options['binary']
+                if 'mask' in options:
+                    mask = options['mask']
+                if 'compress' in options:
+                    compress = options['compress']
+            elif callable(options):
                 callback = options
             else:
-                binary, mask, compress = _message_options(options, binary, mask, compress)
+                binary, mask, compress = message_options(options, binary, mask, compress)
         if callback is not None:
             callback = self._callback(callback)
-        is_file = type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None))
-        if self.readyState != OPEN:
-            if is_file and callback is not None:
-                self._loop.call(File(self._loop, data, binary, False, False, callback).cancel)
-            else:
-                self._refuse(callback)
+        outgoing = self._outgoing
+        if outgoing is None or outgoing.over:
+            self._refuse_message(data, binary, callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
-        if is_file:
+        if (type(data) is str or type(data) is bytes) and outgoing.streams is None and self._loop.in_thread():
+            outgoing.sender.send(data, binary, True, masked, callback, compress)
+        elif is_file(data):
             tell = self._complain_of_file if callback is None else callback
-            self._run(self._send_in_pieces, File(self._loop, data, binary, masked, compress, tell))
-        elif self._loop.in_thread() and self._streams is None:
-            self._sender.send(data, binary, True, masked, callback, compress)
+            self._run(outgoing.send_in_pieces, File(self._loop, data, binary, masked, compress, tell))
+        elif outgoing.streams is None and self._loop.in_thread():
+            outgoing.sender.send(data, binary, True, masked, callback, compress)
         else:
-            payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
-            self._count(len(payload))
-            self._run(self._send_in_turn, payload, is_binary if binary is None else binary, masked, callback, compress)
+            outgoing.hand_in(data, binary, masked, callback, compress)
 
-    def _send_in_turn(
-        self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback], compress: bool
-    ) -> None:
-        if self._streams is None:
-            self._send_handed_in(payload, binary, masked, callback, compress)
+    def _refuse_message(self, data: Any, binary: Optional[bool], callback: Optional[Callback]) -> None:
+        if callback is not None and is_file(data):
+            self._loop.call(File(self._loop, data, binary, False, False, callback).cancel)
         else:
-            send = functools.partial(self._send_handed_in, payload, binary, masked, callback, compress)
-            self._streams.wait(Waiting(send, functools.partial(self._drop_handed_in, payload, callback)))
-
-    def _send_handed_in(
-        self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback], compress: bool
-    ) -> None:
-        if self.readyState != OPEN:
-            self._drop_handed_in(payload, callback)
-            return
-        try:
-            self._sender.send(payload, binary, True, masked, callback, compress)
-        except ValueError as error:  # a byte that Hixie-76 can't send
-            self._loop.defer(self._complain if callback is None else callback, error)
-        self._count(-len(payload))
-
-    def _drop_handed_in(self, payload: bytes, callback: Optional[Callback]) -> None:
-        self._count(-len(payload))
-        if callback is not None:
-            self._loop.defer(callback, NotOpenError())
+            self._refuse(callback)
 
     def _refuse(self, callback: Optional[Callback]) -> None:
         if callback is None:
@@ -444,25 +348,18 @@ class WebSocket(Emitter, EventTarget):
             raise TypeError('callback must be provided')
         callback = self._callback(callback)
         if options is not None:
-            binary, mask, compress = _message_options(options, binary, mask, compress)
-        if self.readyState != OPEN:
+            binary, mask, compress = message_options(options, binary, mask, compress)
+        outgoing = self._outgoing
+        if outgoing is None or outgoing.over:
             self._refuse(callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
-        self._run(self._send_in_pieces, Supplied(self._loop, callback, binary, masked, compress, self._count))
+        self._run(
+            outgoing.send_in_pieces, Supplied(self._loop, callback, binary, masked, compress, outgoing.count_waiting)
+        )
 
-    def _send_in_pieces(self, pieces: Pieces) -> None:
-        if self.readyState != OPEN:
-            pieces.cancel()
-            return
-        if self._streams is None:
-            self._streams = Streams(self._sender, self._on_streams_idle, self._on_stream_broken)
-        self._streams.add(pieces)
-
-    def _on_streams_idle(self) -> None:
-        self._streams = None
-
-    def _on_stream_broken(self) -> None:
+    def _on_broken(self) -> None:
+        """A message that has begun can't be completed."""
         if self.readyState == OPEN:
             self._close(_INTERNAL_ERROR, b'')
 
@@ -508,20 +405,15 @@ class WebSocket(Emitter, EventTarget):
             silent, callback = False, silent
         if callback is not None:
             callback = self._callback(callback)
-        if self.readyState != OPEN:
+        outgoing = self._outgoing
+        if outgoing is None or outgoing.over:
             if callback is not None or not silent:
                 self._refuse(callback)
             return
-        payload = _control_payload(data)
-        mask = _mask_option(options)
+        payload = control_payload(data)
+        mask = mask_option(options)
         masked = not self._is_server if mask is None else bool(mask)
-        self._run(self._send_control_now, kind, payload, masked, callback)
-
-    def _send_control_now(self, kind: str, payload: bytes, masked: bool, callback: Optional[Callback]) -> None:
-        if self.readyState == OPEN:
-            getattr(self._sender, kind)(payload, masked, callback)
-        elif callback is not None:
-            callback(NotOpenError())
+        self._run(outgoing.send_control, kind, payload, masked, callback)
 
     # -- pausing -----------------------------------------------------------------------------------------------------
 
@@ -543,71 +435,54 @@ class WebSocket(Emitter, EventTarget):
 
     def _pause_reading(self, paused: bool) -> None:
         if self.readyState == OPEN:  # or it was closed on the way here, and must be read to its end
-            self._paused = paused
-            self._update_reading()
+            self._incoming.pause(paused)
             if self._kept is not None:
                 self._kept.hand_over()
 
     def _is_paused(self) -> bool:
-        return self._paused and self.readyState == OPEN
+        return self._incoming.paused and self.readyState == OPEN
 
     def _hold_reading(self, hold: bool) -> None:
-        if hold is not self._reading_held:
-            self._reading_held = hold
-            self._update_reading()
-
-    def _update_reading(self) -> None:
-        if self._socket is None:
-            return
-        if not (self._paused or self._reading_held):
-            self._receiver.resume()  # calls listeners, who may pause again
-        if self._paused or self._reading_held:
-            self._receiver.pause()
-            self._socket.pause()
-        else:
-            self._socket.resume()
+        self._incoming.hold(hold)
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
-    @shortcut('WebSocket._on_message', Listener)
+    def _changed(self, event: Optional[str]) -> None:
+        if event is None or event == 'message':
+            self._route_messages()
+
+    def _enter(self, state: int) -> None:
+        with self._lock:
+            self.readyState = state
+            self._route_messages()
+
+    def _route_messages(self) -> None:
+        """Have the receiver call the only listener itself, as long as there is one. Called under the lock."""
+        if self.readyState != CLOSED:
+            listener = self._only_listener('message') if self.readyState == OPEN else None
+            self._incoming.route(listener, self._on_message)
+
     def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
         if self.readyState == OPEN:  # what comes in after close() is nobody's business any more
             self._deliver('message', data, flags)
 
     def _on_ping(self, data: bytes, flags: MessageFlags) -> None:
         if self.readyState == OPEN:
-            self._answer_ping(data)
+            assert self._outgoing is not None
+            self._outgoing.answer_ping(data)
             self._deliver('ping', data, flags)
 
     def _on_pong(self, data: bytes, flags: MessageFlags) -> None:
         if self.readyState == OPEN:
             self._deliver('pong', data, flags)
 
-    def _answer_ping(self, data: bytes) -> None:
-        """RFC 6455 section 5.5.3, which allows to answer only the latest ping: else a peer that sends pings and reads
-        nothing would fill our memory with pongs."""
-        assert self._socket is not None
-        if self._pong_queued:
-            self._late_pong = data
-        elif self._socket.stalled:
-            self._pong_queued = True
-            self._sender.pong(data, not self._is_server, self._on_pong_sent)
-        else:
-            self._sender.pong(data, not self._is_server)
-
-    def _on_pong_sent(self, error: Optional[Exception]) -> None:
-        self._pong_queued = False
-        data, self._late_pong = self._late_pong, None
-        if data is not None and self.readyState == OPEN:
-            self._answer_ping(data)
-
     def _on_protocol_error(self, error: ProtocolError, code: int) -> None:
         """Fail the connection (RFC 6455 section 7.1.7)."""
-        assert self._socket is not None
+        assert self._socket is not None and self._outgoing is not None
         was_open = self.readyState == OPEN
         self._leave_open()
         if was_open:
-            self._sender.close(code, b'', not self._is_server)
+            self._outgoing.close(code, b'')
         self._socket.end()
         self._expect_end()
         if was_open:
@@ -658,21 +533,17 @@ class WebSocket(Emitter, EventTarget):
         elif self.readyState == OPEN:
             self._leave_open()
             _log.debug('%r: close %d', self, code)
-            self._sender.close(code, reason, not self._is_server)
-            self._listen_for_close_frame()
+            assert self._outgoing is not None
+            self._outgoing.close(code, reason)
+            # If it was paused, the peer's answer would never be seen.
+            self._incoming.pause(False)
             self._expect_end()
 
     def _leave_open(self) -> None:
         """From here on, no data is sent (RFC 6455 section 5.5.1)."""
-        self.readyState = CLOSING
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            streams.cancel()
-
-    def _listen_for_close_frame(self) -> None:
-        """A connection that was paused must be read again, or the peer's answer would never be seen."""
-        self._paused = False
-        self._update_reading()
+        self._enter(CLOSING)
+        if self._outgoing is not None:
+            self._outgoing.end()
 
     def _terminate(self) -> None:
         if self.readyState == CLOSED:
@@ -683,15 +554,15 @@ class WebSocket(Emitter, EventTarget):
             self._opening = None
             self._loop.defer(self._finish)
         elif self._socket is not None:
-            self._receiver.cleanup()
+            self._incoming.receiver.cleanup()
             self._socket.destroy()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
-        assert self._socket is not None
+        assert self._socket is not None and self._outgoing is not None
         self._close_frame = (code, reason)
         if self.readyState == OPEN:
             self._leave_open()
-            self._sender.answer_close(code, reason, not self._is_server)
+            self._outgoing.answer_close(code, reason)
         self._socket.end()
         self._expect_end()
 
@@ -719,8 +590,8 @@ class WebSocket(Emitter, EventTarget):
         """The one end of every connection."""
         if self.readyState == CLOSED:
             return
-        self.readyState = CLOSED
-        self._receiver.cleanup()
+        self._enter(CLOSED)
+        self._incoming.receiver.cleanup()
         if self._deflate is not None:
             self._deflate.deflater.cleanup()
         if self._close_timer is not None:
@@ -757,62 +628,12 @@ class WebSocket(Emitter, EventTarget):
         """This is the child after a fork: the connection is the parent's."""
         super().abandon()
         self.readyState = CLOSED
+        if self._outgoing is not None:
+            self._outgoing.over = True
         if self._opening is not None:
             self._opening.abandon()
         if self._socket is not None:
             self._socket.abandon()
-
-
-def _version(value: object) -> int:
-    for version in VERSIONS:
-        if value == version or value == str(version):
-            return version
-    raise ValueError('unsupported protocol version')
-
-
-def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[str]) -> list[str]:
-    listed = [protocols] if isinstance(protocols, str) else list(protocols or ())
-    if more:
-        listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
-    return listed
-
-
-def _message_options(
-    options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool
-) -> tuple[Optional[bool], Optional[bool], bool]:
-    """`binary`, `mask` and `compress`, unless `options` has others."""
-    if not isinstance(options, (Mapping, MessageFlags)):  # the flags of a message may be the options of its echo
-        raise TypeError(f'options must be a dict, not {type(options).__name__}')
-    return options.get('binary', binary), options.get('mask', mask), options.get('compress', compress)
-
-
-def _mask_option(options: Any) -> Optional[bool]:
-    """`options` of ping() and pong() is a dict, or as in ws 8 the mask itself."""
-    mask: Optional[bool] = options.get('mask') if isinstance(options, Mapping) else options
-    return mask
-
-
-def _control_payload(data: Any) -> bytes:
-    payload = payload_of(data)[0]
-    if len(payload) > 125:  # RFC 6455 section 5.5
-        raise ValueError('The data size must not be greater than 125 bytes')
-    return payload
-
-
-def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
-    """The reason as bytes; raises WebSocketError for a code or reason that no close frame may carry."""
-    if code is not None and not is_valid_error_code(code):
-        raise WebSocketError('first argument must be a valid error code number')
-    if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
-        raise WebSocketError('second argument must be a string')
-    reason = payload_of(data)[0]
-    try:
-        reason.decode()
-    except UnicodeDecodeError:
-        raise WebSocketError('the reason must be UTF-8') from None
-    if len(reason) > 123:  # RFC 6455 section 5.5: 125 with the code
-        raise WebSocketError('The message must not be greater than 123 bytes')
-    return reason
 
 
 def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:

@@ -23,15 +23,16 @@ from .net.tls import TLSStream
 from .net.tls_context import server_context
 from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
-from .options import Options, count, deflate_options, merge, milliseconds
+from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
+from .sending import close_reason
 from .server.http_server import attach, detach, request_from
 from .server.listening import Place, Port, address_of, file_of, open_socket, place_of
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
-from .websocket import LIMITS, SERVER_SIDE_OPTIONS, WebSocket, close_reason
+from .websocket import WebSocket
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {

@@ -14,6 +14,7 @@ class Settings:
     def __init__(self, given: dict[str, Any]) -> None:
         self.broadcast: bool = given['mode'] == 'broadcast'
         self.deflate: bool = given['deflate']
+        self.options: bool = given.get('options', False)
         self.uvloop: bool = given.get('uvloop', False)
         self.without: Optional[str] = given.get('without')  # a compiled module that is not to be used
         self.certificate: Optional[str] = given.get('certificate')  # files in PEM

@@ -1,4 +1,4 @@
-"""Ours."""
+"""Ours. It answers by ``send(message)``; told so, in the form with options that the documentation teaches."""
 
 from pathlib import Path
 
@@ -25,8 +25,18 @@ def connection(ws):
     def echo(message):
         ws.send(message)
 
+    def echo_with_options(data, flags):
+        ws.send(data, {'binary': flags.binary})
+
     def broadcast(message):
         for client in wss.clients:
             client.send(message)
 
-    ws.on('message', broadcast if settings.broadcast else echo)
+    def broadcast_with_options(data, flags):
+        for client in wss.clients:
+            client.send(data, {'binary': flags.binary})
+
+    if settings.broadcast:
+        ws.on('message', broadcast_with_options if settings.options else broadcast)
+    else:
+        ws.on('message', echo_with_options if settings.options else echo)

@@ -266,6 +266,11 @@ def page(port: int, path: str = '/') -> str:
     return answers[0]
 
 
+def until_page(port: int, text: str, path: str = '/') -> None:
+    """Wait until a web server says that."""
+    until(lambda: page(port, path) == text)
+
+
 @contextlib.contextmanager
 def joined(port: int, path: str = '/') -> Iterator[tuple[WebSocket, Log]]:
     """A client that is connected, as soon as somebody listens there; ended afterwards."""

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 import weakref
+from array import array
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Optional
@@ -32,6 +33,7 @@ from streams import (
 from support import TIMEOUT, Waiter, until
 
 from ws.net import tls as tls_module
+from ws.net.loop import Loop
 from ws.net.poller import READ, WRITE, Poller
 from ws.net.stream import HIGH_WATER_MARK, READ_SIZE, Stream
 from ws.net.tls import TLSStream
@@ -213,6 +215,53 @@ def test_what_can_be_written(driver: Driver, make: Maker, kind: Callable[[bytes]
     stream, peer = make()
     driver(lambda: [stream.write(kind(b'small')), stream.write(kind(bytes(200_000)))])
     assert receive(peer, 200_005) == b'small' + bytes(200_000)
+
+
+def read_exactly(sock: socket.socket, size: int) -> bytes:
+    data = b''
+    while len(data) < size:
+        data += sock.recv(size - len(data))
+    return data
+
+
+def test_what_has_items_of_several_bytes_is_written_whole(driver: Driver, make: Maker) -> None:
+    stream, peer = make()
+    numbers = array('I', range(5))
+    driver(stream.write, memoryview(numbers))
+    driver(stream.write, memoryview(array('I')))
+    driver(stream.write, b'end')
+    assert read_exactly(peer, 23) == numbers.tobytes() + b'end'
+
+
+@pytest.mark.parametrize('data', ['text', 5, None, memoryview(b'abcdef')[::2]])
+def test_what_can_not_be_written(driver: Driver, make: Maker, data: Any) -> None:
+    stream, peer = make()
+    with pytest.raises(TypeError):
+        driver(stream.write, data)
+    driver(stream.write, b'good')
+    assert read_exactly(peer, 4) == b'good'
+
+
+class Careless(Stream):
+    """Takes away what it stands on."""
+
+    __slots__ = ()
+
+    def flush(self) -> None:
+        super().flush()
+        del self.on_data, self._queue
+
+
+def test_whatever_a_subclass_does_is_an_exception_and_no_crash() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        stream = Careless(Loop(), near)
+        stream._reading = stream.stalled = True
+        far.send(b'x')
+        with pytest.raises(AttributeError, match='on_data'):
+            stream.on_event(READ | WRITE)
+        with pytest.raises(AttributeError, match='_queue'):
+            stream.write(b'x')
 
 
 def test_a_slow_reader_gets_everything(driver: Driver, make: Maker) -> None:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import pytest
 
-from ws.protocol.error_codes import ERROR_CODES, is_valid_error_code
+from ws.protocol.error_codes import ERROR_CODES, ErrorCodes, is_valid_error_code
 
 VALID = [*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)]
 
@@ -37,3 +37,9 @@ def test_table_names_every_code_of_the_protocol() -> None:
 def test_codes_of_the_table_are_valid_but_the_reserved_ones() -> None:
     assert [code for code in ERROR_CODES if not is_valid_error_code(code)] == [1004, 1005, 1006]
     assert all(ERROR_CODES[code].startswith('reserved') for code in (1004, 1005, 1006))
+
+
+def test_the_table_answers_as_in_node() -> None:
+    assert ErrorCodes[1001] == 'going away'
+    assert ErrorCodes.isValidErrorCode(1001)
+    assert not ErrorCodes.isValidErrorCode(1005)

@@ -248,8 +248,7 @@ class TestFlags:
     def test_any_other_name_is_none(self) -> None:
         flags: Any = self.flags_of(frame(TEXT, b'x'))
         assert flags.compressed is None
-        assert MessageFlags().masked is None  # as Hixie-76 leaves it
-        assert not MessageFlags()
+        assert not MessageFlags(False, None)
 
     def test_as_the_options_of_an_answer(self) -> None:
         flags = self.flags_of(frame(TEXT, b'x', key=KEY))
@@ -1055,3 +1054,51 @@ def test_any_bytes_give_callbacks_and_at_most_one_error(
 def alike(events: list[Event]) -> list[Event]:
     """If several things are wrong with one portion of compressed data, zlib tells which one comes out."""
     return [BAD_DATA if event in (INVALID_UTF8, TOO_LARGE) else event for event in events]
+
+
+class TestTheDataAlone:
+    """``onmessage``, for whoever wants no flags; and ``onexception``."""
+
+    def test_text_and_binary_whole_and_in_fragments(self, feed: Feed) -> None:
+        receiver = Receiver()
+        seen: list[Any] = []
+        receiver.onmessage = seen.append
+        receiver.ontext = receiver.onbinary = lambda data, flags: seen.append('not this')
+        fragments = frame(TEXT, b'in ', fin=False) + frame(CONTINUATION, b'two')
+        feed(receiver, frame(TEXT, b'whole', key=KEY) + fragments + frame(BINARY, b'bytes'))
+        assert seen == ['whole', 'in two', b'bytes']
+
+    def test_it_may_be_another_for_each_message(self) -> None:
+        receiver = Receiver()
+        seen: list[Any] = []
+
+        def first(data: Any) -> None:
+            seen.append(('first', data))
+            receiver.onmessage = None
+
+        receiver.onmessage = first
+        receiver.ontext = lambda data, flags: seen.append(('second', data, flags.binary))
+        receiver.add(frame(TEXT, b'a') + frame(TEXT, b'b'))
+        assert seen == [('first', 'a'), ('second', 'b', False)]
+
+    @pytest.mark.parametrize('name', ['onmessage', 'ontext'])
+    def test_an_exception_is_handled_and_the_rest_follows(self, feed: Feed, name: str) -> None:
+        receiver = Receiver()
+        told: list[Any] = []
+
+        def fail(data: Any, *flags: Any) -> None:
+            told.append(data)
+            raise KeyError(data)
+
+        setattr(receiver, name, fail)
+        receiver.onexception = lambda: told.append(type(sys.exc_info()[1]))
+        feed(receiver, frame(TEXT, b'a') + frame(TEXT, b'b', fin=False) + frame(CONTINUATION, b'c'))
+        assert told == ['a', KeyError, 'bc', KeyError]
+
+
+def test_flags_that_hold_flags_and_so_on_are_let_go() -> None:
+    flags: Any = None
+    for _ in range(300_000):
+        flags = MessageFlags(False, flags)
+    del flags
+    gc.collect()

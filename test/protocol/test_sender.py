@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ws.protocol import sender as sender_module
+from ws.protocol.frames import build_frame, build_header
 from ws.protocol.permessage_deflate import DeflateOptions, Deflater, Inflater
 from ws.protocol.receiver import Receiver
-from ws.protocol.sender import Sender, build_frame, build_header, frame_of, payload_of
+from ws.protocol.sender import Sender, payload_of
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -53,6 +54,14 @@ class Wire(Socket):
     def write(self, data: bytes, callback: Optional[Callable[..., object]] = None) -> None:
         super().write(data, callback)
         self.receiver.add(data)
+
+
+def frame_of(data: object, binary: Optional[bool] = None) -> bytes:
+    """What is written for a message."""
+    socket = Socket()
+    Sender(socket).send(data, binary)
+    [written] = socket.written
+    return written
 
 
 @pytest.fixture(autouse=True)
@@ -236,22 +245,22 @@ class TestFrames:
     )
     def test_header(self, length: int, masked: bool, header: str) -> None:
         expected = bytes.fromhex(header)
-        assert build_header(BINARY, length, True, masked) == expected
-        assert build_header(BINARY, length, False, masked) == b'\x02' + expected[1:]
+        assert build_header(0x80 | BINARY, length, masked) == expected
+        assert build_header(BINARY, length, masked) == b'\x02' + expected[1:]
 
     @pytest.mark.parametrize('fin', [True, False])
     @pytest.mark.parametrize('length', [0, 1, 124, 125, 126, 127, 65535, 65536])
     def test_unmasked_frame(self, length: int, fin: bool) -> None:
         payload = bytes(range(256)) * 257
         payload = payload[:length]
-        assert build_frame(TEXT, payload, fin) == build_header(TEXT, length, fin, False) + payload
+        assert build_frame(TEXT, payload, fin) == build_header(0x80 * fin | TEXT, length, False) + payload
 
     @pytest.mark.parametrize('fin', [True, False])
     @pytest.mark.parametrize('length', [0, 1, 5, 125, 126, 65535, 65536])
     def test_masked_frame(self, length: int, fin: bool) -> None:
         payload = (bytes(range(256)) * 257)[:length]
         frame = build_frame(BINARY, payload, fin, True)
-        header = build_header(BINARY, length, fin, True)
+        header = build_header(0x80 * fin | BINARY, length, True)
         assert frame.startswith(header)
         key = frame[len(header) : len(header) + 4]
         assert len(frame) == len(header) + 4 + length
@@ -499,7 +508,7 @@ class TestSender:
         socket = Socket()
         data = b'x' * 16384
         Sender(socket).send(data)
-        assert socket.written == [build_header(BINARY, 16384, True, False), data]
+        assert socket.written == [build_header(0x80 | BINARY, 16384, False), data]
         assert socket.written[1] is data
 
     @pytest.mark.parametrize('data', [b'x' * 16383, 'x' * 16383])

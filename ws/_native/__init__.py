@@ -1,13 +1,12 @@
-"""The C accelerator, speedups.c: None where it was not built, or where WS_NO_SPEEDUPS is set."""
+"""The accelerator, a few functions in C. Each has a twin in Python, named where it is chosen, that does the same.
+
+`native` is None where it was not built, and where the environment variable WS_NO_SPEEDUPS is set.
+"""
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-F = TypeVar('F', bound=Callable[..., Any])
+from typing import Any
 
 
 def _load() -> Any:
@@ -23,18 +22,8 @@ def _load() -> Any:
 native = _load()
 
 
-def shortcut(name: str, more: Any = None) -> Callable[[F], F]:
-    """Decorates a method that C has a shortcut for: it does the same in the usual case, and calls the method in others.
-
-    The method is still there, as ``__wrapped__``. `more` is what the shortcut needs besides.
-    """
-
-    def decorate(function: F) -> F:
-        if native is None:
-            return function
-        made: Any = native.shortcut(name, function, more)
-        functools.update_wrapper(made, function)
-        made.__qualname__ = name
-        return made  # type: ignore[no-any-return]
-
-    return decorate
+def check_constants(own: dict[str, Any], *names: str) -> None:
+    """Raises ImportError if the accelerator has other values: it was built from other sources than these."""
+    for name in names:
+        if native is not None and getattr(native, name, None) != own[name]:
+            raise ImportError(f'the accelerator does not fit: {name} is not {own[name]}; build it again')

@@ -6,20 +6,22 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
 from ..net.connect import Connector
 from ..net.loop import Loop, Timer
 from ..net.stream import Stream
 from ..net.tls import TLSStream
+from ..net.tls_context import client_context
 from ..net.tls_socket import TLSSocketStream
 from ..net.workers import Workers
-from ..protocol.handshake import ClientHandshake
+from ..options import Options, milliseconds
+from ..protocol.handshake import VERSIONS, ClientHandshake
 from ..protocol.http import Response, ResponseParser
-from ..protocol.permessage_deflate import PerMessageDeflate
-from ..protocol.url import Address
-from .agent import claim, connect_by_agent
+from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
+from ..protocol.url import Address, parse_url
+from .agent import check_agent, claim, connect_by_agent
 
 #: Opening handshakes of clients, line by line, at DEBUG.
 _log = logging.getLogger('ws.handshake')
@@ -198,3 +200,56 @@ def _log_head(direction: str, start_line: str, headers: Iterable[Sequence[str]])
 
 def _nobody(*arguments: object) -> None:
     pass
+
+
+def prepare(
+    loop: Loop,
+    url: str,
+    protocols: Union[str, Sequence[str], None],
+    options: Options,
+    deflate: Optional[DeflateOptions],
+    on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
+    on_failure: Callable[[BaseException], object],
+) -> ClientOpening:
+    """The opening of a client with these arguments, to be started. Raises as the class WebSocket does."""
+    address = parse_url(url)
+    milliseconds(options, 'handshakeTimeout')
+    check_agent(options.agent)
+    handshake = ClientHandshake(
+        address=address,
+        version=_version(options.protocolVersion),
+        protocols=_protocol_list(protocols, options.protocol),
+        origin=options.origin,
+        host=options.host,
+        headers=options.headers,
+        deflate=deflate,
+    )
+    return ClientOpening(loop, address, handshake, _tls_context(address, options), options.agent, on_open, on_failure)
+
+
+def _tls_context(address: Address, options: Options) -> Optional[ssl.SSLContext]:
+    if not address.secure:
+        return None
+    return client_context(
+        options.ca,
+        options.cert,
+        options.key,
+        options.passphrase,
+        options.ciphers,
+        options.rejectUnauthorized,
+        options.pfx,
+    )
+
+
+def _version(value: object) -> int:
+    for version in VERSIONS:
+        if value == version or value == str(version):
+            return version
+    raise ValueError('unsupported protocol version')
+
+
+def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[str]) -> list[str]:
+    listed = [protocols] if isinstance(protocols, str) else list(protocols or ())
+    if more:
+        listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
+    return listed

@@ -8,26 +8,26 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import Any, Optional
 
-from .._native import native
-from .calls import handle_of, send
-from .loop import Flushable, Loop
+from .calls import Data, handle_of, recv, send, send_several
+from .loop import Loop
 from .poller import READ, WRITE
 
 #: How many bytes to ask the kernel for at once: a message of 64 KiB comes in one piece. More gains nothing, and a
 #: connection that always has more to read must not keep the loop for itself.
 READ_SIZE = 131072
+#: Room for much costs more than the call that fills little of it. So one that has brought little is followed by one
+#: that takes little; if that was not all, the poller says so.
+LITTLE = 4096
 #: What is queued beyond this is written at once, not at the end of the turn; and :meth:`Stream.write` returns False.
 HIGH_WATER_MARK = 131072
 #: What is queued beyond this goes to the kernel as it is, not joined.
 _JOINED_LIMIT = 65536
-#: How many buffers one call hands to the kernel (IOV_MAX is 1024 on Linux; more than this gains nothing).
-_BUFFERS_PER_CALL = 64
 #: How many calls one flush makes: a peer that reads as fast as we write must not keep the loop for itself.
 _CALLS_PER_FLUSH = 16
 
-Data = Union[bytes, 'memoryview[int]']
+
 WriteCallback = Callable[[Optional[Exception]], object]
 
 
@@ -35,131 +35,18 @@ def _ignore(*arguments: object) -> None:
     pass
 
 
-class _StreamBase:
-    """What happens for every message. In C, which does the same, it takes a fifth of the time."""
-
-    __slots__ = (
-        '_callbacks', '_dirty', '_ending', '_fd', '_handed_over', '_mask', '_queue', '_reading', '_scheduled', '_sock',
-        '_waits_for_drain', 'bytes_read', 'on_data', 'queued', 'stalled',
-    )  # fmt: skip
-    _callbacks: list[tuple[int, WriteCallback]]
-    _dirty: list[Flushable]
-    _ending: bool
-    _fd: int
-    _handed_over: int
-    _mask: int
-    _queue: list[Data]
-    _reading: bool
-    _scheduled: bool
-    _sock: socket.socket
-    _waits_for_drain: bool
-    bytes_read: int
-    on_data: Callable[[bytes], object]
-    queued: int
-    stalled: bool
-
-    def on_event(self, mask: int, /) -> None:
-        if mask != READ and self.stalled:  # writable, or broken: trying it tells
-            self.stalled = False
-            self.flush()
-        if mask == WRITE or not self._reading:
-            return
-        try:
-            data = self._sock.recv(READ_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.destroy(error)
-            return
-        if data:
-            self.bytes_read += len(data)
-            self.on_data(data)
-        else:
-            self._read_eof()
-
-    def write(self, data: Data, callback: Optional[WriteCallback] = None, /) -> bool:
-        """Queue `data`; ``callback(error)`` runs, exactly once, when the kernel has taken it or never will.
-
-        Returns whether the queue is below the high-water mark; if not, ``on_drain`` will tell when it is empty.
-        """
-        if self._fd < 0 or self._ending:
-            self._refuse(callback)
-            return False
-        if data:
-            self._queue.append(data)
-        self.queued = queued = self.queued + len(data)
-        if callback is not None:
-            self._callbacks.append((self._handed_over + queued, callback))
-        if not self._scheduled:
-            self._scheduled = True
-            self._dirty.append(self)
-        return queued <= HIGH_WATER_MARK or self._written_much()
-
-    def flush(self) -> None:
-        """Hand the queue to the kernel, as far as it takes it."""
-        self._scheduled = False
-        if self.stalled or self._fd < 0:
-            return
-        if self.queued > _JOINED_LIMIT:
-            self._flush_much()
-            return
-        queue = self._queue
-        if queue:
-            try:
-                taken = self._sock.send(queue[0] if len(queue) == 1 else b''.join(queue))
-            except (BlockingIOError, InterruptedError):
-                taken = 0
-            except OSError as error:
-                self._on_sent(error)
-                return
-            if taken < self.queued:
-                self._sent_part(taken)
-                return
-            self._handed_over += taken
-            self.queued = 0
-            queue.clear()
-        if self._callbacks or self._ending or self._waits_for_drain or self._mask & WRITE:
-            self._on_sent(None)
-
-    # -- what comes of it: see Stream --------------------------------------------------------------------------------
-
-    def failed(self) -> None:
-        raise NotImplementedError
-
-    def _read_eof(self) -> None:
-        raise NotImplementedError
-
-    def destroy(self, error: Optional[Exception] = None) -> None:
-        raise NotImplementedError
-
-    def _refuse(self, callback: Optional[WriteCallback]) -> None:
-        raise NotImplementedError
-
-    def _written_much(self) -> bool:
-        raise NotImplementedError
-
-    def _flush_much(self) -> None:
-        raise NotImplementedError
-
-    def _sent_part(self, taken: int) -> None:
-        raise NotImplementedError
-
-    def _on_sent(self, error: Optional[OSError]) -> None:
-        raise NotImplementedError
-
-
-if not TYPE_CHECKING and hasattr(native, 'StreamBase'):  # not on Windows
-    _StreamBase = native.StreamBase
-
-
-class Stream(_StreamBase):
+class Stream:
     """Reads are handed to ``on_data``; writes are queued and flushed once per turn of the loop.
 
     ``on_end()`` follows when the peer has finished sending, ``on_close(error)`` exactly once when the socket is
     closed, ``on_drain()`` when a write queue that had passed the high-water mark is empty again.
     """
 
-    __slots__ = ('_ended', '_handle', '_loop', 'eof', 'on_close', 'on_drain', 'on_end')
+    __slots__ = (
+        '_callbacks', '_dirty', '_ended', '_ending', '_fd', '_handed_over', '_handle', '_loop', '_mask',
+        '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read', 'eof', 'on_close',
+        'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
+    )  # fmt: skip
 
     #: Whether the bytes on the wire are encrypted.
     encrypted = False
@@ -189,8 +76,10 @@ class Stream(_StreamBase):
         #: Whether the peer has finished sending.
         self.eof = False
         self._reading = False
+        self._read_size = LITTLE
         self._queue: list[Data] = []
-        self._callbacks: list[tuple[int, WriteCallback]] = []  # (bytes handed over by then, callback)
+        # (bytes handed over by then, callback). None until there is one: most connections never have any.
+        self._callbacks: Optional[list[tuple[int, WriteCallback]]] = None
         self._handed_over = 0
         self._dirty = loop.dirty
         self._scheduled = False  # is in there
@@ -248,6 +137,25 @@ class Stream(_StreamBase):
             self._reading = False
             self._watch()
 
+    def on_event(self, mask: int) -> None:
+        if mask != READ and self.stalled:  # writable, or broken: trying it tells
+            self.stalled = False
+            self.flush()
+        if mask == WRITE or not self._reading:
+            return
+        try:
+            data = recv(self._handle, self._read_size)
+        except OSError as error:
+            self.destroy(error)
+            return
+        if data:
+            size = len(data)
+            self._read_size = READ_SIZE if size >= LITTLE else LITTLE
+            self.bytes_read += size
+            self.on_data(data)
+        elif data is not None:
+            self._read_eof()
+
     def _read_eof(self) -> None:
         self.eof = True
         self._reading = False
@@ -256,6 +164,58 @@ class Stream(_StreamBase):
         self._close_if_done()
 
     # -- writing -----------------------------------------------------------------------------------------------------
+
+    def write(self, data: Data, callback: Optional[WriteCallback] = None) -> bool:
+        """Queue `data`; ``callback(error)`` runs, exactly once, when the kernel has taken it or never will.
+
+        Returns whether the queue is below the high-water mark; if not, ``on_drain`` will tell when it is empty.
+        Raises TypeError for what is not bytes and has no contiguous buffer.
+        """
+        if self._fd < 0 or self._ending:
+            self._refuse(callback)
+            return False
+        if type(data) is not bytes:
+            view = memoryview(data)
+            data = view.cast('B') if view.nbytes else b''
+        if data:
+            self._queue.append(data)
+        self.queued = queued = self.queued + len(data)
+        if callback is not None:
+            self._add_callback(callback)
+        if not self._scheduled:
+            self._scheduled = True
+            self._dirty.append(self)
+        return queued <= HIGH_WATER_MARK or self._written_much()
+
+    def _add_callback(self, callback: WriteCallback) -> None:
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append((self._handed_over + self.queued, callback))
+
+    def flush(self) -> None:
+        """Hand the queue to the kernel, as far as it takes it."""
+        self._scheduled = False
+        if self.stalled or self._fd < 0:
+            return
+        queued = self.queued
+        if queued > _JOINED_LIMIT:
+            self._flush_much()
+            return
+        if queued:
+            queue = self._queue
+            try:
+                taken = send(self._handle, queue[0] if len(queue) == 1 else b''.join(queue))
+            except OSError as error:
+                self._on_sent(error)
+                return
+            if taken < queued:
+                self._sent_part(taken)
+                return
+            self._handed_over += taken
+            self.queued = 0
+            queue.clear()
+        if self._callbacks or self._ending or self._waits_for_drain or self._mask & WRITE:
+            self._on_sent(None)
 
     def _refuse(self, callback: Optional[WriteCallback]) -> None:
         if callback is not None:
@@ -290,7 +250,7 @@ class Stream(_StreamBase):
 
     def _on_sent(self, error: Optional[OSError]) -> None:
         if self._callbacks:
-            self._run_callbacks()
+            self._run_callbacks(self._callbacks)
         if error is not None:
             self._break(error)
         elif self.stalled:
@@ -320,13 +280,9 @@ class Stream(_StreamBase):
     def _send(self, first: int) -> int:
         """One call to the kernel, from that buffer of the queue on; returns how many bytes it took."""
         queue = self._queue
-        if first + 1 == len(queue) or not hasattr(self._sock, 'sendmsg'):  # Windows has none
-            taken: int = send(self._handle, queue[first])
-            return taken
-        try:
-            return self._sock.sendmsg(queue[first : first + _BUFFERS_PER_CALL])
-        except (BlockingIOError, InterruptedError):
-            return 0
+        if first + 1 == len(queue):
+            return send(self._handle, queue[first])
+        return send_several(self._handle, queue, first)
 
     def _advance(self, first: int, taken: int) -> int:
         """Count what the kernel has taken; returns which buffer of the queue is the next."""
@@ -344,9 +300,8 @@ class Stream(_StreamBase):
             first += 1
         return first
 
-    def _run_callbacks(self) -> None:
+    def _run_callbacks(self, callbacks: list[tuple[int, WriteCallback]]) -> None:
         done = 0
-        callbacks = self._callbacks
         while done < len(callbacks) and callbacks[done][0] <= self._handed_over:
             done += 1
         ready = callbacks[:done]
@@ -384,7 +339,7 @@ class Stream(_StreamBase):
     def _drop_queue(self, error: Optional[Exception]) -> None:
         self._queue.clear()
         self.queued = 0
-        callbacks, self._callbacks = self._callbacks, []
+        callbacks, self._callbacks = self._callbacks or [], None
         if callbacks and error is None:
             error = BrokenPipeError('the connection was closed before the data was sent')
         for _, callback in callbacks:

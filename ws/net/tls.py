@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Optional, Union
 from weakref import WeakKeyDictionary
 
-from .calls import recv, send
+from .calls import Data, recv, send
 from .loop import Loop
 from .poller import READ, WRITE
-from .stream import READ_SIZE, Data, Stream
+from .stream import READ_SIZE, Stream
 
 #: How many bytes a record holds at most (RFC 8446 section 5.1).
 _RECORD_SIZE = 16384

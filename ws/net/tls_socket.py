@@ -8,9 +8,10 @@ import socket
 import ssl
 from typing import Any, Optional
 
+from .calls import Data
 from .loop import Loop
 from .poller import READ, WRITE
-from .stream import READ_SIZE, Data
+from .stream import READ_SIZE
 from .tls import EncryptedStream
 
 

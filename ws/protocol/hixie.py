@@ -16,7 +16,7 @@ from ..errors import HandshakeError, NotOpenError, ProtocolError
 from .error_codes import NO_STATUS
 from .handshake import check_upgrade
 from .http import Request
-from .receiver import BaseReceiver, flags_of
+from .receiver import BaseReceiver, MessageFlags
 from .sender import Callback, Writable, payload_of
 
 #: What ``protocolVersion`` calls it.
@@ -179,7 +179,7 @@ class Receiver(BaseReceiver):
         if self._data[self._pos] != _CLOSE_FRAME[1]:
             raise _wrong_start()
         self._end()
-        return partial(self.onclose, NO_STATUS, '', flags_of(False, None))
+        return partial(self.onclose, NO_STATUS, '', MessageFlags(False, None))
 
     def _gather(self, stop: int) -> None:
         self._check_size(len(self._content) + stop - self._pos)
@@ -194,7 +194,7 @@ class Receiver(BaseReceiver):
         text = self._content.decode('utf-8', 'replace')
         self._content = bytearray()
         self._take = Receiver._frame_type
-        return partial(self.ontext, text, flags_of(False, text))
+        return partial(self._hand_over, text, False)
 
 
 def _wrong_start() -> ProtocolError:

@@ -6,35 +6,38 @@ import sys
 from abc import ABC, abstractmethod
 from codecs import utf_8_decode
 from functools import partial
-from typing import TYPE_CHECKING, Any, AnyStr, Callable, Optional, Union
+from io import BytesIO
+from typing import Any, AnyStr, Callable, Optional, Union
 
-from .._native import native, shortcut
 from ..errors import ProtocolError
 from .error_codes import NO_STATUS, is_valid_error_code
+from .frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    LENGTH,
+    LENGTH_16,
+    MASK,
+    OPCODE,
+    PING,
+    PONG,
+    RSV,
+    RSV1,
+    SHORT_LIMIT,
+    TEXT,
+    whole_frame,
+)
 from .masking import mask
 from .permessage_deflate import PORTION, Inflater
 
-# First byte of a frame (section 5.2): FIN, RSV1-3, opcode.
-_FIN = 0x80
-_RSV = 0x70
-_RSV1 = 0x40
-_OPCODE = 0x0F
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-_CONTROL_NAMES = {_CLOSE: 'close', _PING: 'ping', _PONG: 'pong'}
-_WHOLE_TEXT = _FIN | _TEXT
-_WHOLE_BINARY = _FIN | _BINARY
-_WHOLE = (_WHOLE_TEXT, _WHOLE_BINARY)
-_WHOLE_OR_COMPRESSED = (*_WHOLE, _WHOLE_TEXT | _RSV1, _WHOLE_BINARY | _RSV1)
-
-# Second byte: MASK, then the length or where to find it.
-_MASK = 0x80
-_LENGTH = 0x7F
-_SHORT_LIMIT = 125
+_CONTROL_NAMES = {CLOSE: 'close', PING: 'ping', PONG: 'pong'}
+#: What whole messages begin with: without compression, and where that was agreed on.
+_STARTS = bytes((FIN | TEXT, FIN | BINARY))
+_STARTS_OR_COMPRESSED = _STARTS + bytes((FIN | TEXT | RSV1, FIN | BINARY | RSV1))
 
 #: Bytes or characters; smaller pieces of a message are put together.
 _PIECE_SIZE = 1024
-
-_from_bytes = int.from_bytes
 
 # BaseReceiver._state: 0, or one or more of these.
 _RUNNING = 1  # add or resume is at work further up the stack
@@ -42,18 +45,7 @@ _PAUSED = 2
 _ENDED = 4
 
 
-class _Flags:
-    # One is made for each message; without an __init__ that takes half the time.
-    __slots__ = ('_payload', 'masked')
-    _payload: Union[str, bytes, None]
-    masked: bool
-
-
-if not TYPE_CHECKING and native:
-    _Flags = native.Flags
-
-
-class MessageFlags(_Flags):
+class MessageFlags:
     """What goes with a message, ping, pong or close.
 
     ``binary`` is True for anything but text and close frames, ``masked`` tells the MASK bit of the last frame,
@@ -61,11 +53,12 @@ class MessageFlags(_Flags):
     The object itself is true exactly if ``binary`` is: listeners written for ws 8, which pass a boolean here, work too.
     """
 
-    __slots__ = ()
+    __slots__ = ('_payload', 'binary', 'masked')
 
-    @property
-    def binary(self) -> bool:
-        return isinstance(self._payload, bytes)
+    def __init__(self, masked: bool, payload: Union[str, bytes, None]) -> None:
+        self.masked = masked
+        self.binary = type(payload) is bytes  # no property: that would cost each echo more than this
+        self._payload = payload
 
     @property
     def buffer(self) -> Optional[bytes]:
@@ -79,7 +72,7 @@ class MessageFlags(_Flags):
         return default if value is None else value
 
     def __bool__(self) -> bool:
-        return isinstance(self._payload, bytes)
+        return self.binary
 
     def __getattr__(self, name: str) -> None:
         # Python asks for names like __deepcopy__ to learn what an object can do, and must hear no.
@@ -87,17 +80,10 @@ class MessageFlags(_Flags):
             raise AttributeError(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return flags_of, (self.masked, self._payload)
+        return MessageFlags, (self.masked, self._payload)
 
     def __repr__(self) -> str:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
-
-
-def flags_of(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
-    flags = MessageFlags()
-    flags.masked = masked
-    flags._payload = payload
-    return flags
 
 
 def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
@@ -108,23 +94,20 @@ def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
         pieces.append(piece)
 
 
-class _BytesBuilder:
+class _Bytes:
     """The content of a binary message as it grows."""
 
-    __slots__ = ('_pieces',)
+    __slots__ = ('_file',)
 
     def __init__(self) -> None:
-        self._pieces = [b'']
+        self._file = BytesIO()  # grows in place, and gives its content away without a copy
 
-    def append(self, data: bytes, key: Optional[bytes], announced: int) -> None:
-        """Add what is masked with `key`, if there is one. There will be as many bytes as `announced`, or more."""
-        _add_piece(self._pieces, data if key is None else mask(data, key))
+    def append(self, data: bytes, key: Optional[bytes]) -> None:
+        """Add what is masked with `key`, if there is one."""
+        self._file.write(data if key is None else mask(data, key))
 
     def value(self) -> bytes:
-        return b''.join(self._pieces)
-
-
-BytesBuilder: Callable[[], _BytesBuilder] = native.BytesBuilder if native else _BytesBuilder
+        return self._file.getvalue()
 
 
 class _Text:
@@ -136,8 +119,7 @@ class _Text:
         self._pieces = ['']
         self._tail = b''  # up to 3 bytes of a character
 
-    def append(self, data: bytes, key: Optional[bytes], announced: int) -> None:
-        """As that of a BytesBuilder."""
+    def append(self, data: bytes, key: Optional[bytes]) -> None:
         data = self._tail + (data if key is None else mask(data, key))
         try:
             text, used = utf_8_decode(data, 'strict', False)
@@ -163,7 +145,7 @@ class _Message:
     key: Optional[bytes]
     remaining: int  # bytes of the frame that are still to come
 
-    def __init__(self, content: Union[_Text, _BytesBuilder], inflater: Optional[Inflater], max_size: int) -> None:
+    def __init__(self, content: Union[_Text, _Bytes], inflater: Optional[Inflater], max_size: int) -> None:
         self.content = content
         self.inflater = inflater  # if it is compressed
         self.max_size = max_size
@@ -183,7 +165,7 @@ class _Message:
         size = len(data)
         self.remaining -= size
         if self.inflater is None:
-            self.content.append(data, self.key, self.size)
+            self.content.append(data, self.key)
         else:
             self._inflate(self.inflater, data if self.key is None else mask(data, self.key))
         turn = size & 3
@@ -193,7 +175,7 @@ class _Message:
     def _inflate(self, inflater: Inflater, data: bytes) -> None:
         for piece in inflater.inflate(data, self.fin and not self.remaining, self.max_size - self.size):
             self.size += len(piece)
-            self.content.append(piece, None, self.size)
+            self.content.append(piece, None)
 
 
 def _invalid_utf8() -> ProtocolError:
@@ -211,7 +193,10 @@ class BaseReceiver(ABC):
     comes out of ``add`` or ``resume``; the next call of either goes on behind the frame it was about.
     """
 
-    __slots__ = ('_data', '_later', '_pos', '_state', 'onbinary', 'onclose', 'onerror', 'onping', 'onpong', 'ontext')
+    __slots__ = (
+        '_data', '_later', '_pos', '_state', 'onbinary', 'onclose', 'onerror', 'onexception', 'onmessage', 'onping',
+        'onpong', 'ontext',
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._state = 0
@@ -221,6 +206,8 @@ class BaseReceiver(ABC):
         self._forget_callbacks()
 
     def _forget_callbacks(self) -> None:
+        #: For text and binary messages alike, where the data alone is wanted; ontext and onbinary are not called then.
+        self.onmessage: Optional[Callable[[Any], object]] = None
         self.ontext: Callable[[str, MessageFlags], object] = _ignore
         self.onbinary: Callable[[bytes, MessageFlags], object] = _ignore
         self.onping: Callable[[bytes, MessageFlags], object] = _ignore
@@ -229,6 +216,8 @@ class BaseReceiver(ABC):
         self.onclose: Callable[[int, str, MessageFlags], object] = _ignore
         #: ``(error, code)``: the close code to fail the connection with is ``error.code`` too.
         self.onerror: Callable[[ProtocolError, int], object] = _ignore
+        #: Called while an exception of onmessage, ontext or onbinary is handled; without it, that is raised.
+        self.onexception: Optional[Callable[[], object]] = None
 
     def add(self, data: bytes) -> None:
         """Take what came in."""
@@ -280,15 +269,12 @@ class BaseReceiver(ABC):
                     break
                 self._compact()
         finally:
-            self._settle()
-
-    def _settle(self) -> None:
-        self._state &= ~_RUNNING
-        if self._later is None and self._pos == len(self._data):  # nearly always
-            self._data = b''
-            self._pos = 0
-        else:
-            self._compact()
+            self._state &= ~_RUNNING
+            if self._later is None and self._pos == len(self._data):  # nearly always
+                self._data = b''
+                self._pos = 0
+            else:
+                self._compact()
 
     def _compact(self) -> None:
         """Take in what was added later. Let go of what is done, once it is the greater part: copying stays linear."""
@@ -315,6 +301,20 @@ class BaseReceiver(ABC):
         if callback is not None:
             callback()
         return progress
+
+    def _hand_over(self, payload: Union[str, bytes], masked: bool) -> None:
+        """Call back for a message."""
+        try:
+            if self.onmessage is not None:
+                self.onmessage(payload)
+            elif isinstance(payload, str):
+                self.ontext(payload, MessageFlags(masked, payload))
+            else:
+                self.onbinary(payload, MessageFlags(masked, payload))
+        except BaseException:
+            if self.onexception is None:
+                raise
+            self.onexception()
 
     def _fail(self, error: ProtocolError) -> None:
         self._end()
@@ -351,8 +351,6 @@ class Receiver(BaseReceiver):
         self._message = None
         self.inflater = None  # it holds some 40 KiB
 
-    add = shortcut('Receiver.add', MessageFlags)(BaseReceiver.add)
-
     def _burst(self) -> None:
         """The whole, unfragmented messages that come next: the fast lane.
 
@@ -361,60 +359,39 @@ class Receiver(BaseReceiver):
         """
         if self._message is not None:
             return
-        data, pos, max_payload = self._data, self._pos, self._max_payload
-        unwanted = None if self._masked is None else not self._masked
-        end = len(data)
-        last = end - 1  # a header has two bytes at least
-        payload: Union[str, bytes]
-        starts = _WHOLE if self.inflater is None else _WHOLE_OR_COMPRESSED
-        while pos < last and self._state == _RUNNING:
-            first = data[pos]
-            length = data[pos + 1]
-            is_masked = length >= _MASK
-            if first not in starts or is_masked is unwanted:
-                break
-            length &= _LENGTH
-            body = pos + 6 if is_masked else pos + 2
-            if length > _SHORT_LIMIT:
-                width = 2 if length == 126 else 8
-                length = _from_bytes(data[pos + 2 : pos + 2 + width], 'big')  # if some of it is missing, body > end
-                body += width
-            pos = body + length
-            if pos > end or length > (PORTION if first & _RSV1 else max_payload):
-                break
-            payload = data[body:pos]
-            if is_masked:
-                key = data[body - 4 : body]
-                if length > _SHORT_LIMIT:
-                    payload = mask(payload, key)
-                else:
-                    # As mask does; the call would cost a tenth of all that is done for a short message.
-                    repeated = (key * ((length + 3) >> 2))[:length]
-                    payload = (_from_bytes(payload, 'big') ^ _from_bytes(repeated, 'big')).to_bytes(length, 'big')
-            if first & _RSV1:
+        data, pos, masked, max_payload = self._data, self._pos, self._masked, self._max_payload
+        starts = _STARTS if self.inflater is None else _STARTS_OR_COMPRESSED
+        while self._state == _RUNNING:
+            found = whole_frame(data, pos, starts, masked, max_payload)
+            if found is None:
+                return
+            first, payload, is_masked, end = found
+            if first & RSV1:
+                if len(payload) > PORTION:
+                    return
                 try:
-                    payload = self._inflated(payload, first & _OPCODE)
+                    payload = self._inflated(payload, first & OPCODE)  # type: ignore[arg-type]  # it is bytes
                 except ProtocolError as error:
                     self._fail(error)
-                    break
-            elif first == _WHOLE_TEXT:
-                try:
-                    payload = payload.decode()
-                except UnicodeDecodeError:
-                    break
-            flags = MessageFlags()
-            flags.masked = is_masked
-            flags._payload = payload
-            self._pos = pos
-            if isinstance(payload, str):
-                self.ontext(payload, flags)
-            else:
-                self.onbinary(payload, flags)
+                    return
+            self._pos = pos = end
+            # As _hand_over does; the call would cost a tenth of all that is done for a short message.
+            try:
+                if self.onmessage is not None:
+                    self.onmessage(payload)
+                elif type(payload) is str:
+                    self.ontext(payload, MessageFlags(is_masked, payload))
+                else:
+                    self.onbinary(payload, MessageFlags(is_masked, payload))  # type: ignore[arg-type]  # it is bytes
+            except BaseException:
+                if self.onexception is None:
+                    raise
+                self.onexception()
 
     def _inflated(self, payload: bytes, opcode: int) -> Union[str, bytes]:
         assert self.inflater is not None
         content = self.inflater.inflate_whole(payload, self._max_payload)
-        if opcode == _BINARY:
+        if opcode == BINARY:
             return content
         try:
             return content.decode()
@@ -428,13 +405,13 @@ class Receiver(BaseReceiver):
             if header is None:
                 return None
             first, length, key, body = header
-            if first & _OPCODE >= _CLOSE:
-                return self._control_frame(first & _OPCODE, length, key, body)
+            if first & OPCODE >= CLOSE:
+                return self._control_frame(first & OPCODE, length, key, body)
             if message is None:
-                content = _Text() if first & _OPCODE == _TEXT else BytesBuilder()
-                inflater = self.inflater if first & _RSV1 else None
+                content = _Text() if first & OPCODE == TEXT else _Bytes()
+                inflater = self.inflater if first & RSV1 else None
                 message = self._message = _Message(content, inflater, self._max_payload)
-            message.begin_frame(first >= _FIN, key, length)
+            message.begin_frame(first >= FIN, key, length)
             self._pos = body
         return self._data_frame(message)
 
@@ -451,21 +428,21 @@ class Receiver(BaseReceiver):
             return None
         second = data[pos + 1]
         self._check_second_byte(first, second)
-        length = second & _LENGTH
+        length = second & LENGTH
         body = pos + 2
-        if length > _SHORT_LIMIT:
-            width = 2 if length == 126 else 8
+        if length > SHORT_LIMIT:
+            width = 2 if length == LENGTH_16 else 8
             # If some of the length is yet to come, this is the least it can be.
             length = int.from_bytes(data[body : body + width].ljust(width, b'\0'), 'big')
             body += width
-        if first & _OPCODE < _CLOSE:
+        if first & OPCODE < CLOSE:
             self._check_size(first, length)
         if body > len(data):
             return None
-        if first & _OPCODE < _CLOSE and self._message is not None and self._message.fragments == self._max_fragments:
+        if first & OPCODE < CLOSE and self._message is not None and self._message.fragments == self._max_fragments:
             raise ProtocolError('Too many message fragments', 1008)
         key = None
-        if second & _MASK:
+        if second & MASK:
             key = data[body : body + 4]
             body += 4
             if body > len(data):
@@ -473,36 +450,36 @@ class Receiver(BaseReceiver):
         return first, length, key, body
 
     def _check_first_byte(self, first: int) -> None:
-        opcode = first & _OPCODE
-        if first & _RSV and not (first & _RSV == _RSV1 and self.inflater is not None and opcode in (_TEXT, _BINARY)):
+        opcode = first & OPCODE
+        if first & RSV and not (first & RSV == RSV1 and self.inflater is not None and opcode in (TEXT, BINARY)):
             # RFC 7692 section 6.1: RSV1 is for the first frame of a message, if that was agreed on.
             raise ProtocolError('reserved fields must be empty')
-        if opcode == _CONTINUATION:
+        if opcode == CONTINUATION:
             if self._message is None:
                 raise ProtocolError('continuation frame cannot follow current opcode')
-        elif opcode in (_TEXT, _BINARY):
+        elif opcode in (TEXT, BINARY):
             if self._message is not None:
                 raise ProtocolError('data frames after the initial data frame must have opcode 0')
         elif opcode not in _CONTROL_NAMES:
             raise ProtocolError(f'no handler for opcode {opcode}')
-        elif not first & _FIN:
+        elif not first & FIN:
             raise ProtocolError(f'fragmented {_CONTROL_NAMES[opcode]} is not supported')
 
     def _check_second_byte(self, first: int, second: int) -> None:
-        opcode = first & _OPCODE
-        length = second & _LENGTH
-        if opcode >= _CLOSE and length > _SHORT_LIMIT:
+        opcode = first & OPCODE
+        length = second & LENGTH
+        if opcode >= CLOSE and length > SHORT_LIMIT:
             raise ProtocolError('control frames cannot have more than 125 bytes of data')
-        if self._masked is not None and self._masked is not (second >= _MASK):
+        if self._masked is not None and self._masked is not (second >= MASK):
             raise ProtocolError('MASK must be set' if self._masked else 'MASK must be clear')
-        if opcode == _CLOSE and length == 1:
+        if opcode == CLOSE and length == 1:
             raise ProtocolError('close packets with data must be at least two bytes long')
 
     def _check_size(self, first: int, length: int) -> None:
         if length > 0xFFFFFFFF:
             raise ProtocolError('packets with length spanning more than 32 bit is currently not supported', 1008)
         message = self._message
-        if first & _RSV1 or (message is not None and message.inflater is not None):
+        if first & RSV1 or (message is not None and message.inflater is not None):
             return  # what counts is what comes out, which may even be less: it is looked at as it does
         if (0 if message is None else message.size) + length > self._max_payload:
             raise ProtocolError('Max payload size exceeded', 1009)
@@ -515,8 +492,7 @@ class Receiver(BaseReceiver):
             return None
         self._message = None
         value = message.content.value()
-        flags = flags_of(message.key is not None, value)
-        return partial(self.ontext, value, flags) if isinstance(value, str) else partial(self.onbinary, value, flags)
+        return partial(self._hand_over, value, message.key is not None)
 
     def _control_frame(
         self, opcode: int, length: int, key: Optional[bytes], body: int
@@ -528,9 +504,9 @@ class Receiver(BaseReceiver):
         self._pos = body + length
         if key is not None:
             payload = mask(payload, key)
-        if opcode == _CLOSE:
+        if opcode == CLOSE:
             return self._close_frame(payload, key is not None)
-        return partial(self.onping if opcode == _PING else self.onpong, payload, flags_of(key is not None, payload))
+        return partial(self.onping if opcode == PING else self.onpong, payload, MessageFlags(key is not None, payload))
 
     def _close_frame(self, payload: bytes, masked: bool) -> Callable[[], object]:
         code = int.from_bytes(payload[:2], 'big') if payload else NO_STATUS
@@ -541,4 +517,4 @@ class Receiver(BaseReceiver):
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
         self._end()
-        return partial(self.onclose, code, reason, flags_of(masked, None))
+        return partial(self.onclose, code, reason, MessageFlags(masked, None))

@@ -5,30 +5,29 @@ from __future__ import annotations
 import math
 import numbers
 import re
-import struct
 from decimal import Decimal
-from typing import Callable, Optional, Protocol, Union
+from typing import Callable, Optional, Protocol
 
-from .._native import native, shortcut
-from . import masking
 from .error_codes import NO_STATUS, is_valid_error_code
+from .frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    CONTROL_LIMIT,
+    FIN,
+    PING,
+    PONG,
+    REASON_LIMIT,
+    RSV1,
+    TEXT,
+    build_frame,
+    build_header,
+    frame,
+)
 from .permessage_deflate import Deflater
-
-_FIN = 0x80
-_RSV1 = 0x40
-_MASK = 0x80
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 #: Bytes; below that, copying a payload behind its header costs less than a second write.
 _LARGE = 16384
-#: Bytes in a control frame's payload (section 5.5), and in a reason, which stands there behind a code of 2 bytes.
-_CONTROL_LIMIT = 125
-_REASON_LIMIT = _CONTROL_LIMIT - 2
-
-_pack_short = struct.Struct('!BB').pack
-_pack_16_bit = struct.Struct('!BBH').pack
-_pack_64_bit = struct.Struct('!BBQ').pack
-
 Callback = Callable[[Optional[Exception]], object]
 
 
@@ -108,63 +107,11 @@ def _float_text(value: float) -> str:
     return sign + text
 
 
-def build_header(opcode: int, length: int, fin: bool, masked: bool) -> bytes:
-    """Return the header of a frame with ``length`` bytes of payload, without the mask key (section 5.2)."""
-    return _header(opcode | _FIN if fin else opcode, length, masked)
-
-
-def _header(first: int, length: int, masked: bool) -> bytes:
-    mask_bit = _MASK if masked else 0
-    if length < 126:
-        return _pack_short(first, mask_bit | length)
-    if length < 65536:
-        return _pack_16_bit(first, mask_bit | 126, length)
-    return _pack_64_bit(first, mask_bit | 127, length)
-
-
-def _frame(first: int, payload: Union[str, bytes], key: Optional[bytes]) -> bytes:
-    """Return the frame that begins with the byte ``first``; masked if there is a key."""
-    if isinstance(payload, str):
-        payload = payload.encode()
-    length = len(payload)
-    if key is not None:
-        return b''.join((_header(first, length, True), key, masking.mask(payload, key)))
-    if length < 126:
-        # As _header does; the call would cost half as much again.
-        return _pack_short(first, length) + payload
-    return _header(first, length, False) + payload
-
-
-frame: Callable[[int, Union[str, bytes], Optional[bytes]], bytes] = native.frame if native else _frame
-
-
-def build_frame(opcode: int, payload: bytes, fin: bool = True, mask: bool = False) -> bytes:
-    """Return a whole frame; masked with a key of its own if ``mask``."""
-    return frame(opcode | _FIN if fin else opcode, payload, masking.new_mask_key() if mask else None)
-
-
-#: The last small message that was sent unmasked: the object, the ``binary`` that went with it, its frame. The object is
-#: held, so no other can come to have its identity; the tuple is read and replaced in one step, so any thread may.
+#: The last small message that was sent unmasked: the object, the ``binary`` that went with it, its frame. A broadcast
+#: sends the same object to each client, and gets the same frame. The object is held, so no other can come to have its
+#: identity, and it is of no subclass, so it can't change its value; the tuple is read and replaced in one step, so any
+#: thread may.
 _last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
-
-
-def _frame_of(data: Union[str, bytes], binary: Optional[bool] = None) -> bytes:
-    """Return ``data`` as one unmasked frame; as text or binary if ``binary`` says so.
-
-    A broadcast asks for the same frame once for each client: the same object as the last time, with the same
-    ``binary``, gets the same frame. No subclasses: only what can't change its value may be told by its identity.
-    """
-    global _last_frame
-    last_data, last_binary, built = _last_frame
-    if data is last_data and binary is last_binary:
-        return built
-    is_binary = type(data) is bytes if binary is None else binary
-    built = frame(_FIN | _BINARY if is_binary else _FIN | _TEXT, data, None)
-    _last_frame = (data, binary, built)
-    return built
-
-
-frame_of: Callable[..., bytes] = native.frame_of if native else _frame_of
 
 
 class Sender:
@@ -182,7 +129,6 @@ class Sender:
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
         self._deflating: Optional[Deflater] = None  # what compresses the latest message, if anything does
 
-    @shortcut('Sender.send', masking.new_mask_key)
     def send(
         self,
         data: object,
@@ -196,23 +142,29 @@ class Sender:
 
         Whether a message is compressed is decided with its first fragment.
         """
+        global _last_frame
         if (
-            (type(data) is str or type(data) is bytes)
-            and len(data) < _LARGE
+            not (mask or self._fragmented)
             and fin
-            and not (mask or self._fragmented)
             and (self._deflater is None or not compress)
+            and (type(data) is str or type(data) is bytes)
+            and len(data) < _LARGE
         ):
-            self._socket.write(frame_of(data, binary), callback)
+            last_data, last_binary, built = _last_frame
+            if data is not last_data or binary is not last_binary:
+                is_binary = type(data) is bytes if binary is None else binary
+                built = frame(FIN | BINARY if is_binary else FIN | TEXT, data, None)
+                _last_frame = (data, binary, built)
+            self._socket.write(built, callback)
             return
         payload, is_binary = payload_of(data)
-        opcode = _BINARY if (is_binary if binary is None else binary) else _TEXT
+        opcode = BINARY if (is_binary if binary is None else binary) else TEXT
         deflater = self._deflater
         if self._fragmented:
-            opcode = _CONTINUATION
+            opcode = CONTINUATION
         elif compress and deflater is not None and len(payload) >= deflater.threshold:
             self._deflating = deflater
-            opcode |= _RSV1  # RFC 7692 section 6.1: on the first frame only
+            opcode |= RSV1  # RFC 7692 section 6.1: on the first frame only
         else:
             self._deflating = None
         if self._deflating is not None:
@@ -222,11 +174,11 @@ class Sender:
 
     def ping(self, data: object = None, mask: bool = False, callback: Optional[Callback] = None) -> None:
         """Send a ping (section 5.5.2). Raises ValueError for more than 125 bytes."""
-        self._send_control(_PING, data, mask, callback)
+        self._send_control(PING, data, mask, callback)
 
     def pong(self, data: object = None, mask: bool = False, callback: Optional[Callback] = None) -> None:
         """Send a pong (section 5.5.3). Raises ValueError for more than 125 bytes."""
-        self._send_control(_PONG, data, mask, callback)
+        self._send_control(PONG, data, mask, callback)
 
     def close(
         self,
@@ -244,22 +196,22 @@ class Sender:
         if not is_valid_error_code(code):
             raise ValueError('first argument must be a valid error code number')
         payload, _ = payload_of(reason)
-        if len(payload) > _REASON_LIMIT:
-            raise ValueError(f'The message must not be greater than {_REASON_LIMIT} bytes')
+        if len(payload) > REASON_LIMIT:
+            raise ValueError(f'The message must not be greater than {REASON_LIMIT} bytes')
         payload.decode()  # a UnicodeDecodeError is a ValueError
-        self._send_control(_CLOSE, code.to_bytes(2, 'big') + payload, mask, callback)
+        self._send_control(CLOSE, code.to_bytes(2, 'big') + payload, mask, callback)
 
     def answer_close(self, code: int, reason: str, mask: bool = False) -> None:
         """Answer a close frame with its own code (section 5.5.1), and with an empty one if it had none."""
         if code == NO_STATUS:
-            self.frame_and_send(_CLOSE, b'', True, mask)
+            self.frame_and_send(CLOSE, b'', True, mask)
         else:
             self.close(code, reason, mask)
 
     def _send_control(self, opcode: int, data: object, mask: bool, callback: Optional[Callback]) -> None:
         payload, _ = payload_of(data)
-        if len(payload) > _CONTROL_LIMIT:
-            raise ValueError(f'The data size must not be greater than {_CONTROL_LIMIT} bytes')
+        if len(payload) > CONTROL_LIMIT:
+            raise ValueError(f'The data size must not be greater than {CONTROL_LIMIT} bytes')
         self.frame_and_send(opcode, payload, True, mask, callback)
 
     def frame_and_send(
@@ -269,5 +221,5 @@ class Sender:
         if mask or len(payload) < _LARGE:
             self._socket.write(build_frame(opcode, payload, fin, mask), callback)
         else:
-            self._socket.write(build_header(opcode, len(payload), fin, False))
+            self._socket.write(build_header(opcode | FIN if fin else opcode, len(payload), False))
             self._socket.write(payload, callback)

@@ -12,7 +12,7 @@ from ..net.tls import TLSStream
 from ..protocol.http import Request, RequestParser, build_refusal
 
 #: How many bytes a client may send ahead while its request is considered.
-_REST_LIMIT = 65536
+REST_LIMIT = 65536
 
 
 class ServerOpening:
@@ -59,7 +59,7 @@ class ServerOpening:
         """Somebody else has read the request, and `head` behind it."""
         self.stream.on_end = self._on_end
         self._on_parsed(request, head)
-        if not self.over and len(self._rest) < _REST_LIMIT:
+        if not self.over and len(self._rest) < REST_LIMIT:
             self.stream.resume()
 
     def wait_for(self, size: int, callback: Callable[[], object]) -> None:
@@ -127,7 +127,7 @@ class ServerOpening:
         self._pause_if_much()
 
     def _pause_if_much(self) -> None:
-        if len(self._rest) >= _REST_LIMIT and not self.over:
+        if len(self._rest) >= REST_LIMIT and not self.over:
             self.stream.pause()
 
     def _on_timeout(self) -> None:

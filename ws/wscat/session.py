@@ -24,7 +24,8 @@ from ..options import Options
 from ..protocol.error_codes import is_valid_error_code
 from ..protocol.http import Request
 from ..protocol.receiver import MessageFlags
-from ..websocket import WebSocket, close_reason
+from ..sending import close_reason
+from ..websocket import WebSocket
 from ..websocket_server import WebSocketServer
 from .input import Lines, Pieces, Reader, Values
 from .options import CLOSE_TIMEOUT, UsageError, client_options, url_of

@@ -1,0 +1,73 @@
+"""What a connection receives: from the stream to the receiver, and from there to the listener; and pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+from .events import Listener
+from .net.stream import Stream
+from .protocol.receiver import BaseReceiver
+
+
+class Incoming:
+    """A receiver, and whether it and its stream go on. Belongs to the loop thread, except :meth:`route`."""
+
+    __slots__ = ('_held', '_stream', 'paused', 'receiver')
+
+    def __init__(self, receiver: BaseReceiver) -> None:
+        self.receiver = receiver
+        self._stream: Optional[Stream] = None
+        #: Whether the user wants no more.
+        self.paused = False
+        self._held = False  # too much is kept for listeners that aren't there yet
+
+    def use(self, stream: Stream) -> None:
+        """The connection is open."""
+        self._stream = stream
+        stream.on_data = self.receiver.add
+
+    def start(self, head: bytes) -> None:
+        """Begin with `head`, which has come already, and go on reading."""
+        stream = self._stream
+        if stream is None or stream.closed:
+            return
+        if head:
+            self.receiver.add(head)
+        if not (self.paused or self._held):
+            stream.resume()
+
+    def pause(self, pause: bool) -> None:
+        self.paused = pause
+        self._update()
+
+    def hold(self, hold: bool) -> None:
+        if hold is not self._held:
+            self._held = hold
+            self._update()
+
+    def _update(self) -> None:
+        if self._stream is None:
+            return
+        if not (self.paused or self._held):
+            self.receiver.resume()  # calls listeners, who may pause again
+        if self.paused or self._held:
+            self.receiver.pause()
+            self._stream.pause()
+        else:
+            self._stream.resume()
+
+    def route(self, listener: Optional[Listener], otherwise: Callable[[Any, Any], object]) -> None:
+        """Have the receiver call `listener` for messages, if there is one that takes what it gives; else `otherwise`.
+
+        This is what makes a message cheap: who listens is looked at when it changes, not for each message. A message
+        that comes in the middle of it meets the old state or the new one, as each of these attributes is enough.
+        """
+        receiver = self.receiver
+        if listener is not None and listener.needed <= 2 <= listener.most:
+            receiver.ontext = receiver.onbinary = listener.function
+            receiver.onmessage = None
+        else:
+            receiver.ontext = receiver.onbinary = otherwise
+            takes_data_alone = listener is not None and listener.needed <= 1 == listener.most
+            receiver.onmessage = listener.function if listener is not None and takes_data_alone else None
