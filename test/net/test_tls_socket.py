@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from streams import Contexts, Driver, Received, TLSEnds, tcp_pair, tls_sockets
 from support import Waiter, until
 
-from ws.net.stream import Stream
 from ws.net.tls_socket import TLSSocketStream, is_kept_open, keep_open
 
 
@@ -26,35 +26,46 @@ def ends(driver: Driver, tls_contexts: Contexts) -> Iterator[TLSEnds]:
 # -- what OpenSSL wants -----------------------------------------------------------------------------------------------
 
 
-class Moody:
-    """An SSLSocket that wants something else first."""
+class Put:
+    """Puts a function before a method of one SSLSocket: it gets the method, bound, and what that is called with."""
 
-    def __init__(self, sock: ssl.SSLSocket, method: str, error: type[ssl.SSLError], times: int) -> None:
-        self._sock = sock
-        self._method = method
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+
+    def __call__(self, sock: socket.socket, method: str, function: Callable[..., Any]) -> None:
+        original = getattr(ssl.SSLSocket, method)
+
+        def call(called: ssl.SSLSocket, *arguments: Any) -> Any:
+            bound = functools.partial(original, called)
+            return function(bound, *arguments) if called is sock else bound(*arguments)
+
+        self._patch.setattr(ssl.SSLSocket, method, call)
+
+
+@pytest.fixture
+def put(monkeypatch: pytest.MonkeyPatch) -> Put:
+    return Put(monkeypatch)
+
+
+class Moody:
+    """A method that wants something else first."""
+
+    def __init__(self, error: type[ssl.SSLError], times: int) -> None:
         self._error = error
         self._times = times
         self.calls = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return self._want if name == self._method else getattr(self._sock, name)
-
-    def _want(self, *arguments: Any) -> Any:
+    def __call__(self, method: Callable[..., Any], *arguments: Any) -> Any:
         self.calls += 1
         if self.calls <= self._times:
             raise self._error(0, 'not yet')
-        return getattr(self._sock, self._method)(*arguments)
+        return method(*arguments)
 
 
-def make_moody(driver: Driver, stream: Stream, method: str, error: type[ssl.SSLError], times: int) -> Moody:
-    moody = Moody(stream._sock, method, error, times)  # type: ignore[arg-type]
-    driver(setattr, stream, '_sock', moody)
-    return moody
-
-
-def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds) -> None:
+def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds, put: Put) -> None:
     ends.shake(driver)
-    moody = make_moody(driver, ends.server, 'recv', ssl.SSLWantWriteError, 3)
+    moody = Moody(ssl.SSLWantWriteError, 3)
+    put(ends.server._sock, 'recv', moody)
     driver(ends.client.write, b'hello')
     assert ends.at_server.bytes(5) == b'hello'
     driver(ends.client.write, b'again')
@@ -64,7 +75,7 @@ def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends:
     assert moody.calls == calls
 
 
-def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_contexts: Contexts) -> None:
+def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_contexts: Contexts, put: Put) -> None:
     """A peer that asks for key updates and reads nothing: data waits to be read, and nothing can be written."""
     sock, peer = tls_sockets(tls_contexts, *tcp_pair(4096))
     stream = TLSSocketStream(driver.loop, sock)
@@ -72,18 +83,14 @@ def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_conte
     driver(stream.resume)
     calls = [0]
 
-    class Updating:
-        def recv(self, size: int) -> bytes:
-            calls[0] += 1
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    socket.socket.send(sock, b'key update')
-            raise ssl.SSLWantWriteError(0, 'not yet')
+    def recv(method: Callable[..., Any], size: int) -> bytes:
+        calls[0] += 1
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                socket.socket.send(sock, b'key update')
+        raise ssl.SSLWantWriteError(0, 'not yet')
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(sock, name)
-
-    driver(setattr, stream, '_sock', Updating())
+    put(sock, 'recv', recv)
     peer.sendall(b'hello')
     until(lambda: calls[0])
     assert Waiter().nothing(0.1)
@@ -93,10 +100,11 @@ def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_conte
     peer.close()
 
 
-def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds) -> None:
+def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds, put: Put) -> None:
     ends.shake(driver)
     driver(ends.server.pause)
-    moody = make_moody(driver, ends.server, 'send', ssl.SSLWantReadError, 1)
+    moody = Moody(ssl.SSLWantReadError, 1)
+    put(ends.server._sock, 'send', moody)
     answer = Waiter()
     driver(ends.server.write, b'hello', answer)
     driver.turns(5)
@@ -109,33 +117,29 @@ def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: 
     assert ends.at_server.bytes(17) == b'what it waits for'
 
 
-def test_an_unfinished_write_is_repeated_with_the_same_data(driver: Driver, ends: TLSEnds) -> None:
+def test_an_unfinished_write_is_repeated_with_the_same_data(driver: Driver, ends: TLSEnds, put: Put) -> None:
     """OpenSSL demands that; what was queued meanwhile comes behind it."""
     ends.shake(driver)
-    sock = ends.server._sock
     written: list[bytes] = []
 
-    class Demanding:
-        def send(self, data: Any) -> int:
-            written.append(bytes(data))
-            if len(written) < 3:
-                raise ssl.SSLWantWriteError(0, 'not yet')
-            return sock.send(data)
+    def send(method: Callable[..., Any], data: Any) -> Any:
+        written.append(bytes(data))
+        if len(written) < 3:
+            raise ssl.SSLWantWriteError(0, 'not yet')
+        return method(data)
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(sock, name)
-
-    driver(setattr, ends.server, '_sock', Demanding())
+    put(ends.server._sock, 'send', send)
     for data in (b'one', b'two', b'three'):
         driver(ends.server.write, data)
     assert ends.at_client.bytes(11) == b'onetwothree'
     assert written[:3] == [b'one'] * 3
 
 
-def test_small_writes_are_encrypted_together_and_large_ones_in_parts(driver: Driver, ends: TLSEnds) -> None:
+def test_small_writes_are_encrypted_together_and_large_ones_in_parts(driver: Driver, ends: TLSEnds, put: Put) -> None:
     """OpenSSL comes back from a write only when it is complete, or when the kernel takes no more."""
     ends.shake(driver)
-    moody = make_moody(driver, ends.server, 'send', ssl.SSLError, 0)
+    moody = Moody(ssl.SSLError, 0)
+    put(ends.server._sock, 'send', moody)
 
     def write_all() -> None:
         for _ in range(100):
