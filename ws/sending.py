@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Optional, Union
+from typing import Any, Optional, Protocol, Union
 
 from .errors import NotOpenError, WebSocketError
 from .net.loop import Loop
@@ -19,17 +19,26 @@ from .streams import Pieces, Streams, Waiting
 Callback = Callable[..., Any]
 
 
+class Owner(Protocol):
+    """Who is told what happens to outgoing messages, on the loop thread."""
+
+    def _complain(self, error: Exception) -> None:
+        """A message that nobody waits for can't be sent."""
+
+    def _on_broken(self) -> None:
+        """A message in pieces has begun, and can't be completed."""
+
+
 class Outgoing:
     """What goes out over one connection that is open: messages, whole and in pieces, pings and pongs, a close frame.
 
     :meth:`hand_in`, :meth:`count_waiting` and :attr:`buffered` are for any thread; everything else belongs to the loop
-    thread. ``complain(error)`` is told what is wrong with a message that nobody waits for, ``on_broken()`` that a
-    message in pieces can't be completed.
+    thread.
     """
 
     __slots__ = (
-        '_complain', '_late_pong', '_lock', '_loop', '_masks', '_on_broken', '_pong_queued', '_stream', '_waiting',
-        'over', 'sender', 'streams',
+        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'over', 'sender',
+        'streams',
     )  # fmt: skip
 
     def __init__(
@@ -39,16 +48,14 @@ class Outgoing:
         stream: Stream,
         sender: Union[Sender, hixie.Sender],
         masks: bool,
-        complain: Callable[[Exception], object],
-        on_broken: Callable[[], object],
+        owner: Owner,
     ) -> None:
         self._loop = loop
         self._lock = lock  # for the count
         self._stream = stream
         self.sender = sender
         self._masks = masks
-        self._complain = complain
-        self._on_broken = on_broken
+        self._owner = owner
         #: Whether the connection is no longer open: no data is sent then (RFC 6455 section 5.5.1).
         self.over = False
         #: While a message in pieces is being sent.
@@ -97,7 +104,7 @@ class Outgoing:
         try:
             self.sender.send(payload, binary, True, masked, callback, compress)
         except ValueError as error:  # a byte that Hixie-76 can't send
-            self._loop.defer(self._complain if callback is None else callback, error)
+            self._loop.defer(self._owner._complain if callback is None else callback, error)
         self.count_waiting(-len(payload))
 
     def _drop(self, payload: bytes, callback: Optional[Callback]) -> None:
@@ -110,7 +117,7 @@ class Outgoing:
             pieces.cancel()
             return
         if self.streams is None:
-            self.streams = Streams(self.sender, self._on_streams_idle, self._on_broken)
+            self.streams = Streams(self.sender, self._on_streams_idle, self._owner._on_broken)
         self.streams.add(pieces)
 
     def _on_streams_idle(self) -> None:

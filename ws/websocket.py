@@ -219,9 +219,7 @@ class WebSocket(Emitter, EventTarget):
             receiver.inflater = deflate and deflate.inflater
         else:
             sender = hixie.Sender(stream)
-        self._outgoing = Outgoing(
-            self._loop, self._lock, stream, sender, not self._is_server, self._complain, self._on_broken
-        )
+        self._outgoing = Outgoing(self._loop, self._lock, stream, sender, not self._is_server, self)
         self._incoming.use(stream)
         stream.on_end = self._on_end
         stream.on_close = self._on_stream_closed

@@ -6,7 +6,6 @@ import sys
 from abc import ABC, abstractmethod
 from codecs import utf_8_decode
 from functools import partial
-from io import BytesIO
 from typing import Any, AnyStr, Callable, Optional, Union
 
 from ..errors import ProtocolError
@@ -97,17 +96,17 @@ def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
 class _Bytes:
     """The content of a binary message as it grows."""
 
-    __slots__ = ('_file',)
+    __slots__ = ('_pieces',)
 
     def __init__(self) -> None:
-        self._file = BytesIO()  # grows in place, and gives its content away without a copy
+        self._pieces = [b'']  # joined in the end: what grows instead is copied over and over by some allocators
 
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         """Add what is masked with `key`, if there is one."""
-        self._file.write(data if key is None else mask(data, key))
+        _add_piece(self._pieces, data if key is None else mask(data, key))
 
     def value(self) -> bytes:
-        return self._file.getvalue()
+        return b''.join(self._pieces)
 
 
 class _Text:
