@@ -22,7 +22,7 @@ from typing import Any, Optional
 
 import pytest
 from documents import ROOT, connect
-from support import TIMEOUT, Log
+from support import TIMEOUT, Log, until_at_rest
 
 from ws import WebSocket
 
@@ -103,7 +103,8 @@ class Host:
         os.kill(self.pid, number)
 
     def interrupt(self) -> None:
-        """Ctrl-C, which goes to all processes of a terminal."""
+        """Press Ctrl-C when it has come to rest. That goes to all processes of a terminal."""
+        until_at_rest(self.pid)
         os.killpg(self.pid, signal.SIGINT)
 
     @property
