@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Optional
 
@@ -257,7 +258,7 @@ def page(port: int, path: str = '/') -> str:
 
     def answered() -> bool:
         with (
-            contextlib.suppress(OSError),  # it starts, or starts anew
+            contextlib.suppress(OSError, HTTPException),  # it starts, or starts anew in the middle of an answer
             urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=TIMEOUT) as response,
         ):
             answers.append(response.read().decode())
@@ -265,6 +266,11 @@ def page(port: int, path: str = '/') -> str:
 
     until(answered)
     return answers[0]
+
+
+def until_page(port: int, text: str, path: str = '/') -> None:
+    """Wait until a web server says that."""
+    until(lambda: page(port, path) == text, every=0.05)
 
 
 @contextlib.contextmanager
