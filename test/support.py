@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from ws import WebSocket, WebSocketServer
 
@@ -86,8 +86,9 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.002)
 
 
-def until_at_rest(pid: int) -> None:
-    """Wait until the main thread of that process sleeps, and goes on sleeping; where there is no /proc, for 20 ms.
+def until_at_rest(pid: Union[int, str]) -> None:
+    """Wait until the main thread of that process, or the thread ``pid/task/tid``, sleeps, and goes on sleeping; where
+    there is no /proc, for 20 ms.
 
     A person who presses Ctrl-C is no quicker. What is, may reach the interpreter between the last line and the exit
     hooks, and there it forgets an exception: without a word, if it is just flushing standard output.

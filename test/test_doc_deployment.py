@@ -36,6 +36,7 @@ from hosts.process import (
     until_greeting,
     until_listening,
 )
+from hosts.test_uwsgi import until_idle
 from support import TIMEOUT, Log, Waiter
 
 from ws import speedups
@@ -226,6 +227,7 @@ def _(section: Section) -> None:
     serves(section, section.sockets)
     with joined(section.sockets) as (_ws, log):
         assert log.get()[1] == 'welcome'
+        until_idle(host)
         host.signal(signal.SIGTERM)
         assert log.get() == ('close', 1001, '')
     assert host.ends() == 0

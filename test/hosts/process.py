@@ -17,12 +17,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 from documents import ROOT, connect
-from support import TIMEOUT, Log
+from support import TIMEOUT, Log, until_at_rest
 
 from ws import WebSocket
 
@@ -103,7 +104,8 @@ class Host:
         os.kill(self.pid, number)
 
     def interrupt(self) -> None:
-        """Ctrl-C, which goes to all processes of a terminal."""
+        """Press Ctrl-C when it has come to rest. That goes to all processes of a terminal."""
+        until_at_rest(self.pid)
         os.killpg(self.pid, signal.SIGINT)
 
     @property
@@ -256,7 +258,7 @@ def page(port: int, path: str = '/') -> str:
 
     def answered() -> bool:
         with (
-            contextlib.suppress(OSError),  # it starts, or starts anew
+            contextlib.suppress(OSError, HTTPException),  # it starts, or starts anew in the middle of an answer
             urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=TIMEOUT) as response,
         ):
             answers.append(response.read().decode())
@@ -269,6 +271,7 @@ def page(port: int, path: str = '/') -> str:
 def until_page(port: int, text: str, path: str = '/') -> None:
     """Wait until a web server says that."""
     until(lambda: page(port, path) == text)
+    until(lambda: page(port, path) == text, every=0.05)
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def test_ctrl_c_once(hosts: Hosts, name: str) -> None:
         assert page(http) == 'page'
         with joined(ws) as (_ws, log):
             assert log.until('message')[-1][1] == 'hello'
-            host.signal(signal.SIGINT)
+            host.interrupt()
             assert log.until('close')[-1] == ('close', 1001, '')
         assert host.ends() in (0, -signal.SIGINT)
     assert 'Traceback' not in host.output

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 from documents import free_port
 from hosts.process import BIN, Host, Hosts, joined, needs, page, seconds
+from support import until_at_rest
 
 pytestmark = [pytest.mark.hosts, needs('uwsgi', 'uwsgi'), pytest.mark.timeout(120)]
 
@@ -37,6 +39,13 @@ def start(hosts: Hosts, *options: str, http: int, ws: int) -> Host:
     )
 
 
+def until_idle(host: Host) -> None:
+    """A worker that is still busy with a request when it is ended runs no exit functions: that is uWSGI's doing."""
+    pid = host.prints(r'spawned uWSGI worker 1 [^:]*\(pid: (\d+)')[1]
+    for thread in os.listdir(f'/proc/{pid}/task'):
+        until_at_rest(f'{pid}/task/{thread}')
+
+
 def end(host: Host) -> int:
     host.signal(signal.SIGTERM)
     return host.ends()
@@ -60,6 +69,7 @@ def test_term(hosts: Hosts, master: tuple[str, ...]) -> None:
         with joined(port) as (_ws, log):
             assert log.until('message')[-1][1] == 'hello'
             assert page(http) == 'page'
+            until_idle(host)
             assert seconds(lambda: ends(host, status)) < least + MORE
             assert log.until('close')[-1] == ('close', 1001, '')
     assert 'Traceback' not in host.output
