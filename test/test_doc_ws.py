@@ -207,6 +207,15 @@ def _(run: Runner) -> None:
     program.ends()
 
 
+@REFERENCE.check('wait()')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port)
+    assert log.until('message')[-1][1] == 'goodbye'
+    assert log.get() == ('close', 1001, '')
+    program.ends(status=5)
+
+
 @REFERENCE.check('ErrorCodes')
 def _(run: Runner) -> None:
     run.start(0).ends('received: hello', '1001 is going away')

@@ -155,10 +155,15 @@ def check_make(target: str) -> None:
     assert re.search(rf'^{target}:', makefile, re.MULTILINE)
 
 
-def check_install(name: str) -> None:
+def check_install(place: str) -> None:
+    """Tried by `make installs`."""
+
+
+def test_its_name() -> None:
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
-    assert metadata['metadata']['name'] == name
+    name = metadata['metadata']['name']
+    assert f'The distribution is called `{name}`' in (ROOT / 'README.md').read_text(encoding='utf-8')
 
 
 def check_script(script: str) -> None:
@@ -180,7 +185,7 @@ def check_reference(name: str) -> None:
 
 COMMANDS = {
     r'make (\w+)': check_make,
-    r'pip install ([\w-]+)': check_install,
+    r'pip install (\.)': check_install,
     r'\.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,
@@ -189,7 +194,11 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize('command', sorted({command for path in DOCUMENTS for command in commands(path)}))
+# Those of doc/deployment.md are run by its own tests.
+OTHERS = [path for path in DOCUMENTS if path != 'doc/deployment.md']
+
+
+@pytest.mark.parametrize('command', sorted({command for path in OTHERS for command in commands(path)}))
 def test_command(command: str) -> None:
     [(matched, check)] = [
         (match, check) for pattern, check in COMMANDS.items() if (match := re.fullmatch(pattern, command))
@@ -220,7 +229,15 @@ def test_links(path: str) -> None:
 
 @pytest.mark.parametrize('path', DOCUMENTS)
 def test_every_block_is_of_a_kind_that_is_tested(path: str) -> None:
-    assert {block.language for block in Document(path).blocks} <= {'python', 'js', 'nginx', 'haproxy', 'sh', 'text'}
+    assert {block.language for block in Document(path).blocks} <= {
+        'python',
+        'js',
+        'nginx',
+        'haproxy',
+        'ini',
+        'sh',
+        'text',
+    }
 
 
 @pytest.mark.parametrize('path', [path for path in DOCUMENTS if path.startswith('doc/')])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -188,6 +189,30 @@ def find_python(version: str) -> str:
     return found.stdout.strip()
 
 
+#: Runs a program as process 1, as a container does.
+AS_PROCESS_1 = ('unshare', '--pid', '--fork', '--kill-child')
+
+
+@functools.cache
+def can_be_process_1() -> bool:
+    try:
+        return subprocess.run([*AS_PROCESS_1, 'true'], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def child_of(host: Host) -> int:
+    """The process that a host of one line has started."""
+    found: list[str] = []
+
+    def started() -> bool:
+        found[:] = Path(f'/proc/{host.pid}/task/{host.pid}/children').read_text().split()
+        return bool(found)
+
+    until(started)
+    return int(found[0])
+
+
 def seconds(function: Callable[[], Any]) -> float:
     """How long that takes."""
     started = time.monotonic()
@@ -204,12 +229,12 @@ def exists(process: str) -> bool:
     return True
 
 
-def until(condition: Callable[[], Any], within: float = PATIENCE) -> None:
+def until(condition: Callable[[], Any], within: float = PATIENCE, every: float = 0.01) -> None:
     """Wait for what nothing tells."""
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f'it did not come to that within {within} s'
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def until_listening(port: int) -> None:
@@ -241,11 +266,6 @@ def page(port: int, path: str = '/') -> str:
     return answers[0]
 
 
-def until_page(port: int, text: str, path: str = '/', within: float = PATIENCE) -> None:
-    """Wait until a web server says that."""
-    until(lambda: page(port, path) == text, within)
-
-
 @contextlib.contextmanager
 def joined(port: int, path: str = '/') -> Iterator[tuple[WebSocket, Log]]:
     """A client that is connected, as soon as somebody listens there; ended afterwards."""
@@ -272,4 +292,4 @@ def greeting(port: int, path: str = '/') -> str:
 
 
 def until_greeting(port: int, text: str, path: str = '/') -> None:
-    until(lambda: greeting(port, path) == text)
+    until(lambda: greeting(port, path) == text, every=0.05)

@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from hosts.process import Host, Hosts, joined, needs
+from hosts.process import BIN, Host, Hosts, joined, needs
 from test_doc_threads import display
 
 #: How long, in seconds, a process may take to end once its last connection is closed.
@@ -125,12 +125,13 @@ def test_ipython_embedded(hosts: Hosts) -> None:
 
 # -- prompts -----------------------------------------------------------------------------------------------------------
 
-IPYTHON = [sys.executable, '-m', 'IPython', '--no-banner', '--no-confirm-exit', '--simple-prompt']
+IPYTHON = ['--no-banner', '--no-confirm-exit', '--simple-prompt']
 PROMPTS = {
     'python -i': [sys.executable, '-q', '-i'],
     'python -i script': [sys.executable, '-q', '-i', 'script.py'],
-    'ipython': IPYTHON,
-    'ipython -i script': [*IPYTHON, '-i', 'script.py'],
+    'IPython': [str(BIN / 'ipython'), *IPYTHON],
+    'IPython -i script': [str(BIN / 'ipython'), *IPYTHON, '-i', 'script.py'],
+    'python -m IPython': [sys.executable, '-m', 'IPython', *IPYTHON],
 }
 # How a person leaves one.
 LEAVING = {'exit()': lambda host: host.types('exit()\n'), 'end of input': Host.stops_typing}
@@ -139,7 +140,7 @@ LEAVING = {'exit()': lambda host: host.types('exit()\n'), 'end of input': Host.s
 @pytest.mark.parametrize('leaving', LEAVING)
 @pytest.mark.parametrize(
     'name',
-    [pytest.param(name, marks=[pytest.mark.hosts, needs('IPython')] if 'ipython' in name else []) for name in PROMPTS],
+    [pytest.param(name, marks=[pytest.mark.hosts, needs('IPython')] if 'IPython' in name else []) for name in PROMPTS],
 )
 def test_leaving_a_prompt_ends_the_process(hosts: Hosts, name: str, leaving: str) -> None:
     code = textwrap.dedent(SERVE).strip() + '\n'

@@ -13,18 +13,26 @@ pytestmark = [pytest.mark.hosts, needs('gunicorn'), pytest.mark.timeout(180)]
 #: How long, in seconds, a worker may take to end. A second of it is gunicorn's own, which looks so often.
 GONE = 2.0
 
-# Makes its WebSocket server in each worker. What it answers, on both ports, is the process.
+# Has WebSockets on a port of their own, where each worker listens, and in a view. What it answers is the process.
 APPLICATION = """
     import os
     from ws import WebSocketServer
 
+    def greet(ws):
+        ws.send(str(os.getpid()))
+
+    view = WebSocketServer(noServer=True)
+    view.on('connection', greet)
+
     def application(environ, start_response):
+        if environ['PATH_INFO'] == '/socket':
+            return view.handleUpgrade(environ)(environ, start_response)
         start_response('200 OK', [('Content-Type', 'text/plain')])
         return [b'%d' % os.getpid()]
 
     def serve():
         wss = WebSocketServer(port={port}, host='127.0.0.1', reusePort=True)
-        wss.on('connection', lambda ws: ws.send(str(os.getpid())))
+        wss.on('connection', greet)
 """
 CONFIGURATION = """
     def post_worker_init(worker):
@@ -48,13 +56,15 @@ def booted(host: Host, number: int) -> set[str]:
     return {host.prints(r'Booting worker with pid: (\d+)')[1] for _ in range(number)}
 
 
+@pytest.mark.parametrize('in_a_view', [False, True], ids=['own port', 'view'])
 @pytest.mark.parametrize('preload', [(), ('--preload',)], ids=['', 'preload'])
 @pytest.mark.parametrize('workers', [1, 2])
-def test_term(hosts: Hosts, workers: int, preload: tuple[str, ...]) -> None:
+def test_term(hosts: Hosts, workers: int, preload: tuple[str, ...], in_a_view: bool) -> None:
     with free_port() as http, free_port() as ws:
         host, processes = start(hosts, workers, *preload, http=http, ws=ws)
         assert page(http) in processes
-        with joined(ws) as (_ws, log):
+        place = (http, '/socket') if in_a_view else (ws, '/')
+        with joined(*place) as (_ws, log):
             assert log.until('message')[-1][1] in processes
             host.signal(signal.SIGTERM)
             assert seconds(lambda: host.ends()) < GONE
@@ -62,19 +72,21 @@ def test_term(hosts: Hosts, workers: int, preload: tuple[str, ...]) -> None:
     complains_of_nothing(host)
 
 
+@pytest.mark.parametrize('in_a_view', [False, True], ids=['own port', 'view'])
 @pytest.mark.parametrize('preload', [(), ('--preload',)], ids=['', 'preload'])
 @pytest.mark.parametrize('workers', [1, 2])
-def test_hup(hosts: Hosts, workers: int, preload: tuple[str, ...]) -> None:
+def test_hup(hosts: Hosts, workers: int, preload: tuple[str, ...], in_a_view: bool) -> None:
     with free_port() as http, free_port() as ws:
         host, old = start(hosts, workers, *preload, http=http, ws=ws)
-        with joined(ws) as (_ws, log):
+        place = (http, '/socket') if in_a_view else (ws, '/')
+        with joined(*place) as (_ws, log):
             assert log.until('message')[-1][1] in old
             host.signal(signal.SIGHUP)
             new = booted(host, workers)
             assert seconds(lambda: until(lambda: not any(map(exists, old)))) < GONE
             assert log.until('close')[-1] == ('close', 1001, '')
         assert page(http) in new
-        assert greeting(ws) in new
+        assert greeting(*place) in new
         host.signal(signal.SIGTERM)
         assert host.ends() == 0
     complains_of_nothing(host)
