@@ -91,9 +91,8 @@ def site(hosts: Hosts) -> Hosts:
 
 def gunicorn(site: Hosts, port: int, *options: object) -> Host:
     """It says nothing, unless something is wrong."""
-    return site.python(
-        *('-m', 'gunicorn', '--bind', f'127.0.0.1:{port}', '--no-control-socket', '--log-level', 'warning'), *options
-    )
+    site.file('gunicorn.conf.py', 'control_socket_disable = True')  # not all versions have an option for that
+    return site.python('-m', 'gunicorn', '--bind', f'127.0.0.1:{port}', '--log-level', 'warning', *options)
 
 
 def frame(text: bytes) -> bytes:
