@@ -270,7 +270,6 @@ def page(port: int, path: str = '/') -> str:
 
 def until_page(port: int, text: str, path: str = '/') -> None:
     """Wait until a web server says that."""
-    until(lambda: page(port, path) == text)
     until(lambda: page(port, path) == text, every=0.05)
 
 

@@ -215,10 +215,6 @@ def test_the_installed_command(metadata: configparser.ConfigParser) -> None:
     assert callable(wscat.main)
 
 
-def test_version(metadata: configparser.ConfigParser) -> None:
-    assert wscat.version() == metadata['metadata']['version']
-
-
 @pytest.fixture
 def metadata() -> configparser.ConfigParser:
     parser = configparser.ConfigParser()

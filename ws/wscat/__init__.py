@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from configparser import ConfigParser
-from pathlib import Path
 from typing import Optional
 
+from .. import __version__
 from .options import HELP, UsageError, parse
 from .output import discard_output
 from .session import Client, Server
@@ -42,7 +40,7 @@ def _fill_gaps() -> None:
 
 def _run(options: argparse.Namespace) -> int:
     if options.version:
-        return _print(version())
+        return _print(__version__)
     if options.help or (options.connect is None and options.listen is None):
         return _print(HELP.rstrip())
     session = Client(options) if options.connect is not None else Server(options)
@@ -55,13 +53,3 @@ def _print(text: str) -> int:
     except BrokenPipeError:
         discard_output()
     return 0
-
-
-def version() -> str:
-    """The version of this package, also where it runs from a checkout."""
-    try:
-        return importlib.metadata.version('node-ws')
-    except importlib.metadata.PackageNotFoundError:
-        metadata = ConfigParser()
-        metadata.read(Path(__file__).parents[2] / 'setup.cfg', encoding='utf-8')
-        return metadata.get('metadata', 'version', fallback='unknown')
