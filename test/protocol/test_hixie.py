@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import array
-import gc
 import sys
 import time
-import tracemalloc
 from typing import Any, Callable, Optional
 
 import pytest
@@ -456,16 +454,6 @@ class TestPauseAndCleanup:
         recorder.receiver.resume()
         assert recorder.events == events
         assert sys.getrefcount(recorder) < references
-
-
-@pytest.fixture
-def traced() -> Any:
-    """Returns a function that tells how many bytes are held more than at the start."""
-    gc.collect()
-    tracemalloc.start()
-    start, _ = tracemalloc.get_traced_memory()
-    yield lambda: tracemalloc.get_traced_memory()[0] - start
-    tracemalloc.stop()
 
 
 class TestMemory:

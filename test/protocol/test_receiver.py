@@ -814,20 +814,6 @@ class TestCallbackThatRaises:
         assert recorder.events == [RESERVED]
 
 
-@pytest.fixture
-def traced() -> Any:
-    """Returns a function that tells how many bytes are held more than at the start, not counting what pytest holds."""
-    others = [tracemalloc.Filter(False, f'*/{package}/*') for package in ('_pytest', 'pluggy')]
-
-    def held() -> int:
-        return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(others).traces)
-
-    gc.collect()
-    tracemalloc.start()
-    yield held
-    tracemalloc.stop()
-
-
 class TestMemory:
     def test_idle(self, traced: Callable[[], int]) -> None:
         receivers = [Receiver(True) for _ in range(1000)]
