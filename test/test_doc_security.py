@@ -14,8 +14,9 @@ import trustme
 from documents import Checks, Runner, connect, free_port, port_of
 from support import TIMEOUT, Log, Waiter, read_all, server, until
 
-from ws import HandshakeError, WebSocket, opening
+from ws import HandshakeError, WebSocket
 from ws.protocol.http import MAX_HEAD, MAX_HEADERS, MAX_TARGET
+from ws.server import opening
 from ws.websocket import CLIENT_OPTIONS
 from ws.websocket_server import SERVER_OPTIONS
 

@@ -13,7 +13,7 @@ from streams import Contexts, Driver, Received, TLSEnds, tcp_pair, tls_sockets
 from support import Waiter, until
 
 from ws.net.stream import Stream
-from ws.net.tls_socket import TLSSocketStream, is_kept_open, keep_open
+from ws.net.tls_socket import TLSSocketStream, is_kept_open, keep_from_owner, keep_open
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def make_moody(driver: Driver, stream: Stream, method: str, error: type[ssl.SSLE
 
 def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds) -> None:
     ends.shake(driver)
-    moody = make_moody(driver, ends.server, 'recv', ssl.SSLWantWriteError, 3)
+    moody = make_moody(driver, ends.server, 'read', ssl.SSLWantWriteError, 3)
     driver(ends.client.write, b'hello')
     assert ends.at_server.bytes(5) == b'hello'
     driver(ends.client.write, b'again')
@@ -73,7 +73,7 @@ def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_conte
     calls = [0]
 
     class Updating:
-        def recv(self, size: int) -> bytes:
+        def read(self, size: int) -> bytes:
             calls[0] += 1
             with contextlib.suppress(BlockingIOError):
                 while True:
@@ -96,7 +96,7 @@ def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_conte
 def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds) -> None:
     ends.shake(driver)
     driver(ends.server.pause)
-    moody = make_moody(driver, ends.server, 'send', ssl.SSLWantReadError, 1)
+    moody = make_moody(driver, ends.server, 'write', ssl.SSLWantReadError, 1)
     answer = Waiter()
     driver(ends.server.write, b'hello', answer)
     driver.turns(5)
@@ -116,11 +116,11 @@ def test_an_unfinished_write_is_repeated_with_the_same_data(driver: Driver, ends
     written: list[bytes] = []
 
     class Demanding:
-        def send(self, data: Any) -> int:
+        def write(self, data: Any) -> int:
             written.append(bytes(data))
             if len(written) < 3:
                 raise ssl.SSLWantWriteError(0, 'not yet')
-            return sock.send(data)
+            return sock.write(data)  # type: ignore[attr-defined,no-any-return]
 
         def __getattr__(self, name: str) -> Any:
             return getattr(sock, name)
@@ -135,7 +135,7 @@ def test_an_unfinished_write_is_repeated_with_the_same_data(driver: Driver, ends
 def test_small_writes_are_encrypted_together_and_large_ones_in_parts(driver: Driver, ends: TLSEnds) -> None:
     """OpenSSL comes back from a write only when it is complete, or when the kernel takes no more."""
     ends.shake(driver)
-    moody = make_moody(driver, ends.server, 'send', ssl.SSLError, 0)
+    moody = make_moody(driver, ends.server, 'write', ssl.SSLError, 0)
 
     def write_all() -> None:
         for _ in range(100):
@@ -237,3 +237,35 @@ def test_a_stream_is_the_last_owner_of_its_socket(driver: Driver, tls_contexts: 
     sock.close()
     assert far.recv(1) == b''
     far.close()
+
+
+def test_an_owner_who_still_uses_his_socket_finds_the_peer_gone(driver: Driver, tls_contexts: Contexts) -> None:
+    sock, peer = tls_sockets(tls_contexts, *tcp_pair())
+    file = sock.makefile('rb')
+    keep_from_owner(sock)
+    stream = TLSSocketStream(driver.loop, sock)
+    received = Received(stream)
+    driver(stream.resume)
+    with peer:
+        peer.sendall(b'hello')
+        assert received.bytes(5) == b'hello'
+        assert sock.recv(100) == b'' and file.read() == b''
+        for _ in range(2):
+            with pytest.raises(BrokenPipeError):
+                sock.sendall(b'response')
+        sock.settimeout(5)
+        sock.setblocking(True)
+        sock.shutdown(socket.SHUT_RDWR)
+        file.close()
+        for _ in range(3):
+            sock.close()
+        assert is_kept_open(sock)
+        driver(stream.write, b'answer')
+        assert peer.recv(100) == b'answer'
+        peer.sendall(b'more')
+        assert received.bytes(4) == b'more'
+        driver(stream.destroy)
+        assert peer.recv(100) == b''
+    assert sock.fileno() < 0
+    with pytest.raises(BrokenPipeError):
+        sock.sendall(b'response')
