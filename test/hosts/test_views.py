@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import trustme
 from documents import free_port
-from hosts.process import BIN, Host, Hosts, needs, page, until, until_page
+from hosts.process import BIN, Host, Hosts, needs, page, until
 from support import HANDSHAKE, TIMEOUT, read_head
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(120)]
@@ -95,6 +95,11 @@ def gunicorn(site: Hosts, port: int, *options: object) -> Host:
     return site.python('-m', 'gunicorn', '--bind', f'127.0.0.1:{port}', '--log-level', 'warning', *options)
 
 
+def until_nobody_is_connected(port: int) -> None:
+    """Also: until it serves."""
+    until(lambda: page(port, '/page') == PAGE % 0, every=0.02)
+
+
 def frame(text: bytes) -> bytes:
     """A masked one; the mask changes nothing."""
     return bytes([0x81, 0x80 | len(text)]) + b'\0\0\0\0' + text
@@ -167,7 +172,7 @@ WORKERS: dict[str, tuple[str, ...]] = {
 def test_gunicorn(site: Hosts, worker: str, module: str) -> None:
     with free_port() as port:
         host = gunicorn(site, port, *WORKERS[worker], f'{module}:app')
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         if '--workers' in WORKERS[worker]:  # the page may be the other one's
             with connected(port) as sock:
                 sock.sendall(HANDSHAKE % b'/socket' + frame(b'ahead'))
@@ -177,7 +182,7 @@ def test_gunicorn(site: Hosts, worker: str, module: str) -> None:
             talks(port)
             talks(port)
         is_refused(port)
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         host.signal(signal.SIGTERM)
         assert host.ends() == 0
     assert host.output == ''
@@ -188,10 +193,10 @@ def test_gunicorn(site: Hosts, worker: str, module: str) -> None:
 def test_gunicorn_with_gevent(site: Hosts) -> None:
     with free_port() as port:
         host = gunicorn(site, port, '--worker-class', 'gevent', 'with_flask:app')
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         talks(port)
         is_refused(port)
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         host.signal(signal.SIGTERM)
         assert host.ends() == 0
     assert host.output == ''
@@ -225,10 +230,10 @@ def answers(port: int) -> bool:
 def test_flask_run(site: Hosts, options: tuple[str, ...]) -> None:
     with free_port() as port:
         host = site.python('-m', 'flask', '--app', 'with_flask', 'run', '--port', port, *options)
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         talks(port)
         is_refused(port)
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
     complains_of_nothing(host)
 
 
@@ -236,10 +241,10 @@ def test_flask_run(site: Hosts, options: tuple[str, ...]) -> None:
 def test_django_runserver(site: Hosts, options: tuple[str, ...]) -> None:
     with free_port() as port:
         host = site.python('with_django.py', 'runserver', '--noreload', *options, port)
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         talks(port)
         is_refused(port)
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
     complains_of_nothing(host)
 
 
@@ -290,7 +295,7 @@ def test_a_thousand_in_one_worker_with_four_threads(site: Hosts) -> None:
     """They hold no thread: pages are served all the while."""
     with free_port() as port, contextlib.ExitStack() as stack:
         host = gunicorn(site, port, '--threads', '4', 'with_flask:app')
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         reader = Reader(port)
         stack.callback(reader.stop)
         clients = []
@@ -309,7 +314,7 @@ def test_a_thousand_in_one_worker_with_four_threads(site: Hosts) -> None:
             assert frames.next() == '/socket later'
         until(lambda: reader.pages > before)
         stack.close()
-        until_page(port, PAGE % 0, '/page')
+        until_nobody_is_connected(port)
         host.signal(signal.SIGTERM)
         assert host.ends() == 0
     assert host.output == ''
@@ -336,7 +341,7 @@ def test_uwsgi(site: Hosts) -> None:
 
 def says_so(host: Host, port: int, name: str) -> None:
     """In one sentence; pages go on."""
-    until_page(port, PAGE % 0, '/page')
+    until_nobody_is_connected(port)
     with connected(port) as sock:
         sock.sendall(HANDSHAKE % b'/socket')
         assert b' 500 ' in read_head(sock)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from streams import Contexts, Driver, Received, TLSEnds, tcp_pair, tls_sockets
 from support import Waiter, until
 
-from ws.net.tls_socket import TLSSocketStream, is_kept_open, keep_open
+from ws.net.stream import Stream
+from ws.net.tls_socket import TLSSocketStream, is_kept_open, keep_from_owner, keep_open
 
 
 @pytest.fixture
@@ -26,46 +26,35 @@ def ends(driver: Driver, tls_contexts: Contexts) -> Iterator[TLSEnds]:
 # -- what OpenSSL wants -----------------------------------------------------------------------------------------------
 
 
-class Put:
-    """Puts a function before a method of one SSLSocket: it gets the method, bound, and what that is called with."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self._patch = patch
-
-    def __call__(self, sock: socket.socket, method: str, function: Callable[..., Any]) -> None:
-        original = getattr(ssl.SSLSocket, method)
-
-        def call(called: ssl.SSLSocket, *arguments: Any) -> Any:
-            bound = functools.partial(original, called)
-            return function(bound, *arguments) if called is sock else bound(*arguments)
-
-        self._patch.setattr(ssl.SSLSocket, method, call)
-
-
-@pytest.fixture
-def put(monkeypatch: pytest.MonkeyPatch) -> Put:
-    return Put(monkeypatch)
-
-
 class Moody:
-    """A method that wants something else first."""
+    """An SSLSocket that wants something else first."""
 
-    def __init__(self, error: type[ssl.SSLError], times: int) -> None:
+    def __init__(self, sock: ssl.SSLSocket, method: str, error: type[ssl.SSLError], times: int) -> None:
+        self._sock = sock
+        self._method = method
         self._error = error
         self._times = times
         self.calls = 0
 
-    def __call__(self, method: Callable[..., Any], *arguments: Any) -> Any:
+    def __getattr__(self, name: str) -> Any:
+        return self._want if name == self._method else getattr(self._sock, name)
+
+    def _want(self, *arguments: Any) -> Any:
         self.calls += 1
         if self.calls <= self._times:
             raise self._error(0, 'not yet')
-        return method(*arguments)
+        return getattr(self._sock, self._method)(*arguments)
 
 
-def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds, put: Put) -> None:
+def make_moody(driver: Driver, stream: Stream, method: str, error: type[ssl.SSLError], times: int) -> Moody:
+    moody = Moody(stream._sock, method, error, times)  # type: ignore[arg-type]
+    driver(setattr, stream, '_sock', moody)
+    return moody
+
+
+def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds) -> None:
     ends.shake(driver)
-    moody = Moody(ssl.SSLWantWriteError, 3)
-    put(ends.server._sock, 'recv', moody)
+    moody = make_moody(driver, ends.server, 'read', ssl.SSLWantWriteError, 3)
     driver(ends.client.write, b'hello')
     assert ends.at_server.bytes(5) == b'hello'
     driver(ends.client.write, b'again')
@@ -75,7 +64,7 @@ def test_reading_that_must_write_first_goes_on_when_it_can(driver: Driver, ends:
     assert moody.calls == calls
 
 
-def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_contexts: Contexts, put: Put) -> None:
+def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_contexts: Contexts) -> None:
     """A peer that asks for key updates and reads nothing: data waits to be read, and nothing can be written."""
     sock, peer = tls_sockets(tls_contexts, *tcp_pair(4096))
     stream = TLSSocketStream(driver.loop, sock)
@@ -83,14 +72,18 @@ def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_conte
     driver(stream.resume)
     calls = [0]
 
-    def recv(method: Callable[..., Any], size: int) -> bytes:
-        calls[0] += 1
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                socket.socket.send(sock, b'key update')
-        raise ssl.SSLWantWriteError(0, 'not yet')
+    class Updating:
+        def read(self, size: int) -> bytes:
+            calls[0] += 1
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    socket.socket.send(sock, b'key update')
+            raise ssl.SSLWantWriteError(0, 'not yet')
 
-    put(sock, 'recv', recv)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sock, name)
+
+    driver(setattr, stream, '_sock', Updating())
     peer.sendall(b'hello')
     until(lambda: calls[0])
     assert Waiter().nothing(0.1)
@@ -100,11 +93,10 @@ def test_reading_that_must_write_first_is_no_busy_loop(driver: Driver, tls_conte
     peer.close()
 
 
-def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds, put: Put) -> None:
+def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: TLSEnds) -> None:
     ends.shake(driver)
     driver(ends.server.pause)
-    moody = Moody(ssl.SSLWantReadError, 1)
-    put(ends.server._sock, 'send', moody)
+    moody = make_moody(driver, ends.server, 'write', ssl.SSLWantReadError, 1)
     answer = Waiter()
     driver(ends.server.write, b'hello', answer)
     driver.turns(5)
@@ -117,29 +109,33 @@ def test_writing_that_must_read_first_goes_on_when_it_can(driver: Driver, ends: 
     assert ends.at_server.bytes(17) == b'what it waits for'
 
 
-def test_an_unfinished_write_is_repeated_with_the_same_data(driver: Driver, ends: TLSEnds, put: Put) -> None:
+def test_an_unfinished_write_is_repeated_with_the_same_data(driver: Driver, ends: TLSEnds) -> None:
     """OpenSSL demands that; what was queued meanwhile comes behind it."""
     ends.shake(driver)
+    sock = ends.server._sock
     written: list[bytes] = []
 
-    def send(method: Callable[..., Any], data: Any) -> Any:
-        written.append(bytes(data))
-        if len(written) < 3:
-            raise ssl.SSLWantWriteError(0, 'not yet')
-        return method(data)
+    class Demanding:
+        def write(self, data: Any) -> int:
+            written.append(bytes(data))
+            if len(written) < 3:
+                raise ssl.SSLWantWriteError(0, 'not yet')
+            return sock.write(data)  # type: ignore[attr-defined,no-any-return]
 
-    put(ends.server._sock, 'send', send)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sock, name)
+
+    driver(setattr, ends.server, '_sock', Demanding())
     for data in (b'one', b'two', b'three'):
         driver(ends.server.write, data)
     assert ends.at_client.bytes(11) == b'onetwothree'
     assert written[:3] == [b'one'] * 3
 
 
-def test_small_writes_are_encrypted_together_and_large_ones_in_parts(driver: Driver, ends: TLSEnds, put: Put) -> None:
+def test_small_writes_are_encrypted_together_and_large_ones_in_parts(driver: Driver, ends: TLSEnds) -> None:
     """OpenSSL comes back from a write only when it is complete, or when the kernel takes no more."""
     ends.shake(driver)
-    moody = Moody(ssl.SSLError, 0)
-    put(ends.server._sock, 'send', moody)
+    moody = make_moody(driver, ends.server, 'write', ssl.SSLError, 0)
 
     def write_all() -> None:
         for _ in range(100):
@@ -241,3 +237,35 @@ def test_a_stream_is_the_last_owner_of_its_socket(driver: Driver, tls_contexts: 
     sock.close()
     assert far.recv(1) == b''
     far.close()
+
+
+def test_an_owner_who_still_uses_his_socket_finds_the_peer_gone(driver: Driver, tls_contexts: Contexts) -> None:
+    sock, peer = tls_sockets(tls_contexts, *tcp_pair())
+    file = sock.makefile('rb')
+    keep_from_owner(sock)
+    stream = TLSSocketStream(driver.loop, sock)
+    received = Received(stream)
+    driver(stream.resume)
+    with peer:
+        peer.sendall(b'hello')
+        assert received.bytes(5) == b'hello'
+        assert sock.recv(100) == b'' and file.read() == b''
+        for _ in range(2):
+            with pytest.raises(BrokenPipeError):
+                sock.sendall(b'response')
+        sock.settimeout(5)
+        sock.setblocking(True)
+        sock.shutdown(socket.SHUT_RDWR)
+        file.close()
+        for _ in range(3):
+            sock.close()
+        assert is_kept_open(sock)
+        driver(stream.write, b'answer')
+        assert peer.recv(100) == b'answer'
+        peer.sendall(b'more')
+        assert received.bytes(4) == b'more'
+        driver(stream.destroy)
+        assert peer.recv(100) == b''
+    assert sock.fileno() < 0
+    with pytest.raises(BrokenPipeError):
+        sock.sendall(b'response')

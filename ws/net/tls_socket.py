@@ -56,7 +56,7 @@ class TLSSocketStream(EncryptedStream):
             self._discard()
             return
         try:
-            data = ssl.SSLSocket.recv(self._sock, READ_SIZE)  # not its own: see keep_from_owner
+            data = self._sock.read(READ_SIZE)  # not recv: see keep_from_owner
         except ssl.SSLWantReadError:
             return
         except ssl.SSLWantWriteError:
@@ -86,7 +86,7 @@ class TLSSocketStream(EncryptedStream):
     def _send(self, first: int) -> int:
         self._unfinished = data = self._unfinished or self._next(first)
         try:
-            taken = ssl.SSLSocket.send(self._sock, data)
+            taken = self._sock.write(data)
         except ssl.SSLWantWriteError:
             return 0
         except ssl.SSLWantReadError:
@@ -97,7 +97,7 @@ class TLSSocketStream(EncryptedStream):
 
     def _finish_sending(self) -> None:
         try:
-            ssl.SSLSocket.unwrap(self._sock)  # sends close_notify ...
+            self._sock.unwrap()  # sends close_notify ...
             self.eof = True  # ... and the peer's was there already
             return
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -139,8 +139,8 @@ def keep_open(sock: ssl.SSLSocket) -> None:
 
 
 def keep_from_owner(sock: ssl.SSLSocket) -> None:
-    """The same for an owner who is going to use `sock` as well: to him, the peer has gone. We call the methods of its
-    class, past those it has of its own from here on."""
+    """The same for an owner who is going to use `sock` as well, by the methods that all sockets have: to him, the peer
+    has gone. ``read``, ``write`` and ``unwrap``, which those with TLS have beside them, are ours."""
     vars(sock).update(_AS_IF_GONE)
 
 
@@ -153,7 +153,7 @@ def _ignore(*args: object) -> None:
 
 
 _AS_IF_GONE: dict[str, Any] = {
-    **dict.fromkeys(('send', 'sendall', 'sendfile', 'unwrap'), _refuse_to_write),
+    **dict.fromkeys(('send', 'sendall', 'sendfile'), _refuse_to_write),
     **dict.fromkeys(('shutdown', 'close', 'setblocking', 'settimeout'), _ignore),
     'recv': lambda *args: b'',
     'recv_into': lambda *args: 0,

@@ -133,6 +133,8 @@ def has_gone(sock: socket.socket) -> bool:
     """Whether the client has ended the connection already, and left nothing to read. Makes `sock` non-blocking."""
     kind = type(sock)  # its own methods may be for others: see keep_from_owner
     kind.setblocking(sock, False)
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return False
     try:
         return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
     except BlockingIOError:
