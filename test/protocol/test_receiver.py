@@ -1088,3 +1088,26 @@ def test_flags_that_hold_flags_and_so_on_are_let_go() -> None:
         flags = MessageFlags(False, flags)
     del flags
     gc.collect()
+
+
+class _Changing(Receiver):
+    """Another thread attaches a listener whenever it is asked who gets the message."""
+
+    asked = 0
+
+    @property  # type: ignore[override]
+    def onmessage(self) -> Any:
+        self.asked += 1
+        return self.received.append if self.asked % 2 else None
+
+    @onmessage.setter
+    def onmessage(self, value: object) -> None:
+        self.received: list[object] = []
+
+
+@pytest.mark.parametrize('data', [b'\x81\x02hi', b'\x01\x01h\x80\x01i'], ids=['whole', 'in fragments'])
+def test_who_gets_a_message_is_asked_once(data: bytes) -> None:
+    receiver = _Changing(False)
+    receiver.onerror = lambda *error: pytest.fail(str(error))
+    receiver.add(data)
+    assert receiver.received == ['hi']

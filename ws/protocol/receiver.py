@@ -303,9 +303,10 @@ class BaseReceiver(ABC):
 
     def _hand_over(self, payload: Union[str, bytes], masked: bool) -> None:
         """Call back for a message."""
+        onmessage = self.onmessage  # once: another thread may attach a listener now
         try:
-            if self.onmessage is not None:
-                self.onmessage(payload)
+            if onmessage is not None:
+                onmessage(payload)
             elif isinstance(payload, str):
                 self.ontext(payload, MessageFlags(masked, payload))
             else:
@@ -375,9 +376,10 @@ class Receiver(BaseReceiver):
                     return
             self._pos = pos = end
             # As _hand_over does; the call would cost a tenth of all that is done for a short message.
+            onmessage = self.onmessage
             try:
-                if self.onmessage is not None:
-                    self.onmessage(payload)
+                if onmessage is not None:
+                    onmessage(payload)
                 elif type(payload) is str:
                     self.ontext(payload, MessageFlags(is_masked, payload))
                 else:
