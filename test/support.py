@@ -130,7 +130,14 @@ def on_loop(emitter: Any, function: Callable[[], Any]) -> Any:
 @contextlib.contextmanager
 def server(**options: Any) -> Iterator[WebSocketServer]:
     """A server on a free port of 127.0.0.1, closed at the end."""
-    wss = WebSocketServer({'port': 0, 'host': '127.0.0.1', 'closeTimeout': 2000, **options})
+    with no_server(**{'noServer': False, 'port': 0, 'host': '127.0.0.1', **options}) as wss:
+        yield wss
+
+
+@contextlib.contextmanager
+def no_server(**options: Any) -> Iterator[WebSocketServer]:
+    """One that listens nowhere, and takes what it is given; closed at the end."""
+    wss = WebSocketServer({'noServer': True, 'closeTimeout': 2000, **options})
     try:
         yield wss
     finally:

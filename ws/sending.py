@@ -11,7 +11,7 @@ from .net.loop import Loop
 from .net.stream import Stream
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
-from .protocol.frames import CONTROL_LIMIT, REASON_LIMIT
+from .protocol.frames import REASON_LIMIT
 from .protocol.receiver import MessageFlags
 from .protocol.sender import Sender, payload_of
 from .streams import Pieces, Streams, Waiting
@@ -187,13 +187,6 @@ def mask_option(options: Any) -> Optional[bool]:
     """`options` of ping() and pong() is a dict, or as in ws 8 the mask itself."""
     mask: Optional[bool] = options.get('mask') if isinstance(options, Mapping) else options
     return mask
-
-
-def control_payload(data: Any) -> bytes:
-    payload = payload_of(data)[0]
-    if len(payload) > CONTROL_LIMIT:
-        raise ValueError(f'The data size must not be greater than {CONTROL_LIMIT} bytes')
-    return payload
 
 
 def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:

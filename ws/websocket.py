@@ -21,9 +21,9 @@ from .protocol.error_codes import ErrorCodeTable
 from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
-from .protocol.sender import Sender
+from .protocol.sender import Sender, control_payload
 from .receiving import Incoming
-from .sending import Outgoing, close_reason, control_payload, is_file, mask_option, message_options
+from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
 
 Callback = Callable[..., Any]

@@ -23,6 +23,7 @@ from support import (
     Waiter,
     client,
     end,
+    no_server,
     on_loop,
     raw_connection,
     read_all,
@@ -601,17 +602,6 @@ ENVIRON = {
     'HTTP_SEC_WEBSOCKET_VERSION': '13',
     'HTTP_SEC_WEBSOCKET_KEY': 'dGhlIHNhbXBsZSBub25jZQ==',
 }
-
-
-@contextlib.contextmanager
-def no_server(**options: Any) -> Iterator[WebSocketServer]:
-    wss = WebSocketServer({'noServer': True, 'closeTimeout': 2000, **options})
-    try:
-        yield wss
-    finally:
-        closed = Waiter()
-        wss.close(closed)
-        closed.get()
 
 
 @contextlib.contextmanager

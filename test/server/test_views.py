@@ -24,7 +24,7 @@ from asgiref.wsgi import WsgiToAsgi
 from django.core.handlers.asgi import ASGIRequest
 from django.core.servers import basehttp
 from sites import LOCAL, QuietWSGIHandler, Site
-from support import HANDSHAKE, TIMEOUT, Waiter, end, on_loop, read_all, read_head, until
+from support import HANDSHAKE, TIMEOUT, Waiter, end, no_server, on_loop, read_all, read_head, until
 
 from ws import WebSocket, WebSocketError, WebSocketServer
 from ws.protocol.http import RequestParser
@@ -96,17 +96,6 @@ def site_of(host: str, authority: trustme.CA, view: Callable[[Any], Any]) -> Ite
     finally:
         site.stop()
     assert site.errors.nothing(0)
-
-
-@contextlib.contextmanager
-def no_server(**options: Any) -> Iterator[WebSocketServer]:
-    wss = WebSocketServer({'noServer': True, 'closeTimeout': 2000, **options})
-    try:
-        yield wss
-    finally:
-        closed = Waiter()
-        wss.close(closed)
-        closed.get()
 
 
 def frame(text: bytes) -> bytes:

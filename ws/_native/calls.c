@@ -14,9 +14,6 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-/* Compared with ws/net/calls.py at import. */
-enum { BUFFERS_PER_CALL = 64 };
-
 /* So much fits on the stack. Room for more costs more than the call that fills little of it. */
 enum { LITTLE = 4096 };
 

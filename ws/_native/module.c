@@ -28,6 +28,7 @@ static const struct {
     {"LENGTH_16", LENGTH_16},
     {"LENGTH_64", LENGTH_64},
     {"KEY_SIZE", KEY_SIZE},
+    {"BUFFERS_PER_CALL", BUFFERS_PER_CALL},
 };
 
 static int execute(PyObject *module)

@@ -15,6 +15,9 @@
 #define restrict __restrict
 #endif
 
+/* System calls: as in ws/net/calls.py. */
+enum { BUFFERS_PER_CALL = 64 };
+
 /* Frames (RFC 6455 section 5.2). Compared with ws/protocol/frames.py at import. */
 enum { TEXT = 0x1, OPCODE = 0x0F, RSV1 = 0x40, MASK = 0x80, LENGTH = 0x7F, SHORT_LIMIT = 125, LENGTH_16 = 126, LENGTH_64 = 127 };
 enum { KEY_SIZE = 4 };

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
-from .._native import native
+from .._native import check_constants, native
 
 Data = Union[bytes, 'memoryview[int]']
 
@@ -55,3 +55,5 @@ send_several: Callable[[Any, Sequence[Data], int], int] = _send_several
 if hasattr(native, 'recv'):  # not on Windows
     handle_of = operator.methodcaller('fileno')
     recv, send, send_several = native.recv, native.send, native.send_several
+
+check_constants(globals(), 'BUFFERS_PER_CALL')

@@ -114,6 +114,14 @@ def _float_text(value: float) -> str:
 _last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
 
 
+def control_payload(data: object) -> bytes:
+    """Return what ``data`` is as the payload of a control frame (section 5.5); raises ValueError for more than fits."""
+    payload, _ = payload_of(data)
+    if len(payload) > CONTROL_LIMIT:
+        raise ValueError(f'The data size must not be greater than {CONTROL_LIMIT} bytes')
+    return payload
+
+
 class Sender:
     """Writes messages, whole or in fragments, and control frames to ``socket``. Not for two threads at once.
 
@@ -209,10 +217,7 @@ class Sender:
             self.close(code, reason, mask)
 
     def _send_control(self, opcode: int, data: object, mask: bool, callback: Optional[Callback]) -> None:
-        payload, _ = payload_of(data)
-        if len(payload) > CONTROL_LIMIT:
-            raise ValueError(f'The data size must not be greater than {CONTROL_LIMIT} bytes')
-        self.frame_and_send(opcode, payload, True, mask, callback)
+        self.frame_and_send(opcode, control_payload(data), True, mask, callback)
 
     def frame_and_send(
         self, opcode: int, payload: bytes, fin: bool = True, mask: bool = False, callback: Optional[Callback] = None
