@@ -62,7 +62,7 @@ sanitize: $(VENV)/installed-test
 	    $(filter %.c,$(EXTENSION)) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider \
-	    -m 'not slow and not interop and not browser' $(T)
+	    -m 'not slow and not interop and not browser and not hosts' $(T)
 
 autobahn: $(VENV)/installed
 	$(BIN)/python test/autobahn/run.py .venv-autobahn

@@ -15,6 +15,9 @@ import pytest
 
 from ws.net import main_thread
 
+# What they assert is told as fully as what a test does; before anybody imports them.
+pytest.register_assert_rewrite('browser', 'documents', 'fakes', 'files', 'proxies', 'streams', 'support', 'terminals')
+
 # How long a test takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile('ws', deadline=None)
 hypothesis.settings.load_profile('ws')
