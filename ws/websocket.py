@@ -434,8 +434,8 @@ class WebSocket(Emitter, EventTarget):
     def _pause_reading(self, paused: bool) -> None:
         if self.readyState == OPEN:  # or it was closed on the way here, and must be read to its end
             self._incoming.pause(paused)
-            if self._kept is not None:
-                self._kept.hand_over()
+            if self._kept is not None:  # not in the middle of a listener
+                self._loop.defer(self._kept.hand_over)
 
     def _is_paused(self) -> bool:
         return self._incoming.paused and self.readyState == OPEN
@@ -616,7 +616,7 @@ class WebSocket(Emitter, EventTarget):
     def shutdown(self) -> None:
         """The process is about to exit."""
         if self._kept is not None:
-            self._kept.drop()
+            self._kept.keep_no_longer()
         if self.readyState == CLOSED:
             self._loop.release(self)
         else:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Optional, Union
 
-from .delivery import WAIT_BEHIND, Emitter
+from .delivery import Emitter
 from .errors import HandshakeError, WebSocketError
 from .events import check_listener
 from .net.lifetime import get_loop
@@ -62,6 +62,9 @@ SERVER_OPTIONS: dict[str, Any] = {
 }
 
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
+#: How long, in milliseconds, a server that was made off the loop thread waits for what its maker does next: gives it a
+#: name, attaches another listener.
+_SAME_BREATH = 10
 
 _log = logging.getLogger('ws')
 
@@ -238,7 +241,7 @@ class WebSocketServer(Emitter):
         _log.debug('%r: listening', self)
         self._deliver('listening')
         # `wss = WebSocketServer(options, lambda: wss.address())`: the name must be there when it is asked for.
-        self._loop.call_later(WAIT_BEHIND if self._kept is not None else 0, self._tell_listening)
+        self._loop.call_later(_SAME_BREATH if self._kept is not None else 0, self._tell_listening)
         self._accept_when_heard()
 
     def _tell_listening(self) -> None:
@@ -258,9 +261,9 @@ class WebSocketServer(Emitter):
         if self._kept is None or self._kept.is_over():
             self._start_accepting()
         elif any(event.startswith('connection') for event in self.eventNames()):
-            self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._start_accepting)
+            self._accept_timer = self._loop.call_later(_SAME_BREATH, self._start_accepting)
         else:
-            self._accept_timer = self._loop.call_later(WAIT_BEHIND, self._accept_when_heard)
+            self._accept_timer = self._loop.call_later(_SAME_BREATH, self._accept_when_heard)
 
     def _start_accepting(self) -> None:
         self._accepting = True
@@ -507,16 +510,14 @@ class WebSocketServer(Emitter):
         if not self._closed:
             self._closed = True
             self._deliver('close')
-            for callback in self._on_closed:
-                callback()
-            self._end_of_events()
+            self._end_of_events(self._on_closed)
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
 
     def shutdown(self) -> None:
         """The process is about to exit."""
         if self._kept is not None:
-            self._kept.drop()
+            self._kept.keep_no_longer()
         if self._closed:
             self._loop.release(self)
         else:

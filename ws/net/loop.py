@@ -29,7 +29,7 @@ _LONGEST_WAIT = 3600.0
 #: more, and clearing pages for the next one takes most of the time.
 _LARGE_BLOCK = 4 << 20
 #: How often, in milliseconds, the process shows that it is running, while somebody measures by :attr:`Loop.awake`.
-_HEARTBEAT = 50
+HEARTBEAT = 5
 
 
 def _ignore() -> None:
@@ -291,13 +291,13 @@ class Loop:
         self._awake_until = max(self._awake_until, until)
         if self._heart is None:
             self._last_heartbeat = time.monotonic()
-            self._heart = self.call_later(_HEARTBEAT, self._beat)
+            self._heart = self.call_later(HEARTBEAT, self._beat)
 
     def _beat(self) -> None:
         now = time.monotonic()
-        self.awake += min(now - self._last_heartbeat, 2 * _HEARTBEAT / 1000)
+        self.awake += min(now - self._last_heartbeat, 2 * HEARTBEAT / 1000)
         self._last_heartbeat = now
-        self._heart = self.call_later(_HEARTBEAT, self._beat) if self.awake < self._awake_until else None
+        self._heart = self.call_later(HEARTBEAT, self._beat) if self.awake < self._awake_until else None
 
     def defer(self, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
