@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,55 @@ def test_what_waits_is_handed_over_in_order() -> None:
         assert [log.get() for _ in range(7)] == [
             ('open',), ('0',), ('1',), ('2',), ('3',), ('4',), ('close', 1000, 'bye'),
         ]  # fmt: skip
+
+
+def test_several_late_listeners_of_one_event_all_get_it() -> None:
+    """Attached in the same breath, they are there before what waits is handed over."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        ws = client(wss)
+        until(lambda: ws._kept is not None and len(ws._kept.waiting) == 2)
+        log = Waiter()
+        for number in range(20):
+            ws.on('message', partial(log, number))
+        assert [log.get()[0] for _ in range(20)] == list(range(20))
+        end(ws, 'terminate')
+
+
+def test_resuming_in_a_listener_calls_no_other_listener_in_the_middle_of_it() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        ws = client(wss)
+        until(lambda: ws._kept is not None and len(ws._kept.waiting) == 2)
+        log = Waiter()
+        ws.on('message', lambda: log('message'))
+        ws.on('open', lambda: (log('open'), ws.pause(), ws.resume(), log('opened')))
+        assert [log.get()[0] for _ in range(3)] == ['open', 'opened', 'message']
+        end(ws, 'terminate')
+
+
+def test_what_waits_when_the_program_ends_is_handed_over() -> None:
+    code = """
+        import sys
+        from ws import WebSocket
+
+        ws = WebSocket(sys.argv[1])
+        while ws.readyState != ws.OPEN:
+            pass
+        ws.on('message', lambda: print('message'))
+        ws.on('open', lambda: print('open'))
+        sys.exit()
+        """
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        output = subprocess.run(
+            [sys.executable, '-c', textwrap.dedent(code), url_of(wss)],
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+            env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
+        ).stdout
+    assert output == 'open\n'
 
 
 def test_events_with_a_listener_wait_behind_one_without_for_some_milliseconds_only() -> None:

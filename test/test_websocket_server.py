@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -485,6 +486,28 @@ def test_close_twice() -> None:
     error = third.get()[0]
     assert isinstance(error, WebSocketError) and str(error) == 'The server is not running'
     wss.close()
+
+
+@pytest.mark.parametrize('heard_late', [False, True])
+def test_close_is_emitted_before_its_callback_is_called(heard_late: bool) -> None:
+    """Also while `listening`, which nobody asked for, is kept."""
+    log = Waiter()
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    wss.on('error', lambda: None)
+    if heard_late:
+        until(lambda: wss._kept is not None and bool(wss._kept.waiting))
+    wss.on('close', lambda: log('event'))
+    wss.close(lambda: log('callback'))
+    assert [log.get() for _ in range(2)] == [('event',), ('callback',)]
+
+
+def test_a_close_that_nobody_hears_does_not_hold_up_its_callback() -> None:
+    told = Waiter()
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    started = time.monotonic()
+    wss.close(told)
+    assert told.get() == ()
+    assert time.monotonic() - started < 0.9
 
 
 def test_the_callbacks_are_told_whatever_becomes_of_the_listeners() -> None:
