@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from codecs import utf_8_decode
 from functools import partial
-from typing import Any, AnyStr, Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from ..errors import ProtocolError
+from .content import Bytes, Message, Text, invalid_utf8
 from .error_codes import NO_STATUS, is_valid_error_code
 from .frames import (
     BINARY,
@@ -34,9 +34,6 @@ _CONTROL_NAMES = {CLOSE: 'close', PING: 'ping', PONG: 'pong'}
 #: What whole messages begin with: without compression, and where that was agreed on.
 _STARTS = bytes((FIN | TEXT, FIN | BINARY))
 _STARTS_OR_COMPRESSED = _STARTS + bytes((FIN | TEXT | RSV1, FIN | BINARY | RSV1))
-
-#: Bytes or characters; smaller pieces of a message are put together.
-_PIECE_SIZE = 1024
 
 # BaseReceiver._state: 0, or one or more of these.
 _RUNNING = 1  # add or resume is at work further up the stack
@@ -83,102 +80,6 @@ class MessageFlags:
 
     def __repr__(self) -> str:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
-
-
-def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
-    """Put tiny pieces together: each object costs dozens of bytes, and a peer may send a million pieces of one byte."""
-    if len(pieces[-1]) + len(piece) < _PIECE_SIZE:
-        pieces[-1] += piece
-    else:
-        pieces.append(piece)
-
-
-class _Bytes:
-    """The content of a binary message as it grows."""
-
-    __slots__ = ('_pieces',)
-
-    def __init__(self) -> None:
-        self._pieces = [b'']  # joined in the end: what grows instead is copied over and over by some allocators
-
-    def append(self, data: bytes, key: Optional[bytes]) -> None:
-        """Add what is masked with `key`, if there is one."""
-        _add_piece(self._pieces, data if key is None else mask(data, key))
-
-    def value(self) -> bytes:
-        return b''.join(self._pieces)
-
-
-class _Text:
-    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1)."""
-
-    __slots__ = ('_pieces', '_tail')
-
-    def __init__(self) -> None:
-        self._pieces = ['']
-        self._tail = b''  # up to 3 bytes of a character
-
-    def append(self, data: bytes, key: Optional[bytes]) -> None:
-        data = self._tail + (data if key is None else mask(data, key))
-        try:
-            text, used = utf_8_decode(data, 'strict', False)
-        except UnicodeDecodeError:
-            raise _invalid_utf8() from None
-        _add_piece(self._pieces, text)
-        self._tail = data[used:]
-        # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
-        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
-            raise _invalid_utf8()
-
-    def value(self) -> str:
-        if self._tail:
-            raise _invalid_utf8()
-        return ''.join(self._pieces)
-
-
-class _Message:
-    """A message of which not everything has come, and the frame of it that is under way."""
-
-    __slots__ = ('content', 'fin', 'fragments', 'inflater', 'key', 'max_size', 'remaining', 'size')
-    fin: bool
-    key: Optional[bytes]
-    remaining: int  # bytes of the frame that are still to come
-
-    def __init__(self, content: Union[_Text, _Bytes], inflater: Optional[Inflater], max_size: int) -> None:
-        self.content = content
-        self.inflater = inflater  # if it is compressed
-        self.max_size = max_size
-        self.size = 0  # bytes announced by the frames so far, or inflated of them
-        self.fragments = 0
-
-    def begin_frame(self, fin: bool, key: Optional[bytes], length: int) -> None:
-        self.fin = fin
-        self.key = key
-        self.remaining = length
-        if self.inflater is None:
-            self.size += length
-        self.fragments += 1
-
-    def take(self, data: bytes) -> None:
-        """Add what has come of the frame."""
-        size = len(data)
-        self.remaining -= size
-        if self.inflater is None:
-            self.content.append(data, self.key)
-        else:
-            self._inflate(self.inflater, data if self.key is None else mask(data, self.key))
-        turn = size & 3
-        if turn and self.key is not None:
-            self.key = self.key[turn:] + self.key[:turn]
-
-    def _inflate(self, inflater: Inflater, data: bytes) -> None:
-        for piece in inflater.inflate(data, self.fin and not self.remaining, self.max_size - self.size):
-            self.size += len(piece)
-            self.content.append(piece, None)
-
-
-def _invalid_utf8() -> ProtocolError:
-    return ProtocolError('invalid utf8 sequence', 1007)
 
 
 def _ignore(*_: object) -> None:
@@ -342,7 +243,7 @@ class Receiver(BaseReceiver):
         self._masked = masked
         self._max_payload = max_payload or sys.maxsize - 1  # zlib must be able to take one more
         self._max_fragments = max_fragments or sys.maxsize
-        self._message: Optional[_Message] = None
+        self._message: Optional[Message] = None
         #: To be set when permessage-deflate is agreed upon.
         self.inflater: Optional[Inflater] = None
 
@@ -397,7 +298,7 @@ class Receiver(BaseReceiver):
         try:
             return content.decode()
         except UnicodeDecodeError:
-            raise _invalid_utf8() from None
+            raise invalid_utf8() from None
 
     def _advance(self) -> Optional[Callable[[], object]]:
         message = self._message
@@ -409,9 +310,9 @@ class Receiver(BaseReceiver):
             if first & OPCODE >= CLOSE:
                 return self._control_frame(first & OPCODE, length, key, body)
             if message is None:
-                content = _Text() if first & OPCODE == TEXT else _Bytes()
+                content = Text() if first & OPCODE == TEXT else Bytes()
                 inflater = self.inflater if first & RSV1 else None
-                message = self._message = _Message(content, inflater, self._max_payload)
+                message = self._message = Message(content, inflater, self._max_payload)
             message.begin_frame(first >= FIN, key, length)
             self._pos = body
         return self._data_frame(message)
@@ -485,7 +386,7 @@ class Receiver(BaseReceiver):
         if (0 if message is None else message.size) + length > self._max_payload:
             raise ProtocolError('Max payload size exceeded', 1009)
 
-    def _data_frame(self, message: _Message) -> Optional[Callable[[], object]]:
+    def _data_frame(self, message: Message) -> Optional[Callable[[], object]]:
         data = self._data[self._pos : self._pos + message.remaining]
         self._pos += len(data)
         message.take(data)
@@ -516,6 +417,6 @@ class Receiver(BaseReceiver):
         try:
             reason = payload[2:].decode()
         except UnicodeDecodeError:
-            raise _invalid_utf8() from None
+            raise invalid_utf8() from None
         self._end()
         return partial(self.onclose, code, reason, MessageFlags(masked, None))
