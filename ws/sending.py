@@ -38,7 +38,7 @@ class Outgoing:
 
     __slots__ = (
         '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'over', 'sender',
-        'streams',
+        'streams', 'write',
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,9 @@ class Outgoing:
         self.over = False
         #: While a message in pieces is being sent.
         self.streams: Optional[Streams] = None
+        #: Takes the frames of messages, as long as they go out at once, unmasked and uncompressed; else None.
+        self.write: Optional[Callable[[bytes, Optional[Callback]], object]] = None
+        self._decide()
         self._waiting = 0  # bytes handed in that can't be written at once
         self._pong_queued = False
         self._late_pong: Optional[bytes] = None
@@ -73,6 +76,11 @@ class Outgoing:
         """So many bytes more, or fewer, wait for the loop thread or behind a message in pieces."""
         with self._lock:
             self._waiting += size
+
+    def _decide(self) -> None:
+        """What the next message meets is another state than before."""
+        usual = self.sender.plain and not (self._masks or self.over or self.streams)
+        self.write = self._stream.write if usual else None
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -118,10 +126,12 @@ class Outgoing:
             return
         if self.streams is None:
             self.streams = Streams(self.sender, self._on_streams_idle, self._owner._on_broken)
+            self._decide()
         self.streams.add(pieces)
 
     def _on_streams_idle(self) -> None:
         self.streams = None
+        self._decide()
 
     # -- control frames ----------------------------------------------------------------------------------------------
 
@@ -153,10 +163,16 @@ class Outgoing:
 
     def end(self) -> None:
         """The connection is no longer open: what is still waiting is not sent."""
-        self.over = True
-        streams, self.streams = self.streams, None
+        streams = self.streams
+        self.abandon()
         if streams is not None:
             streams.cancel()
+
+    def abandon(self) -> None:
+        """Send no more, and tell nobody."""
+        self.over = True
+        self.streams = None
+        self._decide()
 
     def close(self, code: int, reason: bytes) -> None:
         """Send a close frame."""

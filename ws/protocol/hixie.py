@@ -210,6 +210,9 @@ class Sender:
 
     __slots__ = ('_closed', '_fragmented', '_socket')
 
+    #: As of :class:`ws.protocol.sender.Sender`.
+    plain = False
+
     def __init__(self, socket: Writable) -> None:
         self._socket = socket
         self._fragmented = False  # a message is under way, and its end still to be written
