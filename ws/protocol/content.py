@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from codecs import utf_8_decode
-from typing import AnyStr, Optional, Union
+from typing import Optional, Union
 
 from ..errors import ProtocolError
-from .masking import mask
+from .masking import join_masked, mask
 from .permessage_deflate import Inflater
 
-#: Bytes or characters; smaller pieces of a message are put together.
+#: Bytes or characters. Smaller pieces of a message are put together: each object costs dozens of bytes, and a peer may
+#: send a million pieces of one byte.
 _PIECE_SIZE = 1024
 
 
@@ -17,28 +18,28 @@ def invalid_utf8() -> ProtocolError:
     return ProtocolError('invalid utf8 sequence', 1007)
 
 
-def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
-    """Put tiny pieces together: each object costs dozens of bytes, and a peer may send a million pieces of one byte."""
-    if len(pieces[-1]) + len(piece) < _PIECE_SIZE:
-        pieces[-1] += piece
-    else:
-        pieces.append(piece)
-
-
 class Bytes:
-    """The content of a binary message as it grows."""
+    """The content of a binary message as it grows. What is large is unmasked and joined in the end, in one go."""
 
-    __slots__ = ('_pieces',)
+    __slots__ = ('_keys', '_pieces')
 
     def __init__(self) -> None:
-        self._pieces = [b'']  # joined in the end: what grows instead is copied over and over by some allocators
+        self._pieces: list[bytes] = []
+        self._keys: list[Optional[bytes]] = []  # what each of them is still masked with
 
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         """Add what is masked with `key`, if there is one."""
-        _add_piece(self._pieces, data if key is None else mask(data, key))
+        if len(data) < _PIECE_SIZE:
+            data, key = (data if key is None else mask(data, key)), None
+        pieces, keys = self._pieces, self._keys
+        if key is None and keys and keys[-1] is None and len(pieces[-1]) + len(data) < _PIECE_SIZE:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
+            keys.append(key)
 
     def value(self) -> bytes:
-        return b''.join(self._pieces)
+        return join_masked(self._pieces, self._keys)
 
 
 class Text:
@@ -56,7 +57,11 @@ class Text:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise invalid_utf8() from None
-        _add_piece(self._pieces, text)
+        pieces = self._pieces
+        if len(pieces[-1]) + len(text) < _PIECE_SIZE:
+            pieces[-1] += text
+        else:
+            pieces.append(text)
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
