@@ -43,6 +43,7 @@ from support import (
 
 from ws import WebSocket, WebSocketError, WebSocketServer, delivery
 from ws.server.listening import address_of
+from ws.timers import setTimeout
 
 # -- construction -----------------------------------------------------------------------------------------------------
 
@@ -357,6 +358,50 @@ def test_a_client_that_says_nothing_is_dropped() -> None:
         with raw_connection(wss) as sock:
             sock.sendall(b'GET / HT')
             assert read_all(sock).startswith(b'HTTP/1.1 408 ')
+
+
+def test_requests_that_came_during_a_stall_are_in_time() -> None:
+    """A listener that holds up the loop for longer than that does not make the clients late."""
+    with server(handshakeTimeout=200) as wss, contextlib.ExitStack() as stack:
+        connected = Waiter()
+        wss.on('connection', connected)
+        socks = [stack.enter_context(raw_connection(wss)) for _ in range(100)]
+        until(lambda: len(wss._openings) == len(socks))
+        released, held = threading.Event(), threading.Event()
+        wss._loop.call(lambda: (held.set(), released.wait(TIMEOUT)))
+        assert held.wait(TIMEOUT)
+        for sock in socks:
+            sock.sendall(HANDSHAKE % b'/')
+        assert not threading.Event().wait(0.4)  # all of them are overdue now, by the clock
+        released.set()
+        for sock in socks:
+            assert sock.recv(64).startswith(b'HTTP/1.1 101 ')
+        for _ in socks:
+            connected.get()
+
+
+def test_a_heartbeat_after_a_stall_ends_nobody_who_has_answered() -> None:
+    with server() as wss, contextlib.ExitStack() as stack:
+        answered: set[WebSocket] = set()
+        connected, looked = Waiter(), Waiter()
+        wss.on('connection', lambda ws: (ws.on('pong', lambda: answered.add(ws)), connected()))
+        socks = [stack.enter_context(raw_client(wss)) for _ in range(100)]
+        for _ in socks:
+            connected.get()
+        released, held = threading.Event(), threading.Event()
+
+        def stall() -> None:
+            setTimeout(lambda: looked(len(answered)), 50)
+            held.set()
+            released.wait(TIMEOUT)
+
+        wss._loop.call(stall)
+        assert held.wait(TIMEOUT)
+        for sock in socks:
+            sock.sendall(b'\x8a\x80\0\0\0\0')  # a pong
+        assert not threading.Event().wait(0.2)
+        released.set()
+        assert looked.get() == (len(socks),)
 
 
 def test_a_client_that_does_not_end_after_a_refusal_is_dropped() -> None:
