@@ -194,7 +194,8 @@ def message_options(
     options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool
 ) -> tuple[Optional[bool], Optional[bool], bool]:
     """`binary`, `mask` and `compress`, unless `options` has others."""
-    if not isinstance(options, (Mapping, MessageFlags)):  # the flags of a message may be the options of its echo
+    # The flags of a message may be the options of its echo.
+    if type(options) is not dict and not isinstance(options, (Mapping, MessageFlags)):
         raise TypeError(f'options must be a dict, not {type(options).__name__}')
     return options.get('binary', binary), options.get('mask', mask), options.get('compress', compress)
 
