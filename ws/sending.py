@@ -37,8 +37,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'over', 'sender',
-        'streams', 'write',
+        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'direct', 'over',
+        'sender', 'streams',
     )  # fmt: skip
 
     def __init__(
@@ -60,8 +60,8 @@ class Outgoing:
         self.over = False
         #: While a message in pieces is being sent.
         self.streams: Optional[Streams] = None
-        #: Takes the frames of messages, as long as they go out at once, unmasked and uncompressed; else None.
-        self.write: Optional[Callable[[bytes, Optional[Callback]], object]] = None
+        #: Where messages go at once, unmasked and uncompressed; None as long as the next one does not.
+        self.direct: Optional[Stream] = None
         self._decide()
         self._waiting = 0  # bytes handed in that can't be written at once
         self._pong_queued = False
@@ -80,7 +80,7 @@ class Outgoing:
     def _decide(self) -> None:
         """What the next message meets is another state than before."""
         usual = self.sender.plain and not (self._masks or self.over or self.streams)
-        self.write = self._stream.write if usual else None
+        self.direct = self._stream if usual else None
 
     # -- messages ----------------------------------------------------------------------------------------------------
 

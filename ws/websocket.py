@@ -305,13 +305,13 @@ class WebSocket(Emitter, EventTarget):
             self._refuse_message(data, binary, callback)
             return
         if (
-            outgoing.write is not None
+            outgoing.direct is not None
             and (type(data) is bytes or type(data) is str)
             and not mask
             and len(data) < LARGE
             and get_ident() == self._loop.ident
         ):
-            outgoing.write(message_frame(data, binary), callback)
+            outgoing.direct.write(message_frame(data, binary), callback)
             return
         masked = not self._is_server if mask is None else bool(mask)
         if is_file(data):
