@@ -135,8 +135,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
             try:
                 listener.call(self, args)
             except BaseException:
-                report_exception()
-                failed = True
+                failed |= report_exception()
         if failed:
             self._listener_failed(args)
         return not failed
@@ -160,8 +159,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _raised(self) -> None:
         """The only listener has raised the exception that is being handled."""
-        report_exception()
-        self._listener_failed(())
+        if report_exception():
+            self._listener_failed(())
 
     def _keep_no_more(self) -> None:
         """From here on, what nobody listens to is dropped."""
@@ -179,8 +178,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
         try:
             callback(*args)
         except BaseException:
-            report_exception()
-            self._listener_failed(args)
+            if report_exception():
+                self._listener_failed(args)
 
     def _attached(self, event: str) -> None:
         kept = self._kept
