@@ -1,4 +1,4 @@
-"""Where threads are green, signals come to whichever runs. What their handlers raise is for the program, not for the loop."""
+"""Where threads are green, signals come to whichever runs. What their handlers raise is not for the loop."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
-from hosts.process import Host, Hosts, joined
-from hosts.test_green import GREEN
+from hosts.process import Host, Hosts, joined, needs
+from hosts.test_green import ECHO, GREEN, PATCHES
 
 #: Works all the time once somebody asks for something, and says so for each thing.
 SERVER = """
@@ -145,3 +145,47 @@ def test_a_listener_that_exits(hosts: Hosts, patch: str) -> None:
         assert log.get()[:2] == ('close', 1011)
     host.prints('RuntimeError: sys.exit\\(\\) in a listener')
     assert host.status is None
+
+
+# -- what is thrown to the loop's greenlet -----------------------------------------------------------------------------
+
+TIMEOUT_LEFT = """
+    import gevent
+
+    wss.on('connection', lambda ws: gevent.Timeout(0.05).start())
+    wss.on('connection', lambda ws: gevent.spawn_later(0.1, ws.send, 'later'))
+"""
+
+
+@pytest.mark.hosts
+@needs('gevent')
+def test_a_timeout_that_a_listener_leaves_behind(hosts: Hosts) -> None:
+    """It is reported when it comes, and the loop goes on."""
+    host = hosts.script((ECHO + TIMEOUT_LEFT).format(patch=PATCHES['gevent']))
+    port = int(host.prints(r'port (\d+)')[1])
+    with joined(port) as (ws, log):
+        assert log.get()[1] == 'later'
+        ws.send('still there?')
+        assert log.get()[1] == 'still there?'
+    host.prints('gevent.timeout.Timeout: 0.05 seconds')
+
+
+KILLED = """
+    import gc
+    import gevent
+
+    def kill():
+        gevent.killall([one for one in gc.get_objects() if isinstance(one, gevent.Greenlet) and one is not killer])
+        print('killed them')
+
+    killer = gevent.spawn_later(0.1, kill)
+"""
+
+
+@pytest.mark.hosts
+@needs('gevent')
+def test_the_loop_is_killed(hosts: Hosts) -> None:
+    """With all greenlets: nobody waits for the loop any longer, neither who has killed it nor the program."""
+    host = hosts.script((ECHO + KILLED).format(patch=PATCHES['gevent']))
+    host.prints('killed them')
+    assert host.ends() == 0
