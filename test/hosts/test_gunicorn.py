@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 from collections.abc import Iterator
 
@@ -91,6 +92,8 @@ def restart_and_end(hosts: Hosts, workers: int, *options: str) -> float:
 
 
 def complains_of_nothing(host: Host) -> None:
-    assert '[ERROR]' not in host.output
-    assert 'Traceback' not in host.output
-    assert 'Exception' not in host.output
+    # Older versions tell a worker every second to end, and complain if that kills it in its last moment: without us, too.
+    output = re.sub(r'\[ERROR\] Worker \(pid:\d+\) was sent SIGTERM!', '', host.output)
+    assert '[ERROR]' not in output
+    assert 'Traceback' not in output
+    assert 'Exception' not in output
