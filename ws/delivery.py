@@ -268,9 +268,10 @@ class KeptEvents:
         if self.is_over():
             self._drop_unheard()
             return 0 if self.waiting else -1
-        for index, kept in enumerate(self.waiting):
-            if self._owner.listenerCount(kept.event) and (index == 0 or now >= kept.overdue):
-                return index
+        with self._owner._lock:  # else somebody may attach listeners between the first look and the second
+            for index, kept in enumerate(self.waiting):
+                if self._owner.listenerCount(kept.event) and (index == 0 or now >= kept.overdue):
+                    return index
         return -1
 
     def _drop_unheard(self) -> None:
