@@ -92,7 +92,7 @@ def restart_and_end(hosts: Hosts, workers: int, *options: str) -> float:
 
 
 def complains_of_nothing(host: Host) -> None:
-    # Older versions tell workers each second to end, and complain if one dies of it in its last moment: without us, too.
+    # Older versions tell workers each second to end, and complain if one dies of it in its last moment: without us too.
     output = re.sub(r'\[ERROR\] Worker \(pid:\d+\) was sent SIGTERM!', '', host.output)
     assert '[ERROR]' not in output
     assert 'Traceback' not in output
