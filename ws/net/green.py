@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
@@ -54,6 +54,17 @@ def pass_on(error: BaseException) -> bool:
         return False
     _soon(_main_greenlet().throw, type(error), error.with_traceback(None))
     return True
+
+
+def forget_waiting_for(descriptors: Iterable[int]) -> None:
+    """To be called when waiting was interrupted: if that happens while eventlet's ``select`` begins, it leaves behind
+    what it has told the hub, and would refuse to wait for the same descriptors again."""
+    if _at_import['eventlet.patcher']:
+        hub = sys.modules['eventlet'].hubs.get_hub()
+        for descriptor in descriptors:
+            for listeners in hub.listeners.values():
+                if descriptor in listeners:
+                    hub.remove(listeners[descriptor])
 
 
 def ends_greenlet(error: BaseException) -> bool:

@@ -339,6 +339,8 @@ class Loop:
 
     def _interrupted(self, error: BaseException) -> None:
         """Between two calls. Raises `error` if it is the end: a defect, or somebody has killed our greenlet."""
+        if self._waker is not None:
+            green.forget_waiting_for([self._waker.fileno(), *self._pollables])
         if not green.pass_on(error):
             if isinstance(error, Exception) or green.ends_greenlet(error):
                 with self._lock:
