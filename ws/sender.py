@@ -15,6 +15,8 @@ class Sender(EventEmitter):
     What writing raises goes to the callback, or without one to the event ``error``.
     """
 
+    _emits = frozenset(('error',))
+
     def __init__(self, socket: Any) -> None:
         super().__init__()
         self._sender = sender.Sender(_Socket(socket))

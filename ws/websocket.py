@@ -87,6 +87,8 @@ class WebSocket(Emitter, EventTarget):
     connect: ClassVar[Callable[..., WebSocket]]
     createConnection: ClassVar[Callable[..., WebSocket]]
 
+    _emits = frozenset(('open', 'message', 'ping', 'pong', 'error', 'close'))
+
     CONNECTING = CONNECTING
     OPEN = OPEN
     CLOSING = CLOSING

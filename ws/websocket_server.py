@@ -120,6 +120,8 @@ class WebSocketServer(Emitter):
     if it can't listen; ``close()``.
     """
 
+    _emits = frozenset(('listening', 'headers', 'connection', 'error', 'close'))
+
     def __init__(
         self,
         options: Optional[Mapping[str, Any]] = None,
@@ -167,6 +169,11 @@ class WebSocketServer(Emitter):
         if options.cert is None and options.key is None and options.pfx is None:
             return None
         return server_context(options.cert, options.key, options.passphrase, options.ciphers, options.pfx)
+
+    def _question(self, event: str) -> None:
+        name = event.partition('/')[0] if isinstance(event, str) else event  # of connection<url>
+        if name not in self._emits:
+            super()._question(name)
 
     # -- listening ---------------------------------------------------------------------------------------------------
 
