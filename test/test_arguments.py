@@ -6,15 +6,21 @@ import asyncio
 import functools
 import inspect
 import pydoc
+import re
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse, urlsplit
 
 import pytest
-from support import Waiter, no_server, on_loop, open_pair
+import trustme
+from support import Waiter, client, end, no_server, on_loop, open_pair, server, url_of, wait_for
 
 from ws import Sender, WebSocket, WebSocketServer, connect, createServer, timers
+from ws.options import CLIENT_OPTIONS
+from ws.websocket_server import SERVER_OPTIONS
 
 
 @pytest.fixture
@@ -251,7 +257,18 @@ def test_a_subclass_is_called_by_its_name() -> None:
 
 
 def test_events_of_one_s_own_are_nobody_s_business(wss: WebSocketServer, ws: WebSocket) -> None:
-    own = ['chat', 'join', 'leave', 'user joined', 'chat message', 'room:message', 'connected', 'opened', 'ready', 'data']
+    own = [
+        'chat',
+        'join',
+        'leave',
+        'user joined',
+        'chat message',
+        'room:message',
+        'connected',
+        'opened',
+        'ready',
+        'data',
+    ]
     own += ['new_listener', 'newListener', 'tick', 'disconnect', 'reconnect', 'end', 'drain', 'upgrade', 'event', '']
     heard: list[str] = []
 
@@ -336,3 +353,257 @@ def test_attributes_of_one_s_own_are_set_without_a_detour() -> None:
     """A ``__setattr__`` would make each attribute of each connection twenty times as slow to set."""
     assert inspect.getattr_static(WebSocket, '__setattr__') is object.__setattr__
     assert inspect.getattr_static(WebSocketServer, '__setattr__') is object.__setattr__
+
+
+# -- options of the wrong type ----------------------------------------------------------------------------------------
+
+PEM = 'a str or bytes, the contents of a PEM file, or the pathlib.Path of one'
+NUMBER = 'a number of milliseconds'
+CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
+    'protocol': ('a str', [['a'], b'a', 5]),
+    'protocols': ('a str or a list of str', [b'a', 5, True]),
+    'origin': ('a str', [b'o', 5, ['o']]),
+    'host': ('a str', [b'h', 5]),
+    'headers': ('a dict, or a list of pairs of a name and a value', [5, 'X: 1', b'X: 1']),
+    'agent': ('callable, or have a method addRequest', [5, 'agent']),
+    'ca': (f'{PEM}, or a list of these', [5, [5], {}]),
+    'cert': (PEM, [5, ['a']]),
+    'key': (PEM, [5, ['a']]),
+    'pfx': ('bytes, the contents of a PKCS#12 file, or the pathlib.Path of one', [5, 'name.pfx']),
+    'passphrase': ('a str or bytes', [5, ['a']]),
+    'ciphers': ('a str', [5, b'ALL', ['ALL']]),
+    'rejectUnauthorized': ('a bool', [0, 'false', 1]),
+}
+SERVER_TYPES: dict[str, tuple[str, list[Any]]] = {
+    'host': ('a str', [b'h', 5]),
+    'path': ('a str', [b'/', 5, ['/']]),
+    'noServer': ('a bool', [1, 'yes']),
+    'disableHixie': ('a bool', [1, 'false']),
+    'clientTracking': ('a bool', [0, 'false']),
+    'allowUnmasked': ('a bool', [1, 'false']),
+    'backlog': ('an int', ['5', 1.5, True]),
+    'verifyClient': ('callable', [True, 'f']),
+    'handleProtocols': ('callable', [['a'], 'a']),
+    **{name: CLIENT_TYPES[name] for name in ('cert', 'key', 'pfx', 'passphrase', 'ciphers')},
+}
+LISTENING_TYPES: dict[str, tuple[str, list[Any]]] = {
+    'port': ('an int', [80.5, b'80', [80], True]),
+    'socketPath': ('a str', [5, b'/tmp/s']),
+    'socket': ('a socket', [5, 'socket']),
+    'fd': ('an int', ['3', 1.5, True]),
+    'server': ('an HTTP server made of socketserver.BaseServer', [5, 'server']),
+    'reusePort': ('a bool', [1, 'yes']),
+}
+COMMON_TYPES: dict[str, tuple[str, list[Any]]] = {
+    'handshakeTimeout': (NUMBER, ['5', True, [5]]),
+    'closeTimeout': (NUMBER, ['5', True, [5]]),
+    'maxPayload': ('an int', ['5', 1.5, True]),
+    'maxFragments': ('an int', ['5', 1.5, True]),
+    'perMessageDeflate': ('a bool or a dict', [1, 'yes', ['level']]),
+}
+
+
+def wrong(*tables: dict[str, tuple[str, list[Any]]]) -> list[Any]:
+    return [
+        pytest.param(name, wanted, value, id=f'{name}={value!r}')
+        for table in tables
+        for name, (wanted, values) in table.items()
+        for value in values
+    ]
+
+
+@pytest.mark.parametrize(('name', 'wanted', 'value'), wrong(CLIENT_TYPES, COMMON_TYPES))
+@pytest.mark.parametrize('scheme', ['ws', 'wss'])
+def test_a_client_s_option_of_the_wrong_type(scheme: str, name: str, wanted: str, value: Any) -> None:
+    url, text = f'{scheme}://127.0.0.1:1', re.escape(f'{name} must be {wanted}')
+    with pytest.raises(TypeError, match=f'^{text}'):
+        WebSocket(url, {name: value})
+    with pytest.raises(TypeError, match=f'^{text}'):
+        WebSocket(url, **{name: value})
+
+
+@pytest.mark.parametrize(('name', 'wanted', 'value'), wrong(SERVER_TYPES, COMMON_TYPES))
+def test_a_server_s_option_of_the_wrong_type(name: str, wanted: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f'^{re.escape(f"{name} must be {wanted}")}'):
+        WebSocketServer({'noServer': True, name: value})
+
+
+@pytest.mark.parametrize(('name', 'wanted', 'value'), wrong(LISTENING_TYPES))
+def test_where_to_listen_of_the_wrong_type(name: str, wanted: str, value: Any) -> None:
+    port = {'port': 0, 'host': '127.0.0.1'} if name == 'reusePort' else {}
+    with pytest.raises(TypeError, match=f'^{re.escape(f"{name} must be {wanted}")}'):
+        WebSocketServer({**port, name: value})
+
+
+def test_every_option_is_in_these_tables() -> None:
+    assert {*CLIENT_TYPES, *COMMON_TYPES, 'protocolVersion'} == set(CLIENT_OPTIONS)
+    assert {*SERVER_TYPES, *LISTENING_TYPES, *COMMON_TYPES} == set(SERVER_OPTIONS)
+
+
+def test_nothing_is_left_of_what_could_not_be_made() -> None:
+    assert not [thread for thread in threading.enumerate() if thread.name == 'ws']
+
+
+# -- arguments of the wrong type --------------------------------------------------------------------------------------
+
+ARGUMENTS: dict[str, tuple[Callable[[WebSocketServer, WebSocket], object], str]] = {
+    'address': (
+        lambda wss, ws: WebSocket(['x', 'y']),
+        'address must be a str, or an object whose str() is a URL, not list',
+    ),
+    'no address': (
+        lambda wss, ws: WebSocket(None),
+        'address must be a str, or an object whose str() is a URL, not NoneType',
+    ),  # type: ignore[arg-type]
+    'bytes': (
+        lambda wss, ws: connect(b'ws://h'),
+        'address must be a str, or an object whose str() is a URL, not bytes',
+    ),  # type: ignore[arg-type]
+    'protocols': (lambda wss, ws: WebSocket('ws://h', b'a'), 'protocols must be a str or a list of str, not bytes'),
+    'in protocols': (
+        lambda wss, ws: WebSocket('ws://h', [5]),
+        'protocols must be a str or a list of str, not one with int',
+    ),  # type: ignore[list-item]
+    'client options': (lambda wss, ws: WebSocket('ws://h', [], 5), 'the options of WebSocket must be a dict, not int'),  # type: ignore[arg-type]
+    'server options': (lambda wss, ws: WebSocketServer(8080), 'the options of WebSocketServer must be a dict, not int'),  # type: ignore[arg-type]
+    'send': (lambda wss, ws: ws.send({}), 'dict cannot be sent: str, bytes-like object, number or None expected'),
+    'ping': (lambda wss, ws: ws.ping([]), 'list cannot be sent: str, bytes-like object, number or None expected'),
+    'Sender': (lambda wss, ws: Sender(5), 'socket must have a method write, which int has not'),
+    'Sender.send': (lambda wss, ws: Sender(Sink()).send('x', 5), 'options must be a dict, not int'),  # type: ignore[arg-type]
+    'Sender.ping': (lambda wss, ws: Sender(Sink()).ping('x', True), 'options must be a dict, not bool'),  # type: ignore[arg-type]
+    'handleUpgrade': (
+        lambda wss, ws: wss.handleUpgrade(5),
+        'a request must be a BaseHTTPRequestHandler or a WSGI environ, not int',
+    ),
+    'its socket': (lambda wss, ws: wss.handleUpgrade({'REQUEST_METHOD': 'GET'}, 5), 'socket must be a socket, not int'),  # type: ignore[arg-type]
+    'its head': (
+        lambda wss, ws: wss.handleUpgrade({'REQUEST_METHOD': 'GET'}, None, 'x'),
+        'head must be bytes, not str',
+    ),  # type: ignore[arg-type]
+    'its callback': (lambda wss, ws: wss.handleUpgrade({}, None, None, 5), 'a callback must be callable, not int'),  # type: ignore[arg-type]
+    'close': (lambda wss, ws: wss.close(1001, '', 5), 'a callback must be callable, not int'),  # type: ignore[arg-type]
+    'delay': (lambda wss, ws: timers.setTimeout(print, '5'), 'delay must be a number of milliseconds, not str'),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize('which', ARGUMENTS)
+def test_an_argument_of_the_wrong_type(which: str, wss: WebSocketServer, ws: WebSocket) -> None:
+    call, text = ARGUMENTS[which]
+    with pytest.raises(TypeError, match=f'^{re.escape(text)}'):
+        call(wss, ws)
+
+
+# -- what is taken beside the usual -----------------------------------------------------------------------------------
+
+
+class Address:
+    def __init__(self, text: str) -> None:
+        self.scheme, self._text = 'ws', text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+@pytest.mark.parametrize('make', [str, urlsplit, urlparse, Address])
+def test_an_address_may_be_an_object(make: Callable[[str], Any]) -> None:
+    with server() as wss:
+        asked = Waiter()
+        wss.on('connection', lambda ws, request: asked(request.url))
+        for ws in (WebSocket(make(url_of(wss, '/chat?room=1'))), connect(make(url_of(wss, '/chat?room=1')))):
+            assert asked.get() == ('/chat?room=1',)
+            assert ws.url == url_of(wss, '/chat?room=1')
+            end(ws)
+
+
+def test_headers_may_be_pairs_and_numbers() -> None:
+    with server() as wss:
+        asked = Waiter()
+        wss.on('connection', lambda ws, request: asked(request.headers['x-a'], request.rawHeaders.count('X-A')))
+        for headers, received in (([('X-A', '1')], '1'), ({'X-A': 1}, '1'), ([('X-A', 1), ('X-A', 2)], '1, 2')):
+            ws = client(wss, headers=headers)
+            assert asked.get() == (received, received.count(',') + 1)
+            end(ws)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'keywords', 'offered'),
+    [
+        ([{'protocols': ['a', 'b']}], {}, ['a', 'b']),
+        ([{'protocols': 'a'}], {}, ['a']),
+        ([None, {'protocols': ['a', 'b']}], {}, ['a', 'b']),
+        ([['c'], {'protocols': ['a', 'b']}], {}, ['c']),  # as in ws 8, the argument counts
+        ([{'protocols': ['a'], 'protocol': 'b, a'}], {}, ['a', 'b']),
+        ([], {'protocols': ('a', 'b')}, ['a', 'b']),
+        ([{'protocols': []}], {}, ['']),
+    ],
+)
+def test_protocols_may_be_an_option(arguments: list[Any], keywords: Any, offered: list[str]) -> None:
+    asked = Waiter()
+
+    def handle(protocols: list[str]) -> str:
+        asked(protocols)
+        return protocols[-1]
+
+    with server(handleProtocols=handle) as wss:
+        wss.on('connection', lambda: None)
+        ws = WebSocket(url_of(wss), *arguments, **keywords)
+        assert asked.get() == (offered,)
+        wait_for(ws, 'open')
+        assert (ws.protocol or '') == offered[-1]
+        end(ws)
+
+
+# -- no server without TLS whose maker wanted some --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'certfile',
+        'keyfile',
+        'ssl',
+        'ssl_context',
+        'sslContext',
+        'ssl_certfile',
+        'tls',
+        'https',
+        'certs',
+        'Key',
+        'requestCert',
+    ],
+)
+def test_what_asks_for_tls_by_another_name(name: str) -> None:
+    text = f'^WebSocketServer has no option {name!r}: for TLS it takes key and cert, the contents of PEM files or '
+    for give in (lambda: WebSocketServer({'port': 0, name: 'x'}), lambda: WebSocketServer(port=0, **{name: 'x'})):
+        with pytest.raises(TypeError, match=text):
+            give()
+    for off in (False, None):
+        [warning] = warnings_of(lambda off=off: WebSocketServer({'noServer': True, name: off}).close())  # type: ignore[misc]
+        assert 'ignored' in str(warning.message)
+
+
+@pytest.mark.parametrize('name', ['passphrase', 'ciphers'])
+def test_what_goes_with_tls_alone(name: str) -> None:
+    with pytest.raises(ValueError, match='passphrase and ciphers go with key and cert, or with pfx'):
+        WebSocketServer({'port': 0, name: 'ALL'})
+
+
+def test_files_of_tls_material(tmp_path: Path) -> None:
+    """Named, they are refused, with the way out; as paths, they are read, on both sides."""
+    authority = trustme.CA()
+    issued = authority.issue_cert('127.0.0.1')
+    ca, cert, key = (tmp_path / name for name in ('ca.pem', 'cert.pem', 'key.pem'))
+    authority.cert_pem.write_to_path(ca)
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    for option in ('cert', 'key'):
+        given = {'cert': cert, 'key': key, option: str({'cert': cert, 'key': key}[option])}
+        with pytest.raises(ValueError, match=rf'^{option} must be the contents of a PEM file; .*pathlib\.Path'):
+            WebSocketServer({'port': 0, **given})
+    with pytest.raises(ValueError, match=r'^ca must be the contents of a PEM file; .*pathlib\.Path'):
+        WebSocket('wss://127.0.0.1:1', ca=str(ca))
+    with server(cert=cert, key=key) as wss:
+        wss.on('connection', lambda ws: ws.send('encrypted'))
+        ws = WebSocket(url_of(wss, scheme='wss'), ca=ca)
+        assert wait_for(ws, 'message')[0] == 'encrypted'
+        end(ws)

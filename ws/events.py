@@ -24,7 +24,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _AWAITED = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 #: In the place of a listener that was not given: None is one that is wrong.
 _MISSING: Any = object()
-#: How alike two names are that are taken for one, misspelt: `mesage` and `message` are, `connected` and `connection` not.
+#: How alike two names are that are taken for one: `mesage` and `message` are, `connected` and `connection` are not.
 _ALIKE = 0.81
 
 
@@ -177,7 +177,7 @@ def _check_decorator(event: object) -> None:
 
 
 def nearest(name: str, names: Collection[str]) -> Optional[str]:
-    """The one of `names` that `name` may have been meant to be. With `on` before it, it is the browser's name for it."""
+    """The one of `names` that `name` may have been meant to be; with `on` before it, it is the browser's name."""
     lowered = name.lower()
     if lowered[:2] == 'on' and lowered[2:] in names:
         return lowered[2:]

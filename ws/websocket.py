@@ -22,6 +22,7 @@ from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import Sender, control_payload
+from .protocol.url import URLObject, url_text
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
@@ -44,13 +45,15 @@ _log = logging.getLogger('ws')
 class WebSocket(Emitter, EventTarget):
     """A WebSocket connection (RFC 6455).
 
-    ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL.
-    `protocols` is one sub-protocol or a list of them. Options, as a dict or as keywords:
+    ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL, a str
+    or an object that stands for one. `protocols` is one sub-protocol or a list of them; it may also be an option.
+    Options, as a dict or as keywords:
 
     - ``protocolVersion`` (int, 13): 13, or 8 for the drafts before RFC 6455.
-    - ``protocol`` (str): sub-protocols, separated by commas; those of `protocols` come first.
+    - ``protocols`` (str or list of str): as the argument, which counts if both are given. ``protocol`` (str):
+      sub-protocols, separated by commas, behind those.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
-    - ``headers`` (dict): further header lines of the request.
+    - ``headers`` (dict, or list of pairs): further header lines of the request; values are str, numbers, or lists.
     - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
       these arguments, returns a connected socket, another one each time; it is called on a thread of its own, and may
       block. ``options`` has ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``,
@@ -64,12 +67,13 @@ class WebSocket(Emitter, EventTarget):
       (8 to 15; False: not negotiated): that side refers back this many bits far; ``zlibDeflateOptions`` (dict):
       ``level`` (-1 to 9), ``memLevel`` (1 to 9), ``strategy`` (0 to 4), ``dictionary`` (bytes); ``zlibInflateOptions``
       (dict): ``dictionary``. See doc/compression.md.
-    - ``ca`` (str, bytes or a list), ``cert``, ``key``, ``passphrase`` (str or bytes), ``ciphers`` (str): TLS, in PEM:
-      contents, not file names. ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the
-      package cryptography. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
+    - ``ca`` (str, bytes, path or a list), ``cert``, ``key`` (str, bytes or path): TLS, in PEM: contents, not file
+      names; a path (``pathlib.Path``) is read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or
+      path): PKCS#12 in place of ``cert`` and ``key``; needs the package cryptography. ``rejectUnauthorized`` (bool,
+      True): verify the server's certificate.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
-    :class:`ssl.SSLError` for TLS material that can't be used. What fails later is an ``error`` event.
+    :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error`` event.
 
     Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
     ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``error(error)``, and after
@@ -101,7 +105,7 @@ class WebSocket(Emitter, EventTarget):
 
     def __init__(
         self,
-        address: Union[str, Sequence[Any]],
+        address: Union[str, URLObject, Sequence[Any]],
         protocols: Union[str, Sequence[str], Mapping[str, Any], None] = None,
         options: Optional[Mapping[str, Any]] = None,
         **keywords: Any,
@@ -109,7 +113,7 @@ class WebSocket(Emitter, EventTarget):
         if isinstance(protocols, Mapping):
             protocols, options = None, protocols
         super().__init__()
-        server_side = isinstance(address, (list, tuple))
+        server_side = _is_handed_over(address)
         self.options = merge('WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords)
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
         self._is_server = server_side
@@ -131,18 +135,18 @@ class WebSocket(Emitter, EventTarget):
         #: Told when this connection has ended, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
         if server_side:
-            self._adopt(*address)
+            self._adopt(*address)  # type: ignore[misc]  # it was looked at
         else:
+            self.url = url_text(address)
             self._opening = prepare(
                 self._loop,
-                address,  # type: ignore[arg-type]  # what is no str is refused
+                self.url,
                 protocols,
                 self.options,
                 deflate_options(self.options),
                 self._on_handshake,
                 self._on_handshake_failure,
             )
-            self.url = address  # type: ignore[assignment]  # now it is one
 
     def _make_receiver(self) -> BaseReceiver:
         max_payload = count(self.options, 'maxPayload')
@@ -636,7 +640,12 @@ class WebSocket(Emitter, EventTarget):
             self._socket.abandon()
 
 
-def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
+def _is_handed_over(address: object) -> bool:
+    """Whether that is what a server has: a request, its stream, and what was read beyond the request."""
+    return isinstance(address, (list, tuple)) and [type(part) for part in address[:1]] == [Request]
+
+
+def connect(address: Union[str, URLObject], openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
     """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
     check_listener(openListener)
     client = WebSocket(address)
