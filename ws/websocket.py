@@ -73,7 +73,8 @@ class WebSocket(Emitter, EventTarget):
       True): verify the server's certificate.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
-    :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error`` event.
+    :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error``
+    event.
 
     Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
     ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``error(error)``, and after
