@@ -397,6 +397,8 @@ LISTENING_TYPES: dict[str, tuple[str, list[Any]]] = {
 COMMON_TYPES: dict[str, tuple[str, list[Any]]] = {
     'handshakeTimeout': (NUMBER, ['5', True, [5]]),
     'closeTimeout': (NUMBER, ['5', True, [5]]),
+    'pingInterval': (NUMBER, ['5', True, [5]]),
+    'pingTimeout': (NUMBER, ['5', True, [5]]),
     'maxPayload': ('an int', ['5', 1.5, True]),
     'maxFragments': ('an int', ['5', 1.5, True]),
     'perMessageDeflate': ('a bool or a dict', [1, 'yes', ['level']]),

@@ -381,7 +381,7 @@ def test_a_peer_that_pings_and_reads_nothing_fills_no_memory() -> None:
             peer = connected.get()[0]
             # Fill what the kernel takes, so that pongs have to wait.
             on_loop(peer, lambda: [peer.send(b'x' * 65536) for _ in range(400)])
-            until(lambda: peer._socket.stalled)
+            until(lambda: peer._stream.stalled)
             queued = peer.bufferedAmount
             pings = Waiter()
             peer.on('ping', pings)

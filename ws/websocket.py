@@ -14,6 +14,7 @@ from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
 from .heartbeat import Heartbeat
+from .net.face import Socket
 from .net.loop import Timer
 from .net.stream import Stream
 from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
@@ -131,8 +132,8 @@ class WebSocket(Emitter, EventTarget):
         #: 13 or 8; on a server's end 'hixie-76', too.
         self.protocolVersion: Any = self.options.protocolVersion
         self._deflate: Optional[PerMessageDeflate] = None  # if it is in force
-        #: The network stream; Node's ``ws._socket``.
-        self._socket: Optional[Stream] = None
+        #: The network stream, once there is one.
+        self._stream: Optional[Stream] = None
         self._incoming = Incoming(self._make_receiver())
         self._opening: Optional[ClientOpening] = None
         self._close_timer: Optional[Timer] = None
@@ -226,7 +227,7 @@ class WebSocket(Emitter, EventTarget):
         return self._is_server and bool(self.options.protocolVersion == hixie.VERSION)
 
     def _use(self, stream: Stream, deflate: Optional[PerMessageDeflate]) -> None:
-        self._socket = stream
+        self._stream = stream
         self._deflate = deflate
         sender: Union[Sender, hixie.Sender]
         receiver = self._incoming.receiver
@@ -242,16 +243,21 @@ class WebSocket(Emitter, EventTarget):
 
     def __repr__(self) -> str:
         peer = _find_credentials.sub('//', self.url or '')
-        if self.upgradeReq is not None and self._socket is not None:
-            peer = f'from {self._socket.remoteAddress}:{self._socket.remotePort}'
+        if self.upgradeReq is not None and self._stream is not None:
+            peer = f'from {self._stream.remoteAddress}:{self._stream.remotePort}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
+
+    @property
+    def _socket(self) -> Optional[Socket]:
+        """Node's ``net.Socket``, and the same as ``upgradeReq.connection``. Made when somebody asks for it."""
+        return self._stream.face if self._stream is not None else None
 
     # -- attributes --------------------------------------------------------------------------------------------------
 
     @property
     def bytesReceived(self) -> int:
         """Bytes received since the opening handshake, frame headers included."""
-        return self._socket.bytes_read - self._head_bytes if self._socket is not None else 0
+        return self._stream.bytes_read - self._head_bytes if self._stream is not None else 0
 
     @property
     def extensions(self) -> str:
@@ -492,12 +498,12 @@ class WebSocket(Emitter, EventTarget):
 
     def _on_protocol_error(self, error: ProtocolError, code: int) -> None:
         """Fail the connection (RFC 6455 section 7.1.7)."""
-        assert self._socket is not None and self._outgoing is not None
+        assert self._stream is not None and self._outgoing is not None
         was_open = self.readyState == OPEN
         self._leave_open()
         if was_open:
             self._outgoing.close(code, b'')
-        self._socket.end()
+        self._stream.end()
         self._expect_end()
         if was_open:
             self._deliver('error', error, code)
@@ -570,17 +576,17 @@ class WebSocket(Emitter, EventTarget):
             self._opening.cancel()
             self._opening = None
             self._loop.defer(self._finish)
-        elif self._socket is not None:
+        elif self._stream is not None:
             self._incoming.receiver.cleanup()
-            self._socket.destroy()
+            self._stream.destroy()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
-        assert self._socket is not None and self._outgoing is not None
+        assert self._stream is not None and self._outgoing is not None
         self._close_frame = (code, reason)
         if self.readyState == OPEN:
             self._leave_open()
             self._outgoing.answer_close(code, reason)
-        self._socket.end()
+        self._stream.end()
         self._expect_end()
 
     def _expect_end(self) -> None:
@@ -590,10 +596,10 @@ class WebSocket(Emitter, EventTarget):
 
     def _on_end(self) -> None:
         """The peer has finished sending, with or without a close frame."""
-        assert self._socket is not None
+        assert self._stream is not None
         if self.readyState == OPEN:
             self._leave_open()
-        self._socket.end()
+        self._stream.end()
         self._expect_end()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
@@ -629,7 +635,7 @@ class WebSocket(Emitter, EventTarget):
             heartbeat.watch(self)
 
     def _progress(self) -> Optional[tuple[int, int]]:
-        return self._socket.progress if self._socket is not None else None
+        return self._stream.progress if self._stream is not None else None
 
     def _probe(self) -> None:
         assert self._outgoing is not None
@@ -664,8 +670,8 @@ class WebSocket(Emitter, EventTarget):
             self._outgoing.over = True
         if self._opening is not None:
             self._opening.abandon()
-        if self._socket is not None:
-            self._socket.abandon()
+        if self._stream is not None:
+            self._stream.abandon()
 
 
 def _is_handed_over(address: object) -> bool:
