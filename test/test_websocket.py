@@ -243,7 +243,7 @@ def test_the_handshake_times_out() -> None:
     done = threading.Event()
     with fake_server(lambda sock, head: done.wait(TIMEOUT) and None) as url:
         log = Log(WebSocket(url, handshakeTimeout=100))
-        assert str(log.get()[1]) == 'opening handshake has timed out'
+        assert str(log.get()[1]) == 'Opening handshake has timed out'
         assert log.get() == ('close', 1006, '')
         done.set()
 

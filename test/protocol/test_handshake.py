@@ -286,13 +286,13 @@ def test_status_other_than_101(status: int) -> None:
 def test_upgrade_must_be_websocket(upgrade: Optional[str]) -> None:
     handshake = client()
     error = client_error(handshake, response(handshake, upgrade=upgrade))
-    assert (str(error), error.status) == ('invalid Upgrade header', None)
+    assert (str(error), error.status) == ('Invalid Upgrade header', None)
 
 
 @pytest.mark.parametrize('connection', [None, '', 'close', 'Upgraded', 'keep-alive Upgrade'])
 def test_connection_must_be_upgrade(connection: Optional[str]) -> None:
     handshake = client()
-    assert str(client_error(handshake, response(handshake, connection=connection))) == 'invalid Connection header'
+    assert str(client_error(handshake, response(handshake, connection=connection))) == 'Invalid Connection header'
 
 
 @pytest.mark.parametrize('accept', [None, '', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=', 'é'])
@@ -311,7 +311,7 @@ def test_accept_key_is_compared_with_case() -> None:
 def test_extension_that_was_not_offered(extension: str) -> None:
     handshake = client()
     error = client_error(handshake, response(handshake, sec_websocket_extensions=extension))
-    assert str(error) == 'server sent an extension even though none requested'
+    assert str(error) == 'Server sent a Sec-WebSocket-Extensions header but no extension was requested'
 
 
 def test_extension_is_offered_if_wanted() -> None:
@@ -344,15 +344,15 @@ def test_extension_that_is_accepted() -> None:
 @pytest.mark.parametrize(
     'answer, text',
     [
-        ('', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate;', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate; foo', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate; client_max_window_bits', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate; client_max_window_bits=11', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate, permessage-deflate', 'invalid Sec-WebSocket-Extensions header'),
-        ('x-webkit-deflate-frame', 'server indicated an extension that was not requested'),
-        ('Permessage-Deflate', 'server indicated an extension that was not requested'),
-        ('permessage-deflate, x', 'server indicated an extension that was not requested'),
+        ('', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate;', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; foo', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; client_max_window_bits', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; client_max_window_bits=11', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate, permessage-deflate', 'Invalid Sec-WebSocket-Extensions header'),
+        ('x-webkit-deflate-frame', 'Server indicated an extension that was not requested'),
+        ('Permessage-Deflate', 'Server indicated an extension that was not requested'),
+        ('permessage-deflate, x', 'Server indicated an extension that was not requested'),
     ],
 )
 def test_extension_that_is_not_an_answer(answer: str, text: str) -> None:

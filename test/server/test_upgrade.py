@@ -736,7 +736,7 @@ def test_a_socket_is_taken_once(kind: str, certificate: dict[str, bytes], tmp_pa
     with no_server() as wss, pair(kind, certificate, tmp_path) as (here, there):
         connected = Waiter()
         wss.handleUpgrade(parsed(), there, b'', connected)
-        with pytest.raises(ValueError, match='closed, or given to handleUpgrade'):
+        with pytest.raises(ValueError, match='was called more than once with the same socket'):
             wss.handleUpgrade(parsed(), there, b'', connected)
         ws = connected.get()[0]
         assert read_head(here).startswith(b'HTTP/1.1 101 ')

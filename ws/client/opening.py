@@ -99,7 +99,7 @@ class ClientOpening:
         on_failure(error)
 
     def _on_timeout(self) -> None:
-        self._fail(HandshakeError('opening handshake has timed out'))
+        self._fail(HandshakeError('Opening handshake has timed out'))
 
     def _ask_agent(self) -> None:
         """On a thread that may block."""

@@ -110,9 +110,9 @@ class ClientHandshake:
             raise HandshakeError(f'unexpected server response ({response.statusCode})', response.statusCode)
         headers = response.headers
         if headers.get('upgrade', '').lower() != 'websocket':
-            raise HandshakeError('invalid Upgrade header')
+            raise HandshakeError('Invalid Upgrade header')
         if not _has_upgrade_token(headers.get('connection', '')):
-            raise HandshakeError('invalid Connection header')
+            raise HandshakeError('Invalid Connection header')
         if headers.get('sec-websocket-accept') != accept_key(self.key):
             raise HandshakeError('invalid server key')
         self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
@@ -123,15 +123,15 @@ class ClientHandshake:
         if header is None:
             return None
         if self._deflate_options is None:
-            raise HandshakeError('server sent an extension even though none requested')
+            raise HandshakeError('Server sent a Sec-WebSocket-Extensions header but no extension was requested')
         try:
             extensions = parse_extensions(header)
             if any(extension.name != EXTENSION for extension in extensions):
-                raise HandshakeError('server indicated an extension that was not requested')
+                raise HandshakeError('Server indicated an extension that was not requested')
             [extension] = extensions  # RFC 7692 section 5: of several offers, one at most is accepted
             return agreed(self._deflate_options, check_answer(self._deflate_options, extension), False)
         except ValueError as error:
-            raise HandshakeError('invalid Sec-WebSocket-Extensions header') from error
+            raise HandshakeError('Invalid Sec-WebSocket-Extensions header') from error
 
     def _check_protocol(self, protocol: Optional[str]) -> Optional[str]:
         if protocol is not None and not self.protocols:
