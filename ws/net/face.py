@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..events import EventEmitter, check_callable, fitted
-from ..options import Options
+from ..options import Options, milliseconds
 from .listen import describe
 from .loop import Loop, Timer, report_exception
 
@@ -113,15 +113,15 @@ class Socket(EventEmitter):
 
     def setKeepAlive(self, enable: bool = False, initialDelay: float = 0) -> Socket:
         """Have the system ask whether the peer is there, after `initialDelay` milliseconds of silence (0: as usual)."""
-        seconds = round(_milliseconds('initialDelay', initialDelay) / 1000)
-        self._set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(enable))
+        seconds = round(milliseconds(Options(initialDelay=initialDelay), 'initialDelay') / 1000)
+        self._set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(enable))
         if enable and seconds and _KEEP_IDLE is not None:
             self._set_option(socket.IPPROTO_TCP, _KEEP_IDLE, seconds)
         return self
 
     def setNoDelay(self, noDelay: bool = True) -> Socket:
         """Whether small segments are sent at once, as they are from the start, or gathered (Nagle's algorithm)."""
-        self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(noDelay))
+        self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, bool(noDelay))
         return self
 
     def setTimeout(self, timeout: float, callback: Optional[Callable[..., Any]] = None) -> Socket:
@@ -129,7 +129,7 @@ class Socket(EventEmitter):
 
         `callback` listens to the next one. What to do then is up to the listener: the connection goes on.
         """
-        timeout = _milliseconds('timeout', timeout)
+        timeout = milliseconds(Options(timeout=timeout), 'timeout')
         if callback is not None:
             check_callable(callback, 'a callback')
             if timeout:
@@ -250,14 +250,6 @@ class Socket(EventEmitter):
         elif self._quiet_since is not None and (now - self._quiet_since) * 1000 >= self._timeout:
             self._quiet_since = None
             self._tell('timeout')
-
-
-def _milliseconds(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f'{name} must be a number of milliseconds, not {type(value).__name__}')
-    if not 0 <= value < float('inf'):
-        raise ValueError(f'{name} must be a number of milliseconds, not {value}')
-    return value
 
 
 def _set_option(sock: socket.socket, level: int, option: int, value: int) -> None:
