@@ -16,7 +16,7 @@ from urllib.parse import urlparse, urlsplit
 
 import pytest
 import trustme
-from support import Waiter, client, end, no_server, on_loop, open_pair, server, url_of, wait_for
+from support import Waiter, client, end, no_server, open_pair, server, url_of, wait_for
 
 from ws import Sender, WebSocket, WebSocketServer, connect, createServer, timers
 from ws.options import CLIENT_OPTIONS
@@ -341,12 +341,9 @@ def test_a_subclass_may_have_methods_of_such_names() -> None:
         def onMessage(self, message: str) -> str:
             return message.upper()
 
-    heard = Waiter()
-    with no_server() as wss:
-        client = on_loop(wss, lambda: Client('ws://127.0.0.1:1'))
-        client.on('error', heard)
-        heard.get()
-        assert client.onMessage('x') == 'X'
+    client = Client('ws://127.0.0.1:1')
+    wait_for(client, 'error')
+    assert client.onMessage('x') == 'X'
 
 
 def test_attributes_of_one_s_own_are_set_without_a_detour() -> None:
