@@ -676,7 +676,7 @@ class WebSocket(Emitter, EventTarget):
 
 def _is_handed_over(address: object) -> bool:
     """Whether that is what a server has: a request, its stream, and what was read beyond the request."""
-    return isinstance(address, (list, tuple)) and [type(part) for part in address[:1]] == [Request]
+    return isinstance(address, (list, tuple)) and bool(address) and isinstance(address[0], Request)
 
 
 def connect(address: Union[str, URLObject], openListener: Optional[Callable[..., Any]] = None) -> WebSocket:

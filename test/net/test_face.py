@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from streams import Driver, Received, receive, reset, tcp_pair, unix_pair
 from support import Waiter, until
 
+from ws.net import face as face_module
 from ws.net.face import Socket
 from ws.net.stream import HIGH_WATER_MARK, Stream
 
@@ -147,19 +149,27 @@ def test_a_timeout_comes_once_and_again_after_something_has_happened(driver: Dri
     assert not ends.face.destroyed
 
 
-def test_what_is_sent_or_received_puts_it_off(driver: Driver, ends: Ends) -> None:
+def test_what_is_sent_or_received_puts_it_off(driver: Driver, ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of the test's own, looked at when the test says so."""
+    now = 0.0
+    monkeypatch.setattr(face_module, 'time', SimpleNamespace(monotonic=lambda: now))
     waiter = heard(ends.face, 'timeout')
-    ends.face.setTimeout(400)
-    last = 0.0
-    for number in range(12):
-        assert waiter.nothing(0.05)
-        last = time.monotonic()
+    ends.face.setTimeout(100_000)
+    for number in range(6):
+        now += 60
         if number % 2:
             ends.peer.sendall(b'x')
+            ends.received.bytes(1)
         else:
             driver(ends.face.write, b'x')
+            receive(ends.peer, 1)
+        driver(ends.face._look)
+    now += 99
+    driver(ends.face._look)
+    assert waiter.nothing(0)
+    now += 1
+    driver(ends.face._look)
     assert waiter.get() == ('timeout',)
-    assert time.monotonic() - last >= 0.4
 
 
 def test_no_timeout(driver: Driver, ends: Ends) -> None:
