@@ -24,7 +24,7 @@ from ws.protocol.permessage_deflate import DeflateOptions, accept_offer
 from ws.protocol.url import parse_url
 
 SOURCES = {'0.4.31': 'ws-0.4.31', 'ws 8': 'ws'}
-PACKAGES = Path(__file__).resolve().parent.parent / 'interop' / 'node' / 'node_modules'
+PACKAGES = Path(__file__).resolve().parent / 'interop' / 'node' / 'node_modules'
 
 
 class Row(NamedTuple):
