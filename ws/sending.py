@@ -211,7 +211,7 @@ def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     if code is not None and not is_valid_error_code(code):
         raise WebSocketError('first argument must be a valid error code number')
     if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
-        raise WebSocketError('second argument must be a string')
+        raise WebSocketError('Second argument must be a string or a Uint8Array')
     reason = payload_of(data)[0]
     try:
         reason.decode()

@@ -363,7 +363,7 @@ class Receiver(BaseReceiver):
         if opcode >= CLOSE and length > SHORT_LIMIT:
             raise ProtocolError('control frames cannot have more than 125 bytes of data')
         if self._masked is not None and self._masked is not (second >= MASK):
-            raise ProtocolError('MASK must be set' if self._masked else 'MASK must be clear')
+            raise ProtocolError(f'Invalid WebSocket frame: MASK must be {"set" if self._masked else "clear"}')
         if opcode == CLOSE and length == 1:
             raise ProtocolError('close packets with data must be at least two bytes long')
 
