@@ -124,9 +124,10 @@ class WebSocket(Emitter, EventTarget):
         self._opening: Optional[ClientOpening] = None
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
+        self._may_fail = True  # until there was the one `error` of the connection, or an end that is none
         self._head_bytes = 0
         self._outgoing: Optional[Outgoing] = None  # once it is open
-        #: Told when this connection has ended, before the listeners are.
+        #: Told when the connection is gone, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
         if server_side:
             self._adopt(*address)
@@ -481,10 +482,12 @@ class WebSocket(Emitter, EventTarget):
         self._leave_open()
         if was_open:
             self._outgoing.close(code, b'')
-        self._socket.end()
-        self._expect_end()
+        self._end_sending()
+        self._may_fail = False
         if was_open:
             self._deliver('error', error, code)
+        else:
+            self._deliver_if_heard(error, code)
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
@@ -539,28 +542,36 @@ class WebSocket(Emitter, EventTarget):
 
     def _leave_open(self) -> None:
         """From here on, no data is sent (RFC 6455 section 5.5.1)."""
+        if self.readyState in (CLOSING, CLOSED):
+            return
         self._enter(CLOSING)
         if self._outgoing is not None:
             self._outgoing.end()
 
     def _terminate(self) -> None:
-        if self.readyState == CLOSED:
-            return
         self._leave_open()
+        self._may_fail = False
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
             self._loop.defer(self._finish)
         elif self._socket is not None:
             self._incoming.receiver.cleanup()
+            self._socket.flush_early()
             self._socket.destroy()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
         assert self._socket is not None and self._outgoing is not None
         self._close_frame = (code, reason)
+        self._may_fail = False
         if self.readyState == OPEN:
             self._leave_open()
             self._outgoing.answer_close(code, reason)
+        self._end_sending()
+
+    def _end_sending(self) -> None:
+        """Nothing is to be sent but what is queued."""
+        assert self._socket is not None
         self._socket.end()
         self._expect_end()
 
@@ -570,36 +581,45 @@ class WebSocket(Emitter, EventTarget):
             self._close_timer = self._loop.call_later(self._close_timeout, self._terminate)
 
     def _on_end(self) -> None:
-        """The peer has finished sending, with or without a close frame."""
+        """The peer has finished sending, with or without a close frame: nobody waits until it has read everything."""
         assert self._socket is not None
-        if self.readyState == OPEN:
-            self._leave_open()
-        self._socket.end()
-        self._expect_end()
+        self._leave_open()
+        self._may_fail = False
+        self._end_sending()
+        self._socket.flush_early()
+        self._gone()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
-        was_open = self.readyState == OPEN
         self._leave_open()
-        if error is not None and was_open:
+        if error is not None and self._may_fail:
+            self._may_fail = False
             self._deliver_if_heard(error)
-        self._loop.defer(self._finish)  # behind the callbacks of what could not be sent
+        self._gone()
+
+    def _gone(self) -> None:
+        """The connection is no longer among its server's, and `close` follows."""
+        self._loop.defer(self._finish)  # behind the callbacks of what was sent, and of what could not be
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            on_closed(self)
 
     def _finish(self) -> None:
+        if self.readyState != CLOSED:
+            self._end()
+        if self._socket is None or self._socket.closed:  # else it is still sending
+            if self._close_timer is not None:
+                self._close_timer.cancel()
+            self._end_of_events()
+
+    def _end(self) -> None:
         """The one end of every connection."""
-        if self.readyState == CLOSED:
-            return
         self._enter(CLOSED)
         self._incoming.receiver.cleanup()
         if self._deflate is not None:
             self._deflate.deflater.cleanup()
-        if self._close_timer is not None:
-            self._close_timer.cancel()
         code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
         _log.debug('%r: close %d %s', self, code, message)
-        if self._on_closed is not None:
-            self._on_closed(self)
         self._deliver('close', code, message)
-        self._end_of_events()
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
 
