@@ -14,7 +14,7 @@ from fakes import accept
 from streams import reset
 from support import HANDSHAKE, TIMEOUT, Waiter, read_head, server, wait_for
 
-from ws import WebSocket
+from ws import WebSocket, WebSocketServer
 from ws.protocol.frames import build_frame
 
 KINDS = ['server', 'server tls', 'version 8', 'hixie', 'client', 'client tls', 'client tls socket']
@@ -86,6 +86,17 @@ def _server_context() -> ssl.SSLContext:
     context.num_tickets = 0  # a client that never reads them resets the connection
     _authority()[1].configure_cert(context)
     return context
+
+
+@contextlib.contextmanager
+def our_client(wss: WebSocketServer) -> Iterator[WebSocket]:
+    """A client of a server of ours, which may have :func:`tls_options`."""
+    tls = wss.options.cert is not None
+    options = {'ca': _authority()[0].cert_pem.bytes()} if tls else {}
+    address = wss.address()
+    ws = WebSocket(f'{"wss" if tls else "ws"}://localhost:{address.port}/', {'closeTimeout': 2000, **options})
+    yield ws
+    ws.terminate()
 
 
 @contextlib.contextmanager

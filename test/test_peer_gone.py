@@ -187,13 +187,12 @@ def test_a_client_that_is_terminated_in_the_connection_listener(tls: bool, switc
     told = Waiter()
     with server(**(ends.tls_options() if tls else {})) as wss:
         wss.on('connection', lambda ws: (ws.send('sorry', told), ws.terminate()))
-        context = {'ca': ends._authority()[0].cert_pem.bytes()} if tls else {}
-        port = wss.address().port
-        log = Log(WebSocket(f'{"wss" if tls else "ws"}://localhost:{port}/', context))
-        assert log.get() == ('open',)
-        assert log.get()[:2] == ('message', 'sorry')
-        assert log.until('close')[-1] == ('close', 1006, '')
-        assert told.get() == (None,)
+        with ends.our_client(wss) as ws:
+            log = Log(ws)
+            assert log.get() == ('open',)
+            assert log.get()[:2] == ('message', 'sorry')
+            assert log.until('close')[-1] == ('close', 1006, '')
+            assert told.get() == (None,)
 
 
 def test_terminate_waits_for_nobody(this: End, switching: None) -> None:
