@@ -156,5 +156,3 @@ def _client_end(kind: str, options: dict[str, Any]) -> Iterator[End]:
 def _connect_by_tls(port: int) -> ssl.SSLSocket:
     sock = socket.create_connection(('127.0.0.1', port), TIMEOUT)
     return client_context().wrap_socket(sock, server_hostname='localhost')
-
-

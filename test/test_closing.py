@@ -132,9 +132,7 @@ def test_close_with_a_bad_code_while_connecting(heard: bool) -> None:
         assert events[-1] == ('close', 1006, '')
 
 
-def test_close_with_a_bad_code_in_a_listener(
-    pair: tuple[WebSocket, WebSocket], reported: list[BaseException]
-) -> None:
+def test_close_with_a_bad_code_in_a_listener(pair: tuple[WebSocket, WebSocket], reported: list[BaseException]) -> None:
     """Both ends end, and the mistake is reported."""
     ws, peer = pair
     log, peer_log = Log(ws, 'close'), Log(peer, 'close')

@@ -1,15 +1,14 @@
 """WebSocket: methods that are called too early or too late (doc/threads.md, "What may be called from where").
 
-While it is CONNECTING, they raise. Once it has been open, none of them ever raises for the state: a program that has seen
-OPEN may go on, whatever happens to the connection in between.
+While it is CONNECTING, they raise. Once it has been open, none of them ever raises for the state: a program that has
+seen OPEN may go on, whatever happens to the connection in between.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ends
@@ -42,22 +41,6 @@ WITH_CALLBACK: dict[str, Callable[[WebSocket, Any], object]] = {
     'pong': lambda ws, told: ws.pong(told),
     'stream': lambda ws, told: ws.stream(told),
 }
-
-
-@pytest.fixture(params=[None, 1e-6], ids=['', 'hasty'])
-def switching(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The switch interval as it is, and one with which threads change places at nearly every bytecode."""
-    before = sys.getswitchinterval()
-    if request.param is not None:
-        sys.setswitchinterval(request.param)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.fixture(params=ends.KINDS)
-def this(request: pytest.FixtureRequest) -> Iterator[End]:
-    with ends.connection(request.param) as this:
-        yield this
 
 
 def call(where: str, ws: WebSocket, function: Callable[[], Any]) -> Any:
@@ -96,7 +79,7 @@ def test_a_callback_is_told_that_it_is_too_late(this: End, ending: str, where: s
     ENDINGS[ending](this.ws)
     for method in WITH_CALLBACK.values():
         told = Waiter()
-        call(where, this.ws, lambda method=method, told=told: method(this.ws, lambda error: told(error)))
+        call(where, this.ws, lambda method=method, told=told: method(this.ws, told))
         [error] = told.get()
         assert isinstance(error, NotOpenError) and str(error) == 'not opened'
     assert nothing_new(this, ending)

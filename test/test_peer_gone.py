@@ -6,34 +6,16 @@ import contextlib
 import logging
 import select
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import ends
 import pytest
 from ends import End
-from support import TIMEOUT, Log, Waiter, client, end, on_loop, raw_client, read_all, server, until, wait_for
+from support import TIMEOUT, Log, Waiter, on_loop, raw_client, read_all, server, until
 
 from ws import ProtocolError, WebSocket
-
-
-@pytest.fixture(params=[None, 1e-6], ids=['', 'hasty'])
-def switching(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The switch interval as it is, and one with which threads change places at nearly every bytecode."""
-    before = sys.getswitchinterval()
-    if request.param is not None:
-        sys.setswitchinterval(request.param)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.fixture(params=ends.KINDS)
-def this(request: pytest.FixtureRequest) -> Iterator[End]:
-    with ends.connection(request.param) as this:
-        yield this
 
 
 def block(ws: WebSocket) -> threading.Event:

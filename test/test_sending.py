@@ -298,6 +298,11 @@ def test_the_flags_of_a_ping_are_no_mask(pair: tuple[WebSocket, WebSocket]) -> N
     assert [heard.get(), heard.get()] == [(b'x', False), (b'again: x', False)]
 
 
+def send_x(error: Any, send: Any) -> None:
+    if error is None:
+        send('x', True)
+
+
 @pytest.mark.parametrize(
     ('call', 'method', 'name', 'hint'),
     [
@@ -306,8 +311,8 @@ def test_the_flags_of_a_ping_are_no_mask(pair: tuple[WebSocket, WebSocket]) -> N
         (lambda ws: ws.send('x', {'maks': True}, lambda: None), 'send', 'maks', "; did you mean 'mask'?"),
         (lambda ws: ws.ping('x', {'msk': True}), 'ping', 'msk', "; did you mean 'mask'?"),
         (lambda ws: ws.pong('x', {'compress': True}), 'pong', 'compress', ''),
-        (lambda ws: ws.stream({'binry': 1}, lambda e, send: e or send('x', True)), 'stream', 'binry', "; did you mean 'binary'?"),
-        (lambda ws: ws.stream({'fin': False}, lambda e, send: e or send('x', True)), 'stream', 'fin', ''),
+        (lambda ws: ws.stream({'binry': 1}, send_x), 'stream', 'binry', "; did you mean 'binary'?"),
+        (lambda ws: ws.stream({'fin': False}, send_x), 'stream', 'fin', ''),
     ],
 )  # fmt: skip
 def test_unknown_options_get_a_warning(

@@ -328,8 +328,8 @@ class WebSocket(Emitter, EventTarget):
         return self._outgoing is None and self.readyState in (CONNECTING, OPEN)
 
     def _check_begun(self) -> None:
-        """Whoever finds `readyState` OPEN may send: what happens to the connection meanwhile, on the loop thread, raises
-        nothing. Sending too early is a mistake of the program's."""
+        """Sending too early is a mistake of the program's. Too late is none: who has found `readyState` OPEN may send,
+        whatever the loop thread has heard of the connection meanwhile."""
         if self._is_too_early():
             raise NotOpenError()
 
