@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any, Union
 
-import trustme
+import pytest
 from fakes import accept
 from streams import reset
 from support import HANDSHAKE, TIMEOUT, Waiter, read_head, server, wait_for
@@ -64,8 +64,8 @@ class End:
 
 
 @functools.lru_cache(1)
-def _authority() -> tuple[trustme.CA, trustme.LeafCert]:
-    authority = trustme.CA()
+def _authority() -> tuple[Any, Any]:
+    authority = pytest.importorskip('trustme').CA()
     return authority, authority.issue_cert('localhost', '127.0.0.1')
 
 

@@ -378,6 +378,7 @@ class Stream:
         """Close the socket; returns what is to be called."""
         self._reading = False
         self.stalled = False
+        self._broken = None  # its traceback refers to this stream
         if self._mask:
             self._mask = 0
             self._loop.unregister(self._fd)
