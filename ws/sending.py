@@ -188,20 +188,18 @@ def message_options(
 ) -> tuple[Optional[bool], Optional[bool], bool, bool]:
     """`binary`, `mask`, `compress` and `fin`, unless the `options` of `method`, send() or stream(), have others."""
     given: Union[Mapping[str, Any], MessageFlags]
-    if isinstance(options, MessageFlags):  # those of a message may be the options of its echo
+    if type(options) is MessageFlags:  # those of a message may be the options of its echo
         given = options
     else:
         given = of_call(method, _SEND if method == 'send()' else _STREAM, options)
+    get = given.get
+    compressed, final = get('compress'), get('fin')
     return (
-        given.get('binary', binary),
-        given.get('mask', mask),
-        _given(given.get('compress'), compress),
-        _given(given.get('fin'), fin),
+        get('binary', binary),
+        get('mask', mask),
+        compress if compressed is None else bool(compressed),
+        fin if final is None else bool(final),
     )
-
-
-def _given(value: Optional[bool], default: bool) -> bool:
-    return default if value is None else bool(value)
 
 
 def mask_option(method: str, options: Any, depth: int = 0) -> Optional[bool]:
