@@ -13,9 +13,12 @@ from typing import Any
 import ends
 import pytest
 from ends import End
+from streams import reset
 from support import TIMEOUT, Log, Waiter, on_loop, raw_client, read_all, server, until
 
 from ws import ProtocolError, WebSocket
+from ws.net.poller import READ
+from ws.protocol.frames import build_frame
 
 
 def block(ws: WebSocket) -> threading.Event:
@@ -221,17 +224,18 @@ def test_who_is_gone_is_no_client_any_more(how: str, switching: None) -> None:
                 for ws in wss.clients:
                     ws.send('to all')
 
-            release = block(innocent)
-            if how == 'finish':
-                gone.shutdown(socket.SHUT_WR)
-            else:
-                End('server', lost, gone).reset()
-            arrived(lost)
-            other.sendall(End('server', innocent, other).text('x'))
-            arrived(innocent)
-            # Both are found by one poll, and in this order, as is seen when they are polled for one by one.
-            innocent._loop.call(lambda: lost._socket.on_event(select.EPOLLIN))
-            release.set()
+            def one_turn() -> None:
+                """Both have something to read, as one poll tells."""
+                if how == 'finish':
+                    gone.shutdown(socket.SHUT_WR)
+                else:
+                    reset(gone)
+                other.sendall(build_frame(1, b'x', True, True))
+                for ws in (lost, innocent):
+                    arrived(ws)
+                    ws._socket.on_event(READ)
+
+            on_loop(innocent, one_turn)
             assert seen.get() == ([innocent],)
             assert other.recv(100) == b'\x81\x06to all'
             assert log.get() == ('close', 1006, '')
