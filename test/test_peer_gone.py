@@ -207,6 +207,27 @@ def test_terminate_after_a_reset_is_no_error(this: End, switching: None) -> None
 # -- gone at once -----------------------------------------------------------------------------------------------------
 
 
+def test_each_close_comes_when_its_client_leaves_the_list() -> None:
+    """A server that ends when the last one has left must not see all of them gone in the `close` of the first."""
+    with server() as wss:
+        peers, left = Waiter(), Waiter()
+        wss.on('connection', peers)
+        with raw_client(wss) as one, raw_client(wss) as another:
+            clients = [peers.get()[0], peers.get()[0]]
+            for ws in clients:
+                ws.on('close', lambda: left(len(wss.clients)))
+
+            def one_turn() -> None:
+                for sock in (one, another):
+                    sock.shutdown(socket.SHUT_WR)
+                for ws in clients:
+                    arrived(ws)
+                    ws._socket.on_event(READ)
+
+            on_loop(wss, one_turn)
+            assert [left.get(), left.get()] == [(1,), (0,)]
+
+
 @pytest.mark.parametrize('how', ['finish', 'reset'])
 def test_who_is_gone_is_no_client_any_more(how: str, switching: None) -> None:
     """Already for the next listener of the same turn."""

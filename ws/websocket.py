@@ -135,7 +135,7 @@ class WebSocket(Emitter, EventTarget):
         self._heartbeat: Optional[Heartbeat] = None  # while it is open, if there is to be one
         self._outgoing: Optional[Outgoing] = None  # once it is open
         self._sent_too_late = 0  # bytes
-        #: Told when the connection is gone, before the listeners are.
+        #: Told when this connection has ended, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
         if server_side:
             self._adopt(*address)
@@ -631,21 +631,16 @@ class WebSocket(Emitter, EventTarget):
         self._may_fail = False
         self._end_sending()
         self._socket.flush_early()
-        self._gone()
+        self._loop.defer(self._finish)
+        self._loop.settle()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
         self._leave_open()
         if error is not None and self._may_fail:
             self._may_fail = False
             self._deliver_if_heard(error)
-        self._gone()
-
-    def _gone(self) -> None:
-        """The connection is no longer among its server's, and `close` follows."""
-        self._loop.defer(self._finish)  # behind the callbacks of what was sent, and of what could not be
-        on_closed, self._on_closed = self._on_closed, None
-        if on_closed is not None:
-            on_closed(self)
+        self._loop.defer(self._finish)  # behind the callbacks of what could not be sent
+        self._loop.settle()
 
     def _finish(self) -> None:
         if self.readyState != CLOSED:
@@ -663,6 +658,8 @@ class WebSocket(Emitter, EventTarget):
             self._deflate.deflater.cleanup()
         code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
         _log.debug('%r: close %d %s', self, code, message)
+        if self._on_closed is not None:
+            self._on_closed(self)
         self._deliver('close', code, message)
 
     # -- silent peers ------------------------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ class Loop:
         self._turns_overdue = 0  # how many turns some timer has been due
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._settling = False  # these are being called
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake = 0.0
@@ -304,6 +305,12 @@ class Loop:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
         self._deferred.append((callback, args))
 
+    def settle(self) -> None:
+        """Make the deferred calls now, before the next event of this turn. For what a poller's event has called, and
+        nothing that a user's call may lead to."""
+        if not self._settling:  # else they would overtake those that are being made
+            self._run_deferred()
+
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -412,8 +419,10 @@ class Loop:
         # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on
         # its way to some on_close. Such circles would keep broken connections until the collector comes.
         deferred, self._deferred = self._deferred, []
+        self._settling = True
         for callback, args in deferred:
             self._guarded(callback, args)
+        self._settling = False
 
     def _flush_dirty(self) -> None:
         dirty = self.dirty.copy()
