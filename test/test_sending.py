@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Union
 
 import ends
 import pytest
@@ -154,6 +154,20 @@ def test_options_of_send_as_keywords(pair: tuple[WebSocket, WebSocket]) -> None:
     peer.on('message', message)
     ws.send('text', binary=True)
     assert message.get()[0] == b'text'
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'), [({'compress': False}, b'text'), ({'binary': False}, 'text'), ({'binary': None}, 'text')]
+)
+def test_options_of_send_and_keywords(
+    pair: tuple[WebSocket, WebSocket], options: dict[str, Any], expected: Union[str, bytes]
+) -> None:
+    """What the options do not name stays as the keywords say."""
+    ws, peer = pair
+    message = Waiter()
+    peer.on('message', message)
+    ws.send('text', options, binary=True)
+    assert message.get()[0] == expected
 
 
 def test_a_server_may_mask(pair: tuple[WebSocket, WebSocket]) -> None:

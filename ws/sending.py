@@ -38,8 +38,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'over', 'sender',
-        'streams',
+        '_by_hand', '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'direct',
+        'over', 'sender', 'streams',
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,10 @@ class Outgoing:
         self.over = False
         #: While a message in pieces is being sent.
         self.streams: Optional[Streams] = None
+        #: Where messages go at once, unmasked and uncompressed; None as long as the next one does not.
+        self.direct: Optional[Stream] = None
+        self._by_hand = False  # fragments have been sent by hand, so `direct` may change with each call
+        self._decide()
         self._waiting = 0  # bytes handed in that can't be written at once
         self._pong_queued = False
         self._late_pong: Optional[bytes] = None
@@ -75,7 +79,21 @@ class Outgoing:
         with self._lock:
             self._waiting += size
 
+    def _decide(self) -> None:
+        """What the next message meets is another state than before."""
+        usual = self.sender.plain and not (self._masks or self.over or self.streams)
+        self.direct = self._stream if usual else None
+
     # -- messages ----------------------------------------------------------------------------------------------------
+
+    def send(
+        self, data: Any, binary: Optional[bool], fin: bool, masked: bool, callback: Optional[Callback], compress: bool
+    ) -> None:
+        """Send a message at once, or a fragment."""
+        self.sender.send(data, binary, fin, masked, callback, compress)
+        if self._by_hand or not fin:
+            self._by_hand = True
+            self._decide()
 
     def hand_in(
         self, data: Any, binary: Optional[bool], fin: bool, masked: bool, callback: Optional[Callback], compress: bool
@@ -105,7 +123,7 @@ class Outgoing:
             self._drop(payload, callback)
             return
         try:
-            self.sender.send(payload, binary, fin, masked, callback, compress)
+            self.send(payload, binary, fin, masked, callback, compress)
         except ValueError as error:  # a byte that Hixie-76 can't send
             self._loop.defer(self._owner._complain if callback is None else callback, error)
         self.count_waiting(-len(payload))
@@ -119,12 +137,15 @@ class Outgoing:
         if self.over:
             pieces.cancel()
             return
+        self._by_hand = self._by_hand or not pieces.fin
         if self.streams is None:
             self.streams = Streams(self.sender, self._on_streams_idle, self._owner._on_broken)
+            self._decide()
         self.streams.add(pieces)
 
     def _on_streams_idle(self) -> None:
         self.streams = None
+        self._decide()
 
     # -- control frames ----------------------------------------------------------------------------------------------
 
@@ -156,10 +177,16 @@ class Outgoing:
 
     def end(self) -> None:
         """The connection is no longer open: what is still waiting is not sent."""
-        self.over = True
-        streams, self.streams = self.streams, None
+        streams = self.streams
+        self.abandon()
         if streams is not None:
             streams.cancel()
+
+    def abandon(self) -> None:
+        """Send no more, and tell nobody."""
+        self.over = True
+        self.streams = None
+        self._decide()
 
     def close(self, code: int, reason: bytes) -> None:
         """Send a close frame."""

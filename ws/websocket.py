@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from typing import Any, ClassVar, Optional, Union
 
 from . import sender
@@ -22,7 +23,7 @@ from .protocol.error_codes import ErrorCodeTable
 from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
-from .protocol.sender import Sender, control_payload, payload_of
+from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
@@ -301,7 +302,7 @@ class WebSocket(Emitter, EventTarget):
         sent, the callback gets the error, and ``bufferedAmount`` counts the data.
         """
         if options is not None:
-            if type(options) is dict and len(options) == 1 and 'binary' in options:  # what an echo has
+            if type(options) is dict and len(options) == 1 and 'binary' in options:  # nearly always
                 binary = options['binary']
             elif callable(options):
                 callback = options
@@ -313,14 +314,22 @@ class WebSocket(Emitter, EventTarget):
         if outgoing is None or outgoing.over:
             self._send_too_early_or_late(data, callback)
             return
+        if (
+            outgoing.direct is not None
+            and (type(data) is bytes or type(data) is str)
+            and not mask
+            and fin
+            and len(data) < LARGE
+            and get_ident() == self._loop.ident
+        ):
+            outgoing.direct.write(message_frame(data, binary), callback)
+            return
         masked = not self._is_server if mask is None else bool(mask)
-        if (type(data) is str or type(data) is bytes) and outgoing.streams is None and self._loop.in_thread():
-            outgoing.sender.send(data, binary, fin, masked, callback, compress)
-        elif is_file(data):
+        if is_file(data):
             tell = self._complain_of_file if callback is None else callback
             self._run(outgoing.send_in_pieces, File(self._loop, data, binary, masked, compress, tell, fin))
         elif outgoing.streams is None and self._loop.in_thread():
-            outgoing.sender.send(data, binary, fin, masked, callback, compress)
+            outgoing.send(data, binary, fin, masked, callback, compress)
         else:
             outgoing.hand_in(data, binary, fin, masked, callback, compress)
 
@@ -703,7 +712,7 @@ class WebSocket(Emitter, EventTarget):
         super().abandon()
         self.readyState = CLOSED
         if self._outgoing is not None:
-            self._outgoing.over = True
+            self._outgoing.abandon()
         if self._opening is not None:
             self._opening.abandon()
         if self._socket is not None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ws.errors import ProtocolError
 from ws.protocol.permessage_deflate import Inflater
-from ws.protocol.receiver import MessageFlags, Receiver
+from ws.protocol.receiver import MessageFlags, Receiver, flags_of
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 RSV1 = 0x40
@@ -248,7 +248,7 @@ class TestFlags:
     def test_any_other_name_is_none(self) -> None:
         flags: Any = self.flags_of(frame(TEXT, b'x'))
         assert flags.compressed is None
-        assert not MessageFlags(False, None)
+        assert not flags_of(False, None)
 
     def test_as_the_options_of_an_answer(self) -> None:
         flags = self.flags_of(frame(TEXT, b'x', key=KEY))
@@ -1085,7 +1085,7 @@ class TestTheDataAlone:
 def test_flags_that_hold_flags_and_so_on_are_let_go() -> None:
     flags: Any = None
     for _ in range(300_000):
-        flags = MessageFlags(False, flags)
+        flags = flags_of(False, flags)
     del flags
     gc.collect()
 

@@ -156,10 +156,13 @@ class Stream:
             self._watch()
 
     def on_event(self, mask: int) -> None:
-        if mask != READ and self.stalled:  # writable, or broken: trying it tells
-            self.stalled = False
-            self.flush()
-        if mask == WRITE or not self._reading:
+        if mask != READ:
+            if self.stalled:  # writable, or broken: trying it tells
+                self.stalled = False
+                self.flush()
+            if mask == WRITE:
+                return
+        if not self._reading:
             return
         try:
             data = recv(self._handle, self._read_size)
