@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,11 @@ import pytest
 from ws.net import main_thread
 
 # What they assert is told as fully as what a test does; before anybody imports them.
-pytest.register_assert_rewrite('browser', 'documents', 'fakes', 'files', 'proxies', 'streams', 'support', 'terminals')
+pytest.register_assert_rewrite(
+    'browser', 'documents', 'ends', 'fakes', 'files', 'proxies', 'streams', 'support', 'terminals'
+)  # fmt: skip
+
+import ends  # noqa: E402
 
 # How long a test takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile('ws', deadline=None)
@@ -77,3 +82,20 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
     monkeypatch.setattr(threading, 'excepthook', lambda arguments: exceptions.append(arguments.exc_value))
     yield exceptions
     assert not exceptions, f'reported, and not expected: {exceptions!r}'
+
+
+@pytest.fixture(params=[None, 1e-6], ids=['', 'hasty'])
+def switching(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The switch interval as it is, and one with which threads change places at nearly every bytecode."""
+    before = sys.getswitchinterval()
+    if request.param is not None:
+        sys.setswitchinterval(request.param)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(params=ends.KINDS)
+def this(request: pytest.FixtureRequest) -> Iterator[ends.End]:
+    """An open connection without listeners, of each kind there is."""
+    with ends.connection(request.param) as this:
+        yield this

@@ -468,8 +468,6 @@ ARGUMENTS: dict[str, tuple[Callable[[WebSocketServer, WebSocket], object], str]]
     'send': (lambda wss, ws: ws.send({}), 'dict cannot be sent: str, bytes-like object, number or None expected'),
     'ping': (lambda wss, ws: ws.ping([]), 'list cannot be sent: str, bytes-like object, number or None expected'),
     'Sender': (lambda wss, ws: Sender(5), 'socket must have a method write, which int has not'),
-    'Sender.send': (lambda wss, ws: Sender(Sink()).send('x', 5), 'options must be a dict, not int'),  # type: ignore[arg-type]
-    'Sender.ping': (lambda wss, ws: Sender(Sink()).ping('x', True), 'options must be a dict, not bool'),  # type: ignore[arg-type]
     'handleUpgrade': (
         lambda wss, ws: wss.handleUpgrade(5),
         'a request must be a BaseHTTPRequestHandler or a WSGI environ, not int',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import struct
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import ends
 import pytest
 from fakes import accept, fake_server
 from support import (
@@ -56,33 +58,88 @@ def test_close(pair: tuple[WebSocket, WebSocket], args: Any, seen: Any, answer: 
     assert heard.get() == seen
 
 
+BAD_CODE = 'first argument must be a valid error code number'
+
+
 @pytest.mark.parametrize('code', ['error', 1004, 1005, 1006, 999, 0, 2000, 5000, 1000.0, True])
+@pytest.mark.parametrize('heard', [False, True])
 @pytest.mark.parametrize('where', ['loop', 'elsewhere'])
-def test_close_with_a_bad_code(pair: tuple[WebSocket, WebSocket], code: Any, where: str) -> None:
-    """Items 72 and 73: it raises if nobody listens for errors; state and connection stay as they were."""
-    ws, _ = pair
+def test_close_with_a_bad_code(pair: tuple[WebSocket, WebSocket], code: Any, heard: bool, where: str) -> None:
+    """Items 72 and 73: it raises if nobody listens for errors, and the connection ends all the same."""
+    ws, peer = pair
+    log = Log(ws, 'error', 'close') if heard else Log(ws, 'close')
+    peer_log = Log(peer, 'message', 'close')
 
     def close() -> None:
-        ws.close(code)
+        ws.send('before')
+        with contextlib.nullcontext() if heard else pytest.raises(WebSocketError, match=BAD_CODE):
+            ws.close(code)
 
-    with pytest.raises(WebSocketError, match='first argument must be a valid error code number'):
-        on_loop(ws, close) if where == 'loop' else close()
-    errors = Waiter()
-    ws.on('error', errors)
     on_loop(ws, close) if where == 'loop' else close()
-    assert str(errors.get()[0]) == 'first argument must be a valid error code number'
-    assert ws.readyState == ws.OPEN
+    if heard:
+        kind, error = log.get()
+        assert (kind, str(error)) == ('error', BAD_CODE)
+    assert log.get() == ('close', 1006, '')
+    assert peer_log.get()[:2] == ('message', 'before')
+    assert peer_log.get() == ('close', 1006, '')
+    assert log.nothing(0.01)
 
 
 @pytest.mark.parametrize(
     ('reason', 'text'),
-    [('x' * 124, '123 bytes'), ('ü' * 62, '123 bytes'), (b'x' * 124, '123 bytes'), (5, 'string'), (b'\xff', 'UTF-8')],
+    [
+        ('x' * 124, '123 bytes'),
+        ('ü' * 62, '123 bytes'),
+        (b'x' * 124, '123 bytes'),
+        (5, 'string'),
+        (b'\xff', 'UTF-8'),
+        ('\ud800', 'UTF-8'),
+    ],
 )
-def test_close_with_a_bad_reason(pair: tuple[WebSocket, WebSocket], reason: Any, text: str) -> None:
-    ws, _ = pair
+@pytest.mark.parametrize('side', ['client', 'server'])
+def test_close_with_a_bad_reason(pair: tuple[WebSocket, WebSocket], reason: Any, text: str, side: str) -> None:
+    this, other = pair if side == 'client' else pair[::-1]
+    log, other_log = Log(this, 'close'), Log(other, 'close')
     with pytest.raises(WebSocketError, match=text):
-        ws.close(1000, reason)
-    assert ws.readyState == ws.OPEN
+        this.close(1000, reason)
+    assert log.get() == other_log.get() == ('close', 1006, '')
+
+
+@pytest.mark.parametrize('kind', ends.KINDS)
+def test_close_with_a_bad_code_sends_what_is_queued_and_no_close_frame(kind: str) -> None:
+    with ends.connection(kind) as this:
+        log = Log(this.ws, 'error', 'close')
+        this.ws.send('x' * 100_000, {'mask': False})
+        this.ws.close(1006)
+        assert read_all(this.sock) == this.sent('x' * 100_000)
+        this.sock.close()
+        assert [event[0] for event in log.until('close')] == ['error', 'close']
+
+
+@pytest.mark.parametrize('heard', [False, True])
+def test_close_with_a_bad_code_while_connecting(heard: bool) -> None:
+    with echo_server() as wss:
+
+        def connect_and_close() -> Log:
+            ws = client(wss)
+            log = Log(ws) if heard else Log(ws, 'open', 'close')
+            with contextlib.nullcontext() if heard else pytest.raises(WebSocketError, match=BAD_CODE):
+                ws.close(1)
+            return log
+
+        events = on_loop(wss, connect_and_close).until('close')
+        assert [event[0] for event in events] == ['error'] * heard + ['close']
+        assert events[-1] == ('close', 1006, '')
+
+
+def test_close_with_a_bad_code_in_a_listener(pair: tuple[WebSocket, WebSocket], reported: list[BaseException]) -> None:
+    """Both ends end, and the mistake is reported."""
+    ws, peer = pair
+    log, peer_log = Log(ws, 'close'), Log(peer, 'close')
+    peer.on('message', lambda this: this.close(4))
+    ws.send('x')
+    assert log.get() == peer_log.get() == ('close', 1006, '')
+    assert str(reported.pop()) == BAD_CODE
 
 
 def test_nothing_is_said_after_close(pair: tuple[WebSocket, WebSocket]) -> None:

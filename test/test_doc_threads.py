@@ -77,6 +77,18 @@ def _(run: Runner) -> None:
 
 @THREADS.check('What may be called from where (2)')
 def _(run: Runner) -> None:
+    starts_late_threads()
+    program, port = run.serve()
+    _ann, ann_hears = connect(port)
+    assert ann_hears.until('message')[-1][1] == 'there are 1 of us'
+    _ben, ben_hears = connect(port)
+    assert ben_hears.until('message')[-1][1] == 'there are 2 of us'
+    assert ann_hears.get()[1] == 'there are 2 of us'
+    program.stops()
+
+
+@THREADS.check('What may be called from where (3)')
+def _(run: Runner) -> None:
     program, connections = run.call()
     ws, _request, log = connections.get()
     assert log.get()[:2] == ('message', 'question')

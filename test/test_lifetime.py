@@ -397,12 +397,7 @@ def test_fork(script: Scripts) -> None:
         if pid == 0:
             try:
                 assert ws.readyState == WebSocket.CLOSED and not wss.clients and wss.address() is None
-                try:
-                    ws.send('from the child')
-                except Exception as error:
-                    assert str(error) == 'not opened', error
-                else:
-                    raise AssertionError('it sent')
+                ws.send('from the child')  # goes nowhere
                 own = WebSocketServer(port=0, host='127.0.0.1')
                 own.on('connection', lambda ws: ws.on('message', lambda message: ws.send(f'{os.getpid()} {message}')))
                 other, answers = talk(f'ws://127.0.0.1:{own.address().port}', 'child')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import io
 import itertools
 import struct
 import threading
@@ -11,7 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Union
 
+import ends
 import pytest
+from streams import receive
 from support import (
     TIMEOUT,
     Log,
@@ -216,11 +219,11 @@ def test_send_when_not_open() -> None:
     with echo_server() as wss:
         ws = on_loop(wss, lambda: client(wss))
         told = Waiter()
+        with pytest.raises(NotOpenError, match=r'^not opened$'):
+            ws.send('hi')
         for state in ('connecting', 'closed'):
             if state == 'closed':
                 end(ws)
-            with pytest.raises(NotOpenError, match=r'^not opened$'):
-                ws.send('hi')
             ws.send('hi', told)
             assert str(told.get()[0]) == 'not opened'
 
@@ -254,6 +257,227 @@ def test_one_message_to_many_is_the_same_for_all() -> None:
             assert [log.get()[1] for _ in range(5)] == ['one', b'one', 'two', 'one', b'one']
         for ws in clients:
             end(ws)
+
+
+# -- options ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('options', [5, True, 'utf8', [('binary', True)], Odd()])
+@pytest.mark.parametrize('where', ['loop', 'elsewhere'])
+def test_what_is_neither_options_nor_a_callback_is_ignored(
+    pair: tuple[WebSocket, WebSocket], options: Any, where: str
+) -> None:
+    """As in Node; here with a warning, which points at the call."""
+    ws, peer = pair
+    message, told = Waiter(), Waiter()
+    peer.on('message', message)
+    with pytest.warns(UserWarning) as warned:
+        if where == 'loop':
+            on_loop(ws, lambda: ws.send('x', options))
+        else:
+            ws.send('x', options)
+    assert message.get()[0] == 'x'
+    [warning] = warned
+    assert str(warning.message) == f'the options of send() must be a dict, not {type(options).__name__}: ignored'
+    assert warning.filename == __file__
+    with pytest.warns(UserWarning, match='must be a dict'):
+        ws.send('y', options, told)
+    assert told.get() == (None,)
+    assert message.get()[0] == 'y'
+
+
+@pytest.mark.parametrize('kind', ['ping', 'pong'])
+@pytest.mark.parametrize('options', ['x', 5, 1, b'', [True]])
+def test_what_is_no_mask_of_ping_and_pong_is_ignored(
+    pair: tuple[WebSocket, WebSocket], kind: str, options: Any
+) -> None:
+    """Only a bool is ws 8's; a server must not mask what nobody wanted masked."""
+    for this, other in (pair, pair[::-1]):
+        heard = Waiter()
+        other.on(kind, lambda data, flags, heard=heard: heard(data, flags.masked))
+        with pytest.warns(UserWarning) as warned:
+            getattr(this, kind)('9', options)
+        assert heard.get() == (b'9', this is pair[0])
+        [warning] = warned
+        assert str(warning.message) == f'the options of {kind}() must be a dict, not {type(options).__name__}: ignored'
+        assert warning.filename == __file__
+
+
+def test_the_flags_of_a_ping_are_no_mask(pair: tuple[WebSocket, WebSocket]) -> None:
+    ws, peer = pair
+    heard = Waiter()
+    ws.on('pong', lambda data, flags: heard(data, flags.masked))
+    peer.on('ping', lambda data, flags: peer.pong(b'again: ' + data, flags))
+    ws.ping('x')
+    assert [heard.get(), heard.get()] == [(b'x', False), (b'again: x', False)]
+
+
+def send_x(error: Any, send: Any) -> None:
+    if error is None:
+        send('x', True)
+
+
+@pytest.mark.parametrize(
+    ('call', 'method', 'name', 'hint'),
+    [
+        (lambda ws: ws.send('x', {'compres': False}), 'send', 'compres', "; did you mean 'compress'?"),
+        (lambda ws: ws.send('x', {'binary': False, 'frob': 1}), 'send', 'frob', ''),
+        (lambda ws: ws.send('x', {'maks': True}, lambda: None), 'send', 'maks', "; did you mean 'mask'?"),
+        (lambda ws: ws.ping('x', {'msk': True}), 'ping', 'msk', "; did you mean 'mask'?"),
+        (lambda ws: ws.pong('x', {'compress': True}), 'pong', 'compress', ''),
+        (lambda ws: ws.stream({'binry': 1}, send_x), 'stream', 'binry', "; did you mean 'binary'?"),
+        (lambda ws: ws.stream({'fin': False}, send_x), 'stream', 'fin', ''),
+    ],
+)  # fmt: skip
+def test_unknown_options_get_a_warning(
+    pair: tuple[WebSocket, WebSocket], call: Any, method: str, name: str, hint: str
+) -> None:
+    """As those of constructors."""
+    ws, peer = pair
+    heard = Waiter()
+    for event in ('message', 'ping', 'pong'):
+        peer.on(event, heard)
+    with pytest.warns(UserWarning) as warned:
+        call(ws)
+    [warning] = warned
+    assert str(warning.message) == f'{method}() has no option {name!r}: ignored{hint}'
+    assert warning.filename == __file__
+    assert heard.get()[0] in ('x', b'x')
+
+
+@pytest.mark.parametrize(
+    'options', [{}, {'binary': None}, {'mask': None, 'compress': None, 'fin': None}, {'compress': True, 'mask': True}]
+)
+def test_known_options_get_none(pair: tuple[WebSocket, WebSocket], options: dict[str, Any]) -> None:
+    ws, peer = pair
+    heard = Waiter()
+    peer.on('message', heard)
+    ws.send('x', options)  # a warning is an error here
+    assert heard.get()[0] == 'x'
+    ws.ping('x', {'mask': True, 'binary': True})  # as 0.4.31 documents it
+
+
+# -- fragments by hand ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('where', ['loop', 'elsewhere'])
+@pytest.mark.parametrize('kind', ends.KINDS)
+def test_fragments_by_hand(kind: str, where: str) -> None:
+    """As in ws 8: with ``fin`` false, the next call goes on with the message; the first says what it is."""
+    with ends.connection(kind) as this:
+        ws = this.ws
+
+        def send() -> None:
+            ws.send('one ', {'fin': False, 'mask': False})
+            ws.ping('between', False)
+            ws.send(b'two ', fin=False, mask=False)
+            ws.send('three', {'binary': True, 'mask': False})
+            ws.send('whole', {'mask': False})
+
+        on_loop(ws, send) if where == 'loop' else send()
+        if kind == 'hixie':
+            expected = b'\0one two three\xff\0whole\xff'
+        else:
+            expected = b''.join([
+                build_frame(1, b'one ', False), build_frame(9, b'between'), build_frame(0, b'two ', False),
+                build_frame(0, b'three'), build_frame(1, b'whole'),
+            ])  # fmt: skip
+        assert receive(this.sock, len(expected)) == expected
+
+
+@pytest.mark.parametrize('compress', [True, False])
+def test_fragments_by_hand_are_one_message(compress: bool) -> None:
+    with server(perMessageDeflate={'threshold': 0}) as wss:
+        connected, message = Waiter(), Waiter()
+        wss.on('connection', connected)
+        ws = client(wss)
+        wait_for(ws, 'open')
+        connected.get()[0].on('message', message)
+        told = Waiter()
+        ws.send(b'ab', {'fin': False, 'compress': compress}, told)
+        ws.send('', {'fin': False})
+        ws.send('cd', told)
+        assert message.get()[0] == b'abcd'
+        assert [told.get(), told.get()] == [(None,)] * 2
+        end(ws)
+
+
+def test_fragments_and_files_and_streams(pair: tuple[WebSocket, WebSocket]) -> None:
+    """All of them go on with what was begun, each in its turn."""
+    ws, peer = pair
+    message = Waiter()
+    peer.on('message', lambda data: message(data))
+    ws.send('a', {'fin': False})
+    ws.send(io.StringIO('b'), {'fin': False})
+    ws.send('c', {'fin': False})
+    ws.stream(lambda error, send: error or send('d', True))
+    ws.send('e')
+    assert [message.get(), message.get()] == [('abcd',), ('e',)]
+
+
+# -- bufferedAmount ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('kind', ends.KINDS)
+def test_buffered_amount_is_what_the_system_does_not_take(kind: str) -> None:
+    """On the loop thread it is 0 right after a send, as in Node, whatever is called from there."""
+    with ends.connection(kind) as this:
+        ws = this.ws
+        order: list[object] = []
+
+        def send_and_look() -> None:
+            for _ in range(10):
+                ws.send('x', lambda: order.append('callback'))
+                order.append(ws.bufferedAmount)
+            ws.ping()
+            order.append(ws.bufferedAmount)
+
+        on_loop(ws, send_and_look)
+        on_loop(ws, lambda: None)
+        assert order == [0] * 11 + ['callback'] * 10  # which are not called from within
+
+        def fill() -> None:
+            while not ws.bufferedAmount:
+                ws.send('x' * 100_000)
+
+        on_loop(ws, fill)
+        assert ws.bufferedAmount > 0
+
+
+@pytest.mark.parametrize('tls', [False, True])
+def test_buffered_amount_in_listeners(tls: bool) -> None:
+    with server(**(ends.tls_options() if tls else {})) as wss:
+        amounts = Waiter()
+
+        @wss.on('connection')
+        def connection(ws: Any) -> None:
+            amounts('at first', ws.bufferedAmount)  # the answer to the handshake, too, is gone
+            ws.send('welcome')
+            amounts('welcome', ws.bufferedAmount)
+            ws.on('message', lambda message: (ws.send(message), amounts('message', ws.bufferedAmount)))
+
+        with ends.our_client(wss) as ws:
+            ws.on('open', lambda: (ws.send('x'), amounts('open', ws.bufferedAmount)))
+            seen = dict(amounts.get() for _ in range(4))
+        assert seen == {'at first': 0, 'welcome': 0, 'open': 0, 'message': 0}
+
+
+def test_buffered_amount_of_a_connection_that_breaks(pair: tuple[WebSocket, WebSocket]) -> None:
+    """What the look at it notices is told later, not from within."""
+    with ends.connection('server') as this:
+        order: list[str] = []
+        ended = Waiter()
+        this.ws.on('error', lambda: order.append('error'))
+        this.ws.on('close', lambda: (order.append('close'), ended()))
+
+        def look() -> None:
+            this.reset()
+            until(lambda: this.ws.send('x') or this.ws.bufferedAmount or this.ws._stream._ended)
+            order.append('looked')
+
+        on_loop(this.ws, look)
+        ended.get()
+        assert order == ['looked', 'error', 'close']
 
 
 # -- ping and pong ----------------------------------------------------------------------------------------------------
@@ -295,8 +519,6 @@ def test_ping_and_pong_when_not_open(kind: str) -> None:
             getattr(ws, kind)()
         assert getattr(ws, kind)('', {}, True) is None
         end(ws)
-        with pytest.raises(NotOpenError):
-            getattr(ws, kind)('x')
 
 
 @pytest.mark.parametrize('kind', ['ping', 'pong'])

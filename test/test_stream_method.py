@@ -244,11 +244,17 @@ def test_a_stream_without_a_callback_raises(pair: tuple[WebSocket, WebSocket]) -
 
 
 @pytest.mark.parametrize('options', ['binary', 5, [('binary', True)]])
-def test_options_that_are_no_dict_raise(pair: tuple[WebSocket, WebSocket], options: Any) -> None:
-    with pytest.raises(TypeError, match=f'options must be a dict, not {type(options).__name__}'):
-        pair[0].stream(options, print)
-    with pytest.raises(TypeError, match=f'options must be a dict, not {type(options).__name__}'):
-        pair[0].send('x', options)
+def test_options_that_are_no_dict_are_ignored(pair: tuple[WebSocket, WebSocket], options: Any) -> None:
+    """With a warning, as those of send."""
+    ws, peer = pair
+    message = Waiter()
+    peer.on('message', lambda data: message(data))
+    with pytest.warns(UserWarning) as warned:
+        ws.stream(options, lambda error, send: error or send('x', True))
+    [warning] = warned
+    assert str(warning.message) == f'the options of stream() must be a dict, not {type(options).__name__}: ignored'
+    assert warning.filename == __file__
+    assert message.get() == ('x',)
 
 
 def test_a_stream_when_not_open() -> None:

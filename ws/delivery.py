@@ -118,11 +118,11 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if kept is None or not kept.keep(event, args):
             self._dispatch(event, args)
 
-    def _deliver_if_heard(self, error: Exception) -> None:
+    def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         """An ``error`` that is no news: ``close`` follows and says as much. It is not reported if nobody listens."""
         kept = self._kept
-        if (kept is None or not kept.keep('error', (error,), reported=False)) and self.listenerCount('error'):
-            self._dispatch('error', (error,))
+        if (kept is None or not kept.keep('error', (error, *more), reported=False)) and self.listenerCount('error'):
+            self._dispatch('error', (error, *more))
 
     def _dispatch(self, event: str, args: tuple[Any, ...]) -> bool:
         """Call the listeners; returns whether none of them raised."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Optional, Union
 
 from .protocol.permessage_deflate import DeflateOptions
@@ -99,8 +100,23 @@ def merge(
     return options
 
 
-def _warn_of_unknown(owner: str, name: object, defaults: Mapping[str, Any], depth: int) -> None:
-    near = difflib.get_close_matches(str(name), defaults, n=1)
+def of_call(method: str, known: AbstractSet[str], given: object, depth: int = 0) -> Mapping[str, Any]:
+    """The options of one call of `method`. Unknown names are ignored with a warning, as by :func:`merge`, and so is
+    what is no mapping; `depth` is how many calls the caller is away from `method`, beyond one."""
+    if given is None:
+        return {}
+    if type(given) is not dict and not isinstance(given, Mapping):  # the second costs more than all else here
+        kind = type(given).__name__
+        warnings.warn(f'the options of {method} must be a dict, not {kind}: ignored', stacklevel=4 + depth)
+        return {}
+    if not given.keys() <= known:
+        for name in given.keys() - known:
+            _warn_of_unknown(method, name, known, depth)
+    return given
+
+
+def _warn_of_unknown(owner: str, name: object, known: Collection[str], depth: int) -> None:
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f'; did you mean {near[0]!r}?' if near else ''
     # Up through merge(), the constructor and what called it: the line that made the object.
     warnings.warn(f'{owner} has no option {name!r}: ignored{hint}', stacklevel=5 + depth)

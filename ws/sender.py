@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from .events import EventEmitter, arity_of, fitted
 from .protocol import sender
+from .sending import mask_option, message_options
 
 
 class Sender(EventEmitter):
@@ -28,17 +29,16 @@ class Sender(EventEmitter):
         self, data: Any, options: Optional[Mapping[str, Any]] = None, callback: Optional[Callable[..., Any]] = None
     ) -> None:
         """Send a message, or a fragment of one. Options: ``fin`` (bool, True), ``mask`` and ``binary`` (bool)."""
-        options = _checked(options)
-        arguments = (data, options.get('binary'), options.get('fin') is not False, bool(options.get('mask')))
-        self._write(callback, self._sender.send, *arguments)
+        binary, mask, _, fin = message_options('send()', options, None, None, True)
+        self._write(callback, self._sender.send, data, binary, fin, bool(mask))
 
     def ping(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
         """Send a ping. Options: ``mask`` (bool)."""
-        self._write(None, self._sender.ping, data, bool(_checked(options).get('mask')))
+        self._write(None, self._sender.ping, data, bool(mask_option('ping()', options)))
 
     def pong(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
         """Send a pong. Options: ``mask`` (bool)."""
-        self._write(None, self._sender.pong, data, bool(_checked(options).get('mask')))
+        self._write(None, self._sender.pong, data, bool(mask_option('pong()', options)))
 
     def close(self, code: Optional[int] = None, data: Any = None, mask: bool = False) -> None:
         """Send a close frame. Raises ValueError for a `code` or reason that none may carry."""
@@ -67,12 +67,6 @@ class Sender(EventEmitter):
         else:
             if callback is not None and not self._calls_back:
                 callback(None)
-
-
-def _checked(options: Optional[Mapping[str, Any]]) -> Mapping[str, Any]:
-    if options is not None and not isinstance(options, Mapping):
-        raise TypeError(f'options must be a dict, not {type(options).__name__}')
-    return options or {}
 
 
 class _Socket:

@@ -9,6 +9,7 @@ from typing import Any, Optional, Protocol, Union
 from .errors import NotOpenError, WebSocketError
 from .net.loop import Loop
 from .net.stream import Stream
+from .options import of_call
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
 from .protocol.frames import REASON_LIMIT
@@ -37,8 +38,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'direct', 'over',
-        'sender', 'streams',
+        '_by_hand', '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'direct',
+        'over', 'sender', 'streams',
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,7 @@ class Outgoing:
         self.streams: Optional[Streams] = None
         #: Where messages go at once, unmasked and uncompressed; None as long as the next one does not.
         self.direct: Optional[Stream] = None
+        self._by_hand = False  # fragments have been sent by hand, so `direct` may change with each call
         self._decide()
         self._waiting = 0  # bytes handed in that can't be written at once
         self._pong_queued = False
@@ -84,33 +86,44 @@ class Outgoing:
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
+    def send(
+        self, data: Any, binary: Optional[bool], fin: bool, masked: bool, callback: Optional[Callback], compress: bool
+    ) -> None:
+        """Send a message at once, or a fragment."""
+        self.sender.send(data, binary, fin, masked, callback, compress)
+        if self._by_hand or not fin:
+            self._by_hand = True
+            self._decide()
+
     def hand_in(
-        self, data: Any, binary: Optional[bool], masked: bool, callback: Optional[Callback], compress: bool
+        self, data: Any, binary: Optional[bool], fin: bool, masked: bool, callback: Optional[Callback], compress: bool
     ) -> None:
         """Send a message when it is its turn."""
         payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
         self.count_waiting(len(payload))
-        arguments = (payload, is_binary if binary is None else binary, masked, callback, compress)
+        arguments = (payload, is_binary if binary is None else binary, fin, masked, callback, compress)
         if self._loop.in_thread():
             self._send_in_turn(*arguments)
         else:
             self._loop.call(self._send_in_turn, *arguments)
 
     def _send_in_turn(
-        self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback], compress: bool
+        self, payload: bytes, binary: bool, fin: bool, masked: bool, callback: Optional[Callback], compress: bool
     ) -> None:
         if self.streams is None:
-            self._send(payload, binary, masked, callback, compress)
+            self._send(payload, binary, fin, masked, callback, compress)
         else:
-            send = functools.partial(self._send, payload, binary, masked, callback, compress)
+            send = functools.partial(self._send, payload, binary, fin, masked, callback, compress)
             self.streams.wait(Waiting(send, functools.partial(self._drop, payload, callback)))
 
-    def _send(self, payload: bytes, binary: bool, masked: bool, callback: Optional[Callback], compress: bool) -> None:
+    def _send(
+        self, payload: bytes, binary: bool, fin: bool, masked: bool, callback: Optional[Callback], compress: bool
+    ) -> None:
         if self.over:
             self._drop(payload, callback)
             return
         try:
-            self.sender.send(payload, binary, True, masked, callback, compress)
+            self.send(payload, binary, fin, masked, callback, compress)
         except ValueError as error:  # a byte that Hixie-76 can't send
             self._loop.defer(self._owner._complain if callback is None else callback, error)
         self.count_waiting(-len(payload))
@@ -124,6 +137,7 @@ class Outgoing:
         if self.over:
             pieces.cancel()
             return
+        self._by_hand = self._by_hand or not pieces.fin
         if self.streams is None:
             self.streams = Streams(self.sender, self._on_streams_idle, self._owner._on_broken)
             self._decide()
@@ -190,19 +204,39 @@ def is_file(data: Any) -> bool:
     return type(data) is not str and type(data) is not bytes and callable(getattr(data, 'read', None))
 
 
+#: What may stand in their options; what else does gets a warning.
+_SEND = frozenset(('binary', 'mask', 'compress', 'fin'))
+_STREAM = _SEND - {'fin'}
+_CONTROL = frozenset(('mask', 'binary'))  # the second has no effect; 0.4.31 documents it
+
+
 def message_options(
-    options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool
-) -> tuple[Optional[bool], Optional[bool], bool]:
-    """`binary`, `mask` and `compress`, unless `options` has others."""
-    # The flags of a message may be the options of its echo.
-    if type(options) is not dict and not isinstance(options, (Mapping, MessageFlags)):
-        raise TypeError(f'options must be a dict, not {type(options).__name__}')
-    return options.get('binary', binary), options.get('mask', mask), options.get('compress', compress)
+    method: str, options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool, fin: bool = True
+) -> tuple[Optional[bool], Optional[bool], bool, bool]:
+    """`binary`, `mask`, `compress` and `fin`, unless the `options` of `method`, send() or stream(), have others."""
+    given: Union[Mapping[str, Any], MessageFlags]
+    if type(options) is MessageFlags:  # those of a message may be the options of its echo
+        given = options
+    else:
+        given = of_call(method, _SEND if method == 'send()' else _STREAM, options)
+    get = given.get
+    compressed, final = get('compress'), get('fin')
+    return (
+        get('binary', binary),
+        get('mask', mask),
+        compress if compressed is None else bool(compressed),
+        fin if final is None else bool(final),
+    )
 
 
-def mask_option(options: Any) -> Optional[bool]:
-    """`options` of ping() and pong() is a dict, or as in ws 8 the mask itself."""
-    mask: Optional[bool] = options.get('mask') if isinstance(options, Mapping) else options
+def mask_option(method: str, options: Any, depth: int = 0) -> Optional[bool]:
+    """The `options` of `method`, ping() or pong(), are a dict, or as in ws 8 the mask itself. `depth` as that of
+    ``of_call``."""
+    if isinstance(options, bool):
+        return options
+    if isinstance(options, MessageFlags):
+        return None
+    mask: Optional[bool] = of_call(method, _CONTROL, options, depth).get('mask')
     return mask
 
 
@@ -212,10 +246,10 @@ def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
         raise WebSocketError('first argument must be a valid error code number')
     if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
         raise WebSocketError('Second argument must be a string or a Uint8Array')
-    reason = payload_of(data)[0]
     try:
+        reason = payload_of(data)[0]
         reason.decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise WebSocketError('the reason must be UTF-8') from None
     if len(reason) > REASON_LIMIT:
         raise WebSocketError(f'The message must not be greater than {REASON_LIMIT} bytes')

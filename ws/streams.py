@@ -96,6 +96,7 @@ class Pieces:
         self._mask = mask
         self._compress = compress
         self._callback = callback
+        self.fin = True  # whether its end is the end of the message
         self._streams: Optional[Streams] = None
         self._begun = False  # a frame of it has been sent
         self._over = False  # the last one, too; or it can't be completed
@@ -123,7 +124,7 @@ class Pieces:
         streams = self._streams
         assert streams is not None
         try:
-            streams.sender.send(data, self._binary, fin, self._mask, on_taken, self._compress)
+            streams.sender.send(data, self._binary, fin and self.fin, self._mask, on_taken, self._compress)
         except (TypeError, ValueError) as error:  # it is nothing that can be sent
             self._fail(error)
             return
@@ -155,8 +156,10 @@ class File(Pieces):
         mask: bool,
         compress: bool,
         callback: Callable[..., object],
+        fin: bool = True,
     ) -> None:
         super().__init__(loop, binary, mask, compress, callback)
+        self.fin = fin
         self._file = file
         self._chunk: Any = None  # read ahead while the kernel takes the one before
         self._taking = False

@@ -24,7 +24,7 @@ from .protocol.error_codes import ErrorCodeTable
 from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
-from .protocol.sender import LARGE, Sender, control_payload, message_frame
+from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
 from .protocol.url import URLObject, url_text
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
@@ -139,9 +139,11 @@ class WebSocket(Emitter, EventTarget):
         self._opening: Optional[ClientOpening] = None
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
+        self._may_fail = True  # until there was the one `error` of the connection, or an end that is none
         self._head_bytes = 0
         self._heartbeat: Optional[Heartbeat] = None  # while it is open, if there is to be one
         self._outgoing: Optional[Outgoing] = None  # once it is open
+        self._sent_too_late = 0  # bytes
         #: Told when this connection has ended, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
         if server_side:
@@ -267,8 +269,13 @@ class WebSocket(Emitter, EventTarget):
 
     @property
     def bufferedAmount(self) -> int:
-        """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included."""
-        return self._outgoing.buffered if self._outgoing is not None else 0
+        """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included; and those that were
+        given to it too late, and will never go."""
+        if self._outgoing is None or self._stream is None:
+            return self._sent_too_late
+        if self._loop.in_thread():  # else what was sent in this turn would count, which the kernel may well take
+            self._stream.flush_early()
+        return self._outgoing.buffered + self._sent_too_late
 
     @property
     def supports(self) -> Options:
@@ -286,6 +293,7 @@ class WebSocket(Emitter, EventTarget):
         binary: Optional[bool] = None,
         mask: Optional[bool] = None,
         compress: bool = True,
+        fin: bool = True,
     ) -> None:
         """Send a message.
 
@@ -293,16 +301,18 @@ class WebSocket(Emitter, EventTarget):
         the buffer protocol as binary; a number as its decimal text; None as an empty text. An open file, or what else
         has ``read(size)``, is sent from where it stands to its end as one message of many frames, and closed; it is
         read on another thread, no faster than the peer reads. What is sent meanwhile follows behind it. It is closed
-        without being read if the callback is told that the connection is not open.
+        without being read if the connection is no longer open.
 
         Options, as a dict or as keywords: ``binary`` (bool) whether it is binary data, which overrides what the type
         says; ``mask`` (bool) whether the frame is masked (clients do, RFC 6455 section 5.3); ``compress`` (bool, True)
-        whether it is compressed, if that was agreed upon.
+        whether it is compressed, if that was agreed upon; ``fin`` (bool, True) whether this ends the message, of which
+        else the next call sends the next fragment. What is unknown, or no options at all, is ignored with a warning.
         ``callback(error)`` runs once, with None when the data was handed to the kernel. What reading a file raises goes
         there, or without a callback to ``error``; if a part of it has been sent, the connection closes with 1011.
 
-        Raises TypeError for data of another type, and :class:`NotOpenError` if ``readyState`` is not OPEN and there is
-        no callback to tell.
+        Raises TypeError for data of another type, and :class:`NotOpenError` while the connection is CONNECTING if there
+        is no callback to tell. Once it has been open this never raises for its state: when it is too late, nothing is
+        sent, the callback gets the error, and ``bufferedAmount`` counts the data.
         """
         if options is not None:
             if type(options) is dict and len(options) == 1 and 'binary' in options:  # nearly always
@@ -310,17 +320,18 @@ class WebSocket(Emitter, EventTarget):
             elif callable(options):
                 callback = options
             else:
-                binary, mask, compress = message_options(options, binary, mask, compress)
+                binary, mask, compress, fin = message_options('send()', options, binary, mask, compress, fin)
         if callback is not None:
             callback = self._callback(callback)
         outgoing = self._outgoing
         if outgoing is None or outgoing.over:
-            self._refuse_message(data, binary, callback)
+            self._send_too_early_or_late(data, callback)
             return
         if (
             outgoing.direct is not None
             and (type(data) is bytes or type(data) is str)
             and not mask
+            and fin
             and len(data) < LARGE
             and get_ident() == self._loop.ident
         ):
@@ -329,22 +340,36 @@ class WebSocket(Emitter, EventTarget):
         masked = not self._is_server if mask is None else bool(mask)
         if is_file(data):
             tell = self._complain_of_file if callback is None else callback
-            self._run(outgoing.send_in_pieces, File(self._loop, data, binary, masked, compress, tell))
+            self._run(outgoing.send_in_pieces, File(self._loop, data, binary, masked, compress, tell, fin))
         elif outgoing.streams is None and self._loop.in_thread():
-            outgoing.sender.send(data, binary, True, masked, callback, compress)
+            outgoing.send(data, binary, fin, masked, callback, compress)
         else:
-            outgoing.hand_in(data, binary, masked, callback, compress)
+            outgoing.hand_in(data, binary, fin, masked, callback, compress)
 
-    def _refuse_message(self, data: Any, binary: Optional[bool], callback: Optional[Callback]) -> None:
-        if callback is not None and is_file(data):
-            self._loop.call(File(self._loop, data, binary, False, False, callback).cancel)
-        else:
-            self._refuse(callback)
-
-    def _refuse(self, callback: Optional[Callback]) -> None:
+    def _send_too_early_or_late(self, data: Any, callback: Optional[Callback]) -> None:
         if callback is None:
+            self._check_begun()
+        if is_file(data):
+            self._loop.call(File(self._loop, data, None, False, False, callback or self._complain_of_file).cancel)
+        else:
+            self._refuse(payload_of(data)[0], callback)
+
+    def _is_too_early(self) -> bool:
+        """Whether it has never been open, and may still become so. It may have done so this moment, on its thread."""
+        return self._outgoing is None and self.readyState in (CONNECTING, OPEN)
+
+    def _check_begun(self) -> None:
+        """Sending too early is a mistake of the program's. Too late is none: who has found `readyState` OPEN may send,
+        whatever the loop thread has heard of the connection meanwhile."""
+        if self._is_too_early():
             raise NotOpenError()
-        self._loop.call(callback, NotOpenError())
+
+    def _refuse(self, payload: bytes, callback: Optional[Callback]) -> None:
+        if not self._is_too_early():
+            with self._lock:
+                self._sent_too_late += len(payload)
+        if callback is not None:
+            self._loop.call(callback, NotOpenError())
 
     def stream(
         self,
@@ -371,10 +396,10 @@ class WebSocket(Emitter, EventTarget):
             raise TypeError('callback must be provided')
         callback = self._callback(callback)
         if options is not None:
-            binary, mask, compress = message_options(options, binary, mask, compress)
+            binary, mask, compress, _ = message_options('stream()', options, binary, mask, compress)
         outgoing = self._outgoing
         if outgoing is None or outgoing.over:
-            self._refuse(callback)
+            self._loop.call(callback, NotOpenError())
             return
         masked = not self._is_server if mask is None else bool(mask)
         self._run(
@@ -400,8 +425,8 @@ class WebSocket(Emitter, EventTarget):
     ) -> None:
         """Send a ping (RFC 6455 section 5.5.2), `data` as in :meth:`send`, at most 125 bytes of it.
 
-        Options: ``mask`` (bool). Raises :class:`NotOpenError` if ``readyState`` is not OPEN, unless
-        `dontFailWhenClosed` is true or there is a callback to tell; TypeError and ValueError for `data`.
+        Options: ``mask`` (bool), or that bool itself. Raises :class:`NotOpenError` as :meth:`send` does, while the
+        connection is CONNECTING, unless `dontFailWhenClosed` is true; TypeError and ValueError for `data`.
         ``callback(error)`` runs once, as that of :meth:`send`; it may stand in the place of any argument.
         """
         self._send_control('ping', data, options, dontFailWhenClosed, callback)
@@ -428,33 +453,31 @@ class WebSocket(Emitter, EventTarget):
             silent, callback = False, silent
         if callback is not None:
             callback = self._callback(callback)
+        mask = mask_option(f'{kind}()', options, depth=1)
         outgoing = self._outgoing
         if outgoing is None or outgoing.over:
-            if callback is not None or not silent:
-                self._refuse(callback)
+            if callback is None and not silent:
+                self._check_begun()
+            self._refuse(control_payload(data), callback)
             return
         payload = control_payload(data)
-        mask = mask_option(options)
         masked = not self._is_server if mask is None else bool(mask)
         self._run(outgoing.send_control, kind, payload, masked, callback)
 
     # -- pausing -----------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Stop reading: no events but ``close`` until :meth:`resume`. Raises :class:`NotOpenError`."""
+        """Stop reading: no events but ``close`` until :meth:`resume`. Raises :class:`NotOpenError` while the connection
+        is CONNECTING; when it is no longer open, nothing happens."""
         self._set_paused(True)
 
     def resume(self) -> None:
-        """Go on reading. Raises :class:`NotOpenError`."""
+        """Go on reading. Raises as :meth:`pause` does."""
         self._set_paused(False)
 
     def _set_paused(self, paused: bool) -> None:
-        if self.readyState != OPEN:
-            raise NotOpenError()
-        if self._loop.in_thread():
-            self._pause_reading(paused)
-        else:
-            self._loop.call(self._pause_reading, paused)
+        self._check_begun()
+        self._run(self._pause_reading, paused)
 
     def _pause_reading(self, paused: bool) -> None:
         if self.readyState == OPEN:  # or it was closed on the way here, and must be read to its end
@@ -506,10 +529,12 @@ class WebSocket(Emitter, EventTarget):
         self._leave_open()
         if was_open:
             self._outgoing.close(code, b'')
-        self._stream.end()
-        self._expect_end()
+        self._end_sending()
+        self._may_fail = False
         if was_open:
             self._deliver('error', error, code)
+        else:
+            self._deliver_if_heard(error, code)
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
@@ -520,23 +545,39 @@ class WebSocket(Emitter, EventTarget):
         after ``closeTimeout``.
 
         `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
-        Other arguments give an ``error`` event, which raises here if nobody listens, and change nothing. `options` has
-        no effect; in Node, too, ported programs may pass ``{'mask': True}``. While connecting, the attempt is given up;
-        nothing happens if the connection is closing or closed.
+        Other arguments give an ``error`` event, which raises here if nobody listens; and as in Node the connection ends
+        all the same, without a close frame. `options` has no effect; in Node, too, ported programs may pass
+        ``{'mask': True}``. While connecting, the attempt is given up; nothing happens if the connection is closing or
+        closed.
         """
         if self.readyState in (CLOSING, CLOSED):
             return
         try:
             reason = close_reason(code, data)
         except WebSocketError as error:
-            if not self.listenerCount('error'):
+            heard = self.listenerCount('error') > 0
+            self._run(self._end_without_close_frame, error if heard else None)
+            if not heard:
                 raise
-            self._run(self._complain, error)
             return
         self._run(self._close, _NORMAL_CLOSURE if code is None else code, reason)
 
+    def _end_without_close_frame(self, error: Optional[Exception]) -> None:
+        """None could say what :meth:`close` was given, which is `error` if somebody listens."""
+        if self.readyState in (CLOSING, CLOSED):  # it ended on the way here, and close() changes nothing
+            return
+        if self.readyState == CONNECTING:
+            self._terminate()
+        else:
+            self._leave_open()
+            self._incoming.pause(False)
+            self._end_sending()
+            self._may_fail = False
+        if error is not None:
+            self._deliver('error', error)
+
     def _complain(self, error: Exception) -> None:
-        if self.readyState in (CONNECTING, OPEN):  # else it ended on the way here, and close() changes nothing
+        if self.readyState in (CONNECTING, OPEN):  # else `close` says enough
             self._deliver('error', error)
 
     def terminate(self) -> None:
@@ -564,6 +605,8 @@ class WebSocket(Emitter, EventTarget):
 
     def _leave_open(self) -> None:
         """From here on, no data is sent (RFC 6455 section 5.5.1)."""
+        if self.readyState in (CLOSING, CLOSED):
+            return
         self._enter(CLOSING)
         if self._outgoing is not None:
             self._outgoing.end()
@@ -572,23 +615,29 @@ class WebSocket(Emitter, EventTarget):
             self._heartbeat = None
 
     def _terminate(self) -> None:
-        if self.readyState == CLOSED:
-            return
         self._leave_open()
+        self._may_fail = False
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
             self._loop.defer(self._finish)
         elif self._stream is not None:
             self._incoming.receiver.cleanup()
+            self._stream.flush_early()
             self._stream.destroy()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
         assert self._stream is not None and self._outgoing is not None
         self._close_frame = (code, reason)
+        self._may_fail = False
         if self.readyState == OPEN:
             self._leave_open()
             self._outgoing.answer_close(code, reason)
+        self._end_sending()
+
+    def _end_sending(self) -> None:
+        """Nothing is to be sent but what is queued."""
+        assert self._stream is not None
         self._stream.end()
         self._expect_end()
 
@@ -598,36 +647,42 @@ class WebSocket(Emitter, EventTarget):
             self._close_timer = self._loop.call_later(self._close_timeout, self._terminate)
 
     def _on_end(self) -> None:
-        """The peer has finished sending, with or without a close frame."""
+        """The peer has finished sending, with or without a close frame: nobody waits until it has read everything."""
         assert self._stream is not None
-        if self.readyState == OPEN:
-            self._leave_open()
-        self._stream.end()
-        self._expect_end()
+        self._leave_open()
+        self._may_fail = False
+        self._end_sending()
+        self._stream.flush_early()
+        self._loop.defer(self._finish)
+        self._loop.settle()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
-        was_open = self.readyState == OPEN
         self._leave_open()
-        if error is not None and was_open:
+        if error is not None and self._may_fail:
+            self._may_fail = False
             self._deliver_if_heard(error)
         self._loop.defer(self._finish)  # behind the callbacks of what could not be sent
+        self._loop.settle()
 
     def _finish(self) -> None:
+        if self.readyState != CLOSED:
+            self._end()
+        if self._stream is None or self._stream.closed:  # else it is still sending
+            if self._close_timer is not None:
+                self._close_timer.cancel()
+            self._end_of_events()
+
+    def _end(self) -> None:
         """The one end of every connection."""
-        if self.readyState == CLOSED:
-            return
         self._enter(CLOSED)
         self._incoming.receiver.cleanup()
         if self._deflate is not None:
             self._deflate.deflater.cleanup()
-        if self._close_timer is not None:
-            self._close_timer.cancel()
         code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
         _log.debug('%r: close %d %s', self, code, message)
         if self._on_closed is not None:
             self._on_closed(self)
         self._deliver('close', code, message)
-        self._end_of_events()
 
     # -- silent peers ------------------------------------------------------------------------------------------------
 

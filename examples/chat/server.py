@@ -97,7 +97,7 @@ def heartbeat():
             ws.terminate()
         else:
             ws.isAlive = False
-            ws.ping(None, None, True)  # or not, if it is closing
+            ws.ping()
 
 
 def pong(this):

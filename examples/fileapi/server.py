@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from upload import Refused, Upload
 
-from ws import NotOpenError, WebSocketServer
+from ws import WebSocketServer
 from ws.timers import setInterval
 
 parser = argparse.ArgumentParser()
@@ -55,13 +55,10 @@ def connection(ws):
         worker.submit(take, data)
 
     def take(data):
-        try:
-            answer = answer_to(upload, data)
-            if answer is not None:
-                ws.send(json.dumps(answer))
-            ws.resume()
-        except NotOpenError:  # the page is gone
-            pass
+        answer = answer_to(upload, data)
+        if answer is not None:
+            ws.send(json.dumps(answer))
+        ws.resume()
 
     @ws.on('close')
     def closed():

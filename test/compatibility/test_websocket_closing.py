@@ -33,19 +33,21 @@ def test_071_close_while_a_file_is_sent(tmp_path: Path) -> None:
 
 
 def test_072_close_with_something_else_than_a_code() -> None:
-    """Decision `bad close code`: nothing has happened to the connection."""
+    closed = Waiter()
     with connected() as (ws, _):
+        ws.on('close', closed)
         with pytest.raises(WebSocketError, match=r'^first argument must be a valid error code number$'):
             ws.close('error')  # type: ignore[arg-type]
-        assert ws.readyState == WebSocket.OPEN
+        assert closed.get() == (1006, '')
 
 
 def test_073_close_with_a_reserved_code() -> None:
-    """Decision `bad close code`: nothing has happened to the connection."""
+    closed = Waiter()
     with connected() as (ws, _):
+        ws.on('close', closed)
         with pytest.raises(WebSocketError, match=r'^first argument must be a valid error code number$'):
             ws.close(1004)
-        assert ws.readyState == WebSocket.OPEN
+        assert closed.get() == (1006, '')
 
 
 def test_074_close_without_a_reason() -> None:

@@ -72,11 +72,6 @@ function ponged(data) {
   this.close(1000, this.quotes + ' quotes');
   // All this is too late.
   this.ping('one more', {}, true);
-  try {
-    this.ping('one more');
-  } catch (error) {
-    console.log('thrown: ' + error.message);
-  }
   this.send('one more', function(error) { console.log('called back: ' + error.message); });
 }
 

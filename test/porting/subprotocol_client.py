@@ -82,10 +82,6 @@ def ponged(this, data):
     this.close(1000, f'{this.quotes} quotes')
     # All this is too late.
     this.ping('one more', {}, True)
-    try:
-        this.ping('one more')
-    except Exception as error:
-        print(f'thrown: {error}')
     this.send('one more', lambda error: print(f'called back: {error}'))
 
 

@@ -287,7 +287,7 @@ def subprotocol_client(play: Play, start: Start, folder: Path) -> None:
     play.says()
     fourth.gets_control(Opcode.PING)
     fourth.is_closed()
-    play.says(5)
+    play.says(4)
 
 
 SCRIPTS = [chat, heartbeat, upload, echo_benchmark, subprotocol_client]

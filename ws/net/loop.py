@@ -164,6 +164,7 @@ class Loop:
         self._turns_overdue = 0  # how many turns some timer has been due
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._settling = False  # these are being called
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake = 0.0
@@ -306,6 +307,12 @@ class Loop:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
         self._deferred.append((callback, args))
 
+    def settle(self) -> None:
+        """Make the deferred calls now, before the next event of this turn. For what a poller's event has called, and
+        nothing that a user's call may lead to."""
+        if not self._settling:  # else they would overtake those that are being made
+            self._run_deferred()
+
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -433,11 +440,15 @@ class Loop:
         # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on
         # its way to some on_close. Such circles would keep broken connections until the collector comes.
         deferred = self._deferred
-        for _ in range(len(deferred)):
-            if not deferred:  # as in _run_inbox()
-                return
-            callback, args = deferred.popleft()
-            self._guarded(callback, args)
+        self._settling = True
+        try:
+            for _ in range(len(deferred)):
+                if not deferred:  # as in _run_inbox()
+                    return
+                callback, args = deferred.popleft()
+                self._guarded(callback, args)
+        finally:  # whatever is thrown into a greenlet
+            self._settling = False
 
     def _flush_dirty(self) -> None:
         dirty = self.dirty.copy()

@@ -55,9 +55,9 @@ class Stream:
     """
 
     __slots__ = (
-        '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop', '_mask',
-        '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read', 'eof', 'on_close',
-        'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
+        '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop',
+        '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read',
+        'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
     )  # fmt: skip
 
     #: Whether the bytes on the wire are encrypted.
@@ -68,6 +68,7 @@ class Stream:
         self._sock = sock
         self._fd = sock.fileno()
         self._handle = handle_of(sock)
+        self._peer = self._name(sock.getpeername)  # now: after a reset, the system has forgotten it
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # We already write once per turn; Nagle's algorithm would only add a delay. Fails on a peer already gone.
@@ -98,6 +99,7 @@ class Stream:
         self._waits_for_drain = False
         self._ending = False  # finish sending once the queue is empty
         self._ended = False  # finished sending
+        self._broken: Optional[OSError] = None  # what writing has met
         self._mask = 0  # what the poller watches for
         self._face: Optional[Socket] = None  # once somebody has asked for it
 
@@ -110,15 +112,16 @@ class Stream:
 
     @property
     def remoteAddress(self) -> Optional[str]:
-        """The peer's IP address, or its UNIX path; None once the connection is gone."""
-        return _host_of(self._name(self._sock.getpeername))
+        """The peer's IP address, or its UNIX path; the same when the connection is gone."""
+        return _host_of(self._peer)
 
     @property
     def remotePort(self) -> Optional[int]:
-        return _port_of(self._name(self._sock.getpeername))
+        return _port_of(self._peer)
 
     @property
     def localAddress(self) -> Optional[str]:
+        """Our own; None once the connection is gone."""
         return _host_of(self._name(self._sock.getsockname))
 
     @property
@@ -181,7 +184,7 @@ class Stream:
         try:
             data = recv(self._handle, self._read_size)
         except OSError as error:
-            self.destroy(error)
+            self._lose(error)
             return
         if data:
             size = len(data)
@@ -192,6 +195,9 @@ class Stream:
             self._read_eof()
 
     def _read_eof(self) -> None:
+        if self._broken is not None:  # no end of the peer's: the reset, which the write has taken off the socket
+            self._lose(self._broken)
+            return
         self.eof = True
         self._reading = False
         self._watch()
@@ -266,6 +272,11 @@ class Stream:
             queue.clear()
         if self._callbacks or self._ending or self._waits_for_drain or self._mask & WRITE:
             self._on_sent(None)
+
+    def flush_early(self) -> None:
+        """Do now what is to be done at the end of the turn. Calls nobody: what follows from it is deferred."""
+        if self._scheduled:  # or a flush is at work, and this a destructor that the collector has run there
+            self.flush()
 
     def _refuse(self, callback: Optional[WriteCallback]) -> None:
         if callback is not None:
@@ -384,6 +395,7 @@ class Stream:
         self._drop_queue(error)
         self._ending = self._ended = True
         if self._reading:
+            self._broken = error
             self._watch()
         else:
             self.destroy(error)
@@ -404,11 +416,21 @@ class Stream:
             self.destroy()
 
     def destroy(self, error: Optional[Exception] = None) -> None:
-        """Close the socket at once; what is queued is lost. ``on_close(error)`` is called, the first time."""
-        if self.closed:
-            return
+        """Close the socket at once; what is queued is lost. ``on_close(error)`` is called soon, the first time."""
+        if not self.closed:
+            self._loop.defer(self._shut(error), error)
+
+    def _lose(self, error: Exception) -> None:
+        """Reading has found the connection broken. ``on_close(error)`` is called before anybody else is in this turn,
+        who would still count on the peer."""
+        if not self.closed:
+            self._shut(error)(error)
+
+    def _shut(self, error: Optional[Exception]) -> Callable[[Optional[Exception]], object]:
+        """Close the socket; returns what is to be called."""
         self._reading = False
         self.stalled = False
+        self._broken = None  # its traceback refers to this stream
         if self._mask:
             self._mask = 0
             self._loop.unregister(self._fd)
@@ -417,9 +439,10 @@ class Stream:
         if self._face is not None:
             self._loop.defer(self._face.tell_closed, error)
         self._drop_queue(error)
-        self._loop.defer(self.on_close, error)
+        on_close = self.on_close
         # The owner refers to this stream, and these to the owner: let both go without waiting for the collector.
         self.on_data = self.on_end = self.on_close = self.on_drain = _ignore
+        return on_close
 
     def failed(self) -> None:
         self.destroy()

@@ -72,7 +72,7 @@ class TLSStream(EncryptedStream):
     Raises :class:`ValueError` for a `server_hostname` that is none.
     """
 
-    __slots__ = ('_covered', '_incoming', '_on_handshake', '_outgoing', '_rest', '_unsent')
+    __slots__ = ('_covered', '_incoming', '_on_handshake', '_outgoing', '_peer_ended', '_rest', '_unsent')
 
     _tls: ssl.SSLObject
 
@@ -92,6 +92,7 @@ class TLSStream(EncryptedStream):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
         self._on_handshake: Optional[Callable[[], object]] = None  # None before and after the handshake
         self._rest = b''  # what came in right behind the handshake
+        self._peer_ended = False  # its close_notify has come
         self._unsent: Data = b''  # encrypted; the kernel takes no more of it just now
         self._covered = 0  # how many bytes of the queue that stands for
 
@@ -137,6 +138,8 @@ class TLSStream(EncryptedStream):
         super().resume()
         if self._rest:  # which no poller would report
             self._loop.defer(self.on_event, READ)
+        elif self._peer_ended:  # nor this
+            self._loop.defer(self._end_reading)
 
     def on_event(self, mask: int) -> None:
         if mask != READ and self.stalled:
@@ -148,7 +151,7 @@ class TLSStream(EncryptedStream):
         try:
             data = self._rest or recv(self._handle, READ_SIZE)
         except OSError as error:
-            self.destroy(error)
+            self._lose(error)
             return
         if data:
             self._rest = b''
@@ -183,10 +186,15 @@ class TLSStream(EncryptedStream):
             ended = True
         except OSError as error:
             self._hand_on(pieces)
-            self.destroy(error)
+            self._lose(error)
             return
         self._hand_on(pieces)
         if ended:
+            self._peer_ended = True
+            self._end_reading()
+
+    def _end_reading(self) -> None:
+        if self._reading:  # else what it sent before its end is still waiting for resume()
             self._read_eof()
 
     def _hand_on(self, pieces: list[bytes]) -> None:
@@ -268,13 +276,12 @@ class TLSStream(EncryptedStream):
             send(self._handle, self._outgoing.read())
         super()._finish_sending()
 
-    def destroy(self, error: Optional[Exception] = None) -> None:
-        if self.closed:
-            return
+    def _shut(self, error: Optional[Exception]) -> Callable[[Optional[Exception]], object]:
         self._on_handshake = None
         self._rest = self._unsent = b''
-        super().destroy(error)
+        on_close = super()._shut(error)
         del self._tls  # the larger part of the stream, which the owner may keep: a request does
+        return on_close
 
     def _wanted(self) -> int:
         return super()._wanted() | (READ if self._on_handshake is not None else 0)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Optional
 
 from .calls import Data
@@ -65,7 +66,7 @@ class TLSSocketStream(EncryptedStream):
         except ssl.SSLZeroReturnError:  # the peer's close_notify after ours; before ours, it reads as b''
             data = b''
         except OSError as error:
-            self.destroy(error)
+            self._lose(error)
             return
         if data:
             self.bytes_read += len(data)
@@ -110,9 +111,9 @@ class TLSSocketStream(EncryptedStream):
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
-    def destroy(self, error: Optional[Exception] = None) -> None:
+    def _shut(self, error: Optional[Exception]) -> Callable[[Optional[Exception]], object]:
         self._unfinished = None
-        super().destroy(error)
+        return super()._shut(error)
 
     def _close_socket(self) -> None:
         close_socket(self._sock)

@@ -154,7 +154,7 @@ class Sender:
     @property
     def plain(self) -> bool:
         """Whether what a message is sent as, if it is not masked, is its :func:`message_frame`."""
-        return self._deflater is None
+        return self._deflater is None and not self._fragmented
 
     def send(
         self,
