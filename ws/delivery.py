@@ -11,11 +11,14 @@ import inspect
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, Listener, fitted
 from .net.lifetime import get_loop, note_unheard_error
 from .net.loop import Loop, Timer, report_exception
+
+if TYPE_CHECKING:
+    from .typing import OWN_ATTRIBUTES
 
 #: How long, in milliseconds from its making, the events of an object made off the loop thread wait for listeners.
 KEEP_FOR = 1000
@@ -58,6 +61,12 @@ class _Complete(type):
 
 class Emitter(EventEmitter, metaclass=_Complete):
     """What WebSocket and WebSocketServer have in common: events from the loop, and a life that the loop looks after."""
+
+    if TYPE_CHECKING and OWN_ATTRIBUTES:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Optional, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overload
 
 from . import sender
 from .client.opening import ClientOpening, prepare
@@ -25,8 +25,24 @@ from .protocol.sender import Sender, control_payload
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
+from .typing import (
+    AttachToWebSocket,
+    Callback,
+    ClientOptions,
+    ControlOptions,
+    Data,
+    NoListener,
+    OnWebSocket,
+    Payload,
+    SendOptions,
+    StreamCallback,
+    Unpack,
+)
 
-Callback = Callable[..., Any]
+if TYPE_CHECKING:
+    from . import websocket_server
+
+W = TypeVar('W', bound='WebSocket')
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -79,24 +95,53 @@ class WebSocket(Emitter, EventTarget):
     """
 
     # What Node's module exports: there it is this class. Set in __init__.py.
-    Server: ClassVar[Any]
     Receiver: ClassVar[type[receiver.Receiver]]
     Sender: ClassVar[type[sender.Sender]]
     ErrorCodes: ClassVar[ErrorCodeTable]
-    createServer: ClassVar[Callable[..., Any]]
-    connect: ClassVar[Callable[..., WebSocket]]
-    createConnection: ClassVar[Callable[..., WebSocket]]
+    if TYPE_CHECKING:
+        Server = websocket_server.WebSocketServer
+        createServer = staticmethod(websocket_server.createServer)
+
+        @staticmethod
+        def connect(address: str, openListener: Optional[NoListener] = None) -> WebSocket: ...
+
+        @staticmethod
+        def createConnection(address: str, openListener: Optional[NoListener] = None) -> WebSocket: ...
+
+        # What they are given depends on the event.
+        @property
+        def on(self: W) -> OnWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def once(self: W) -> OnWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def addListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def prependListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def prependOnceListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
 
     CONNECTING = CONNECTING
     OPEN = OPEN
     CLOSING = CLOSING
     CLOSED = CLOSED
 
-    #: The request that opened this connection, on a server's end.
-    upgradeReq: Optional[Request] = None
+    #: The request that opened this connection, on a server's end; None on a client, which its type doesn't insist on.
+    upgradeReq: Union[Request, Any] = None
     #: The URL as given, on a client.
     url: Optional[str] = None
 
+    @overload
+    def __init__(
+        self,
+        address: str,
+        protocols: Union[str, Sequence[str], None] = None,
+        options: Optional[ClientOptions] = None,
+        **keywords: Unpack[ClientOptions],
+    ) -> None: ...
+    @overload
+    def __init__(self, address: str, options: ClientOptions, /, **keywords: Unpack[ClientOptions]) -> None: ...
+    @overload
+    def __init__(self, address: tuple[Request, Stream, bytes], options: Mapping[str, Any], /) -> None: ...
     def __init__(
         self,
         address: Union[str, Sequence[Any]],
@@ -112,7 +157,7 @@ class WebSocket(Emitter, EventTarget):
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
         self._is_server = server_side
         #: CONNECTING, OPEN, CLOSING or CLOSED.
-        self.readyState = CONNECTING
+        self.readyState: int = CONNECTING
         #: The sub-protocol in use, or None.
         self.protocol: Optional[str] = None
         #: 13 or 8; on a server's end 'hixie-76', too.
@@ -256,8 +301,8 @@ class WebSocket(Emitter, EventTarget):
 
     def send(
         self,
-        data: Any = None,
-        options: Union[Mapping[str, Any], Callback, None] = None,
+        data: Data = None,
+        options: Union[SendOptions, MessageFlags, Callback, None] = None,
         callback: Optional[Callback] = None,
         *,
         binary: Optional[bool] = None,
@@ -284,7 +329,7 @@ class WebSocket(Emitter, EventTarget):
         if options is not None:
             if type(options) is dict:
                 if 'binary' in options:
-                    binary = options['binary']
+                    binary = options['binary']  # type: ignore[assignment]  # flags are as good as a bool
                 if 'mask' in options:
                     mask = options['mask']
                 if 'compress' in options:
@@ -323,8 +368,8 @@ class WebSocket(Emitter, EventTarget):
 
     def stream(
         self,
-        options: Union[Mapping[str, Any], Callback, None] = None,
-        callback: Optional[Callback] = None,
+        options: Union[SendOptions, MessageFlags, StreamCallback, None] = None,
+        callback: Optional[StreamCallback] = None,
         *,
         binary: Optional[bool] = None,
         mask: Optional[bool] = None,
@@ -368,9 +413,9 @@ class WebSocket(Emitter, EventTarget):
 
     def ping(
         self,
-        data: Any = None,
-        options: Union[Mapping[str, Any], Callback, None] = None,
-        dontFailWhenClosed: bool = False,
+        data: Union[Payload, Callback] = None,
+        options: Union[ControlOptions, bool, Callback, None] = None,
+        dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
         """Send a ping (RFC 6455 section 5.5.2), `data` as in :meth:`send`, at most 125 bytes of it.
@@ -383,9 +428,9 @@ class WebSocket(Emitter, EventTarget):
 
     def pong(
         self,
-        data: Any = None,
-        options: Union[Mapping[str, Any], Callback, None] = None,
-        dontFailWhenClosed: bool = False,
+        data: Union[Payload, Callback] = None,
+        options: Union[ControlOptions, bool, Callback, None] = None,
+        dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
         """Send a pong nobody asked for (RFC 6455 section 5.5.3); arguments as for :meth:`ping`.
@@ -634,7 +679,7 @@ class WebSocket(Emitter, EventTarget):
             self._socket.abandon()
 
 
-def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
+def connect(address: str, openListener: Optional[NoListener] = None) -> WebSocket:
     """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
     check_listener(openListener)
     client = WebSocket(address)

@@ -12,10 +12,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from typing import Any, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 from urllib.parse import unquote_to_bytes
 
 from ..errors import HandshakeError
+
+if TYPE_CHECKING:
+    from ..typing import OWN_ATTRIBUTES
 
 #: The longest head taken, in bytes, its closing empty line included.
 MAX_HEAD = 16 * 1024
@@ -97,6 +100,12 @@ class Request:
 
     ``url`` is the request target as sent. ``connection`` is set by the server that took the request.
     """
+
+    if TYPE_CHECKING and OWN_ATTRIBUTES:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     __slots__ = ('__dict__', '__weakref__', 'connection', 'headers', 'httpVersion', 'method', 'rawHeaders', 'url')
 

@@ -17,6 +17,7 @@ from ..protocol import hixie
 from ..protocol.handshake import ServerHandshake, check_request
 from ..protocol.http import Request, build_head, is_token
 from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
+from ..typing import ClientInfo
 from .opening import ServerOpening
 
 #: ``(head, rest, version, protocol, deflate)``: what answers the request, what came behind it, what was agreed upon.
@@ -126,7 +127,7 @@ class Upgrade:
         if verify is None:
             self._agree()
             return
-        info = Options(origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request)
+        info = ClientInfo(origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request)
         try:
             if self._rules.verifies_later:
                 verify(info, self._answer)

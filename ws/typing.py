@@ -1,0 +1,368 @@
+"""Names for annotations: what options, listeners and callbacks look like to a type checker.
+
+    from ws.typing import MessageFlags, Request, ServerOptions
+
+A listener may take fewer arguments than its event has, or ``this`` before them. What comes behind ``this`` is not
+checked: its names are the listener's own, and no type says "a first parameter of that name, then any others".
+Who expects text alone may annotate the `data` of ``message`` as str.
+"""
+
+from __future__ import annotations
+
+import os
+import socketserver
+from collections.abc import Mapping, Sequence
+from socket import socket as Socket
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, TypeVar, Union, overload
+
+from .options import Options
+from .protocol.http import Request
+from .protocol.receiver import MessageFlags
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as Buffer
+    from typing_extensions import Unpack as Unpack
+
+    from .websocket import WebSocket
+
+    #: Whether programs may set attributes of their own on our objects. setup.cfg says no for the package itself: there,
+    #: a misspelt attribute has to be an error.
+    OWN_ATTRIBUTES: bool
+else:
+    Buffer, Unpack = Any, Optional  # checkers know them; typing.get_type_hints() only has to find something
+
+__all__ = [
+    'Address',
+    'AgentOptions',
+    'ClientInfo',
+    'ClientOptions',
+    'ControlOptions',
+    'Data',
+    'MessageFlags',
+    'PerMessageDeflateOptions',
+    'Request',
+    'SendOptions',
+    'ServerOptions',
+    'ZlibDeflateOptions',
+    'ZlibInflateOptions',
+]
+
+# -- what is given to functions ----------------------------------------------------------------------------------------
+
+
+class Address(Options):
+    """Where a server listens, if that is a port."""
+
+    __slots__ = ()
+    address: str
+    #: 'IPv4' or 'IPv6'.
+    family: str
+    port: int
+
+
+class ClientInfo(Options):
+    """What ``verifyClient`` decides by."""
+
+    __slots__ = ()
+    origin: Optional[str]
+    secure: bool
+    req: Request
+
+
+class AgentOptions(Options):
+    """Where an ``agent`` is to connect to."""
+
+    __slots__ = ()
+    host: str
+    port: int
+    secure: bool
+    socketPath: Optional[str]
+    path: str
+
+
+# -- functions of the user's -------------------------------------------------------------------------------------------
+
+
+class TakesThis(Protocol):
+    """A function whose first parameter is named ``this``."""
+
+    def __call__(self, this: Any, *args: Any, **kwargs: Any) -> object: ...
+
+
+#: A listener without arguments; a callback, too.
+NoListener = Union[Callable[[], object], TakesThis]
+MessageListener = Union[
+    Callable[[str, MessageFlags], object],
+    Callable[[bytes, MessageFlags], object],
+    Callable[[str], object],
+    Callable[[bytes], object],
+    NoListener,
+]
+ControlListener = Union[Callable[[bytes, MessageFlags], object], Callable[[bytes], object], NoListener]
+ErrorListener = Union[Callable[[Exception, Optional[int]], object], Callable[[Exception], object], NoListener]
+CloseListener = Union[Callable[[int, str], object], Callable[[int], object], NoListener]
+ConnectionListener = Union[Callable[['WebSocket', Request], object], Callable[['WebSocket'], object], NoListener]
+HeadersListener = Union[Callable[[list[str], Request], object], Callable[[list[str]], object], NoListener]
+ListenErrorListener = Union[Callable[[OSError], object], NoListener]
+
+#: What is called with None, or with what went wrong.
+Callback = Union[Callable[[Optional[Exception]], object], NoListener]
+
+
+class SendPiece(Protocol):
+    """Sends a piece of a message: see ``WebSocket.stream``."""
+
+    def __call__(self, data: Data = ..., final: object = ...) -> object: ...
+
+
+StreamCallback = Union[
+    Callable[[Optional[Exception], Optional[SendPiece]], object],
+    Callable[[Optional[Exception], SendPiece], object],  # which it is, if there is no error
+    Callable[[Optional[Exception], Any], object],
+    TakesThis,
+]
+
+
+class VerifyCallback(Protocol):
+    """The answer of a ``verifyClient`` that takes its time."""
+
+    def __call__(
+        self,
+        ok: object = ...,
+        code: Optional[int] = ...,
+        name: Optional[str] = ...,
+        headers: Optional[Mapping[str, Union[str, int]]] = ...,
+    ) -> None: ...
+
+
+VerifyClient = Union[
+    Callable[[ClientInfo, VerifyCallback], object], Callable[[ClientInfo], object], Callable[[], object], TakesThis
+]
+HandleProtocols = Union[
+    Callable[[list[str], Any], Union[str, bool, None]],
+    Callable[[list[str]], Union[str, bool, None]],
+    TakesThis,
+]
+
+
+class AgentObject(Protocol):
+    """What connects in our place."""
+
+    def addRequest(self, request: Request, options: AgentOptions, /) -> Socket: ...
+
+
+Agent = Union[Callable[[Request, AgentOptions], Socket], AgentObject]
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+class Readable(Protocol):
+    """An open file, or what else is read as one."""
+
+    def read(self, size: int, /) -> Union[str, Buffer, None]: ...
+
+
+class Array(Protocol):
+    """NumPy's arrays: before Python 3.12, no type says that they are buffers."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+#: The payload of a ping or pong, a piece of a stream.
+Payload = Union[str, Buffer, Array, int, float, None]
+#: What ``send`` takes.
+Data = Union[Payload, Readable]
+#: PEM.
+PEM = Union[str, bytes, bytearray]
+
+# -- options: names and types of what options.py and websocket_server.py have the defaults of --------------------------
+
+
+class ZlibDeflateOptions(TypedDict, total=False):
+    level: Optional[int]
+    memLevel: Optional[int]
+    strategy: Optional[int]
+    dictionary: Union[bytes, bytearray, memoryview, None]
+
+
+class ZlibInflateOptions(TypedDict, total=False):
+    dictionary: Union[bytes, bytearray, memoryview, None]
+
+
+class PerMessageDeflateOptions(TypedDict, total=False):
+    serverNoContextTakeover: Optional[bool]
+    clientNoContextTakeover: Optional[bool]
+    serverMaxWindowBits: Union[int, bool, None]
+    clientMaxWindowBits: Union[int, bool, None]
+    threshold: Optional[int]
+    zlibDeflateOptions: Optional[ZlibDeflateOptions]
+    zlibInflateOptions: Optional[ZlibInflateOptions]
+
+
+class Limits(TypedDict, total=False):
+    closeTimeout: Optional[float]
+    maxPayload: Optional[int]
+    maxFragments: Optional[int]
+
+
+class ClientOptions(Limits, total=False):
+    protocolVersion: Optional[int]
+    protocol: Optional[str]
+    origin: Optional[str]
+    host: Optional[str]
+    headers: Optional[Mapping[str, Union[str, Sequence[str]]]]
+    agent: Optional[Agent]
+    handshakeTimeout: Optional[float]
+    perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
+    ca: Union[PEM, Sequence[PEM], None]
+    cert: Optional[PEM]
+    pfx: Optional[bytes]
+    key: Optional[PEM]
+    passphrase: Optional[PEM]
+    ciphers: Optional[str]
+    rejectUnauthorized: Optional[bool]
+
+
+class ServerOptions(Limits, total=False):
+    host: Optional[str]
+    port: Union[int, str, None]
+    reusePort: Optional[bool]
+    socketPath: Union[str, os.PathLike[str], None]
+    socket: Optional[Socket]
+    fd: Optional[int]
+    server: Optional[socketserver.BaseServer]
+    noServer: Optional[bool]
+    path: Optional[str]
+    verifyClient: Optional[VerifyClient]
+    handleProtocols: Optional[HandleProtocols]
+    disableHixie: Optional[bool]
+    clientTracking: Optional[bool]
+    backlog: Optional[int]
+    handshakeTimeout: Optional[float]
+    perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
+    allowUnmasked: Optional[bool]
+    cert: Optional[PEM]
+    pfx: Optional[bytes]
+    key: Optional[PEM]
+    passphrase: Optional[PEM]
+    ciphers: Optional[str]
+
+
+class ControlOptions(TypedDict, total=False):
+    """Of ``ping`` and ``pong``."""
+
+    mask: Optional[bool]
+
+
+class SendOptions(ControlOptions, total=False):
+    """Of ``send`` and ``stream``."""
+
+    binary: Union[bool, MessageFlags, None]
+    compress: bool
+
+
+class FrameOptions(TypedDict, total=False):
+    """Of the class ``Sender``."""
+
+    fin: Optional[bool]
+    mask: Optional[bool]
+    binary: Optional[bool]
+
+
+class ListenerOptions(TypedDict, total=False):
+    """Of ``addEventListener``."""
+
+    once: bool
+
+
+# -- attaching listeners -----------------------------------------------------------------------------------------------
+
+_E = TypeVar('_E', covariant=True)
+_F = TypeVar('_F', bound=Callable[..., Any])
+_No = TypeVar('_No', bound=NoListener)
+_Message = TypeVar('_Message', bound=MessageListener)
+_Control = TypeVar('_Control', bound=ControlListener)
+_Error = TypeVar('_Error', bound=ErrorListener)
+_Close = TypeVar('_Close', bound=CloseListener)
+_Connection = TypeVar('_Connection', bound=ConnectionListener)
+_Headers = TypeVar('_Headers', bound=HeadersListener)
+_ListenError = TypeVar('_ListenError', bound=ListenErrorListener)
+
+
+class AttachToWebSocket(Protocol[_E]):
+    """``addListener`` and its sisters."""
+
+    @overload
+    def __call__(self, event: Literal['open'], listener: NoListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['message'], listener: MessageListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['ping', 'pong'], listener: ControlListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['error'], listener: ErrorListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['close'], listener: CloseListener, /) -> _E: ...
+
+
+class OnWebSocket(Protocol[_E]):
+    """``on`` and ``once``. With one argument, a decorator; that takes events of the user's own, too."""
+
+    @overload
+    def __call__(self, event: Literal['open'], f: NoListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['message'], f: MessageListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['ping', 'pong'], f: ControlListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['error'], f: ErrorListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['close'], f: CloseListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['open'], /) -> Callable[[_No], _No]: ...
+    @overload
+    def __call__(self, event: Literal['message'], /) -> Callable[[_Message], _Message]: ...
+    @overload
+    def __call__(self, event: Literal['ping', 'pong'], /) -> Callable[[_Control], _Control]: ...
+    @overload
+    def __call__(self, event: Literal['error'], /) -> Callable[[_Error], _Error]: ...
+    @overload
+    def __call__(self, event: Literal['close'], /) -> Callable[[_Close], _Close]: ...
+    @overload
+    def __call__(self, event: str, /) -> Callable[[_F], _F]: ...
+
+
+class AttachToServer(Protocol[_E]):
+    """As above. Any other name is taken for a ``connection<url>``."""
+
+    @overload
+    def __call__(self, event: Literal['listening', 'close'], listener: NoListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['headers'], listener: HeadersListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['error'], listener: ListenErrorListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: str, listener: ConnectionListener, /) -> _E: ...
+
+
+class OnServer(Protocol[_E]):
+    """As above."""
+
+    @overload
+    def __call__(self, event: Literal['listening', 'close'], f: NoListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['headers'], f: HeadersListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['error'], f: ListenErrorListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: str, f: ConnectionListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['listening', 'close'], /) -> Callable[[_No], _No]: ...
+    @overload
+    def __call__(self, event: Literal['headers'], /) -> Callable[[_Headers], _Headers]: ...
+    @overload
+    def __call__(self, event: Literal['error'], /) -> Callable[[_ListenError], _ListenError]: ...
+    @overload
+    def __call__(self, event: Literal['connection'], /) -> Callable[[_Connection], _Connection]: ...
+    @overload
+    def __call__(self, event: str, /) -> Callable[[_F], _F]: ...
