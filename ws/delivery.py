@@ -215,7 +215,7 @@ class KeptEvents:
     def __init__(self, owner: Emitter) -> None:
         self._owner = owner
         # By a clock that stands still with the process: the thread that is to attach listeners stands still, too.
-        self.until = owner._loop.awake + KEEP_FOR / 1000
+        self.until: float = owner._loop.awake + KEEP_FOR / 1000
         self._latest = time.monotonic() + 3 * KEEP_FOR / 1000
         self.waiting: list[_Kept] = []
         self._size = 0

@@ -29,12 +29,14 @@ from .typing import (
     AttachToWebSocket,
     Callback,
     ClientOptions,
+    ConnectionListener,
     ControlOptions,
     Data,
     NoListener,
     OnWebSocket,
     Payload,
     SendOptions,
+    ServerOptions,
     StreamCallback,
     Unpack,
 )
@@ -100,7 +102,13 @@ class WebSocket(Emitter, EventTarget):
     ErrorCodes: ClassVar[ErrorCodeTable]
     if TYPE_CHECKING:
         Server = websocket_server.WebSocketServer
-        createServer = staticmethod(websocket_server.createServer)
+
+        @staticmethod
+        def createServer(
+            options: Optional[ServerOptions] = None,
+            connectionListener: Optional[ConnectionListener] = None,
+            **keywords: Unpack[ServerOptions],
+        ) -> websocket_server.WebSocketServer: ...
 
         @staticmethod
         def connect(address: str, openListener: Optional[NoListener] = None) -> WebSocket: ...
@@ -153,7 +161,9 @@ class WebSocket(Emitter, EventTarget):
             protocols, options = None, protocols
         super().__init__()
         server_side = isinstance(address, (list, tuple))
-        self.options = merge('WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords)
+        self.options: Options = merge(
+            'WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords
+        )
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
         self._is_server = server_side
         #: CONNECTING, OPEN, CLOSING or CLOSED.

@@ -145,7 +145,7 @@ class WebSocketServer(Emitter):
     ) -> None:
         super().__init__()
         #: All options, with their defaults.
-        self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
+        self.options: Options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
         self._place = place_of(self.options)
         self._given_only = self._place is None and self.options.server is None
         if self._given_only and not self.options.noServer:

@@ -110,12 +110,12 @@ class Request:
     __slots__ = ('__dict__', '__weakref__', 'connection', 'headers', 'httpVersion', 'method', 'rawHeaders', 'url')
 
     def __init__(self, method: str, url: str, httpVersion: str, headers: Headers, rawHeaders: list[str]) -> None:
-        self.method = method
-        self.url = url
-        self.httpVersion = httpVersion
-        self.headers = headers
+        self.method: str = method
+        self.url: str = url
+        self.httpVersion: str = httpVersion
+        self.headers: Headers = headers
         #: Names and values in turn, as sent.
-        self.rawHeaders = rawHeaders
+        self.rawHeaders: list[str] = rawHeaders
         self.connection: Any = None
 
     @property
@@ -225,7 +225,7 @@ class _HeadParser:
 
     def __init__(self) -> None:
         #: The bytes that followed the head.
-        self.rest = b''
+        self.rest: bytes = b''
         self._buffer = bytearray()
         #: So many bytes of it are lines; the last of them is not the first half of a CRLF.
         self._checked = 0
@@ -335,6 +335,7 @@ class ResponseParser(_HeadParser):
 
     # RFC 6455 section 11.3.3. Sec-WebSocket-Version may be repeated in responses (section 4.4).
     _single = frozenset(('content-length', 'sec-websocket-accept'))
+    rest: bytes
 
     def __init__(self) -> None:
         super().__init__()

@@ -55,8 +55,8 @@ class MessageFlags:
     __slots__ = ('_payload', 'binary', 'masked')
 
     def __init__(self, masked: bool, payload: Union[str, bytes, None]) -> None:
-        self.masked = masked
-        self.binary = type(payload) is bytes  # no property: that would cost each echo more than this
+        self.masked: bool = masked
+        self.binary: bool = type(payload) is bytes  # no property: that would cost each echo more than this
         self._payload = payload
 
     @property

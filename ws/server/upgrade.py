@@ -27,6 +27,11 @@ OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDefl
 class Rules:
     """What a server asks of a request: its options, and the functions among them as they are called."""
 
+    verify: Optional[Callable[..., Any]]
+    verifies_later: bool
+    handle_protocols: Optional[Callable[..., Any]]
+    protocols_by_callback: bool
+
     def __init__(self, options: Options, deflate: Optional[DeflateOptions], server: object) -> None:
         if options.path is not None and not isinstance(options.path, str):
             raise TypeError(f'path must be a str, not {type(options.path).__name__}')
@@ -34,7 +39,7 @@ class Rules:
             raise ValueError(f'path must begin with a slash, as /chat does, not {options.path!r}')
         self.deflate = deflate
         self.path: Optional[str] = options.path
-        self.disable_hixie = bool(options.disableHixie)
+        self.disable_hixie: bool = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)
         self.handle_protocols, self.protocols_by_callback = _function(options, 'handleProtocols', server)
 
