@@ -21,6 +21,7 @@ from .protocol.receiver import MessageFlags
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as Buffer
+    from typing_extensions import TypeAlias as TypeAlias
     from typing_extensions import Unpack as Unpack
 
     from .websocket import WebSocket
@@ -116,9 +117,7 @@ class SendPiece(Protocol):
 
 
 StreamCallback = Union[
-    Callable[[Optional[Exception], Optional[SendPiece]], object],
-    Callable[[Optional[Exception], SendPiece], object],  # which it is, if there is no error
-    Callable[[Optional[Exception], Any], object],
+    Callable[[Optional[Exception], SendPiece], object],  # None if there is an error; no type can say that
     TakesThis,
 ]
 
@@ -278,6 +277,8 @@ class ListenerOptions(TypedDict, total=False):
 
 # -- attaching listeners -----------------------------------------------------------------------------------------------
 
+# TakesThis stands first, although it is among the listeners of each event: so checkers know the types in a lambda.
+
 _E = TypeVar('_E', covariant=True)
 _F = TypeVar('_F', bound=Callable[..., Any])
 _No = TypeVar('_No', bound=NoListener)
@@ -294,6 +295,10 @@ class AttachToWebSocket(Protocol[_E]):
     """``addListener`` and its sisters."""
 
     @overload
+    def __call__(
+        self, event: Literal['open', 'message', 'ping', 'pong', 'error', 'close'], listener: TakesThis, /
+    ) -> _E: ...
+    @overload
     def __call__(self, event: Literal['open'], listener: NoListener, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['message'], listener: MessageListener, /) -> _E: ...
@@ -308,6 +313,8 @@ class AttachToWebSocket(Protocol[_E]):
 class OnWebSocket(Protocol[_E]):
     """``on`` and ``once``. With one argument, a decorator; that takes events of the user's own, too."""
 
+    @overload
+    def __call__(self, event: Literal['open', 'message', 'ping', 'pong', 'error', 'close'], f: TakesThis, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['open'], f: NoListener, /) -> _E: ...
     @overload
@@ -336,6 +343,8 @@ class AttachToServer(Protocol[_E]):
     """As above. Any other name is taken for a ``connection<url>``."""
 
     @overload
+    def __call__(self, event: str, listener: TakesThis, /) -> _E: ...
+    @overload
     def __call__(self, event: Literal['listening', 'close'], listener: NoListener, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['headers'], listener: HeadersListener, /) -> _E: ...
@@ -348,6 +357,8 @@ class AttachToServer(Protocol[_E]):
 class OnServer(Protocol[_E]):
     """As above."""
 
+    @overload
+    def __call__(self, event: str, f: TakesThis, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['listening', 'close'], f: NoListener, /) -> _E: ...
     @overload

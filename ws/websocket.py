@@ -43,6 +43,7 @@ from .typing import (
 
 if TYPE_CHECKING:
     from . import websocket_server
+    from .typing import TypeAlias
 
 W = TypeVar('W', bound='WebSocket')
 
@@ -101,7 +102,7 @@ class WebSocket(Emitter, EventTarget):
     Sender: ClassVar[type[sender.Sender]]
     ErrorCodes: ClassVar[ErrorCodeTable]
     if TYPE_CHECKING:
-        Server = websocket_server.WebSocketServer
+        Server: TypeAlias = websocket_server.WebSocketServer
 
         @staticmethod
         def createServer(
