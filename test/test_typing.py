@@ -14,7 +14,7 @@ import sys
 import typing
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, TypeVar, Union
 
 import pytest
 from documents import ROOT, Document
@@ -39,12 +39,9 @@ def test_options_have_the_names_of_their_defaults_and_their_types(described: Any
     hints = typing.get_type_hints(described)
     assert set(hints) == set(defaults)
     for name, default in defaults.items():
-        # None counts as not given.
-        assert type(None) in typing.get_args(hints[name]), name
-        possible = [typing.get_origin(hint) or hint for hint in typing.get_args(hints[name])]
-        assert any(isinstance(default, kind) for kind in possible if isinstance(kind, type)) or (
-            float in possible and isinstance(default, int)
-        ), name
+        possible = typing.get_args(hints[name])
+        assert type(None) in possible, name  # None counts as not given
+        assert type(default) in possible or (type(default) is int and float in possible), name
 
 
 def test_options_of_methods() -> None:
@@ -78,6 +75,8 @@ ANNOTATIONS = {
     'ws': 'WebSocket',
     'client': 'WebSocket',
     'this': 'WebSocket',
+    'peer': 'WebSocket',
+    'worker': 'WebSocket',
     'but': 'Optional[WebSocket]',
     'request': 'Request',
     'data': 'str',
@@ -101,10 +100,19 @@ IMPORTS = (
 )
 
 
+_Function = TypeVar('_Function', ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 class _Annotator(ast.NodeTransformer):
     """Annotates all functions of a program."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        return self._annotate(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
+        return self._annotate(node)
+
+    def _annotate(self, node: _Function) -> _Function:
         self.generic_visit(node)
         for number, argument in enumerate([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]):
             if argument.annotation is None and not (number == 0 and argument.arg == 'self'):
@@ -117,19 +125,38 @@ class _Annotator(ast.NodeTransformer):
         return node
 
 
-def _returns(function: ast.FunctionDef) -> bool:
-    return any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
+def _returns(function: ast.AST) -> bool:
+    return any(isinstance(node, (ast.Return, ast.Yield)) and node.value is not None for node in ast.walk(function))
 
 
 def annotated(program: str) -> str:
     return IMPORTS + ast.unparse(ast.fix_missing_locations(_Annotator().visit(ast.parse(program))))
 
 
+#: What is no business of ours.
+LEFT_OUT = {
+    'deployment: Jupyter',  # two cells: what the first one looks up, and the second one has of the first
+    'deployment: Jupyter (2)',
+    'deployment: gunicorn with several workers (2)',  # a global variable that only a function assigns
+    "deployment: Django's development server",  # Django has no types
+    'threads: In a Django project',
+}
+#: What mypy refuses. `(f(), g())` in a lambda: what doesn't return a value has none to put into a tuple. A variable in
+#: the lambda that it is made with: its type isn't known yet. A dict in a variable: a plain one, unless annotated.
+NOT_FOR_MYPY = {
+    'threads: The loop thread',
+    'threads: How long the program lives (2)',
+    'threads: How long the program lives (3)',
+    'threads: fork',
+    'threads: In a desktop program',
+    'ws: wait()',
+    'ws: WebSocketServer(options, [callback])',
+}
 PROGRAMS = {
-    f'{Path(path).stem}: {block.name}': block.code
+    name: block.code
     for path in ['README.md', *(f'doc/{path.name}' for path in sorted((ROOT / 'doc').glob('*.md')))]
     for block in Document(path).blocks
-    if block.language == 'python'
+    if block.language == 'python' and (name := f'{Path(path).stem}: {block.name}') not in LEFT_OUT
 }
 TYPED = ROOT / 'test' / 'typed'
 
@@ -142,6 +169,7 @@ def run_mypy(folder: Path) -> Findings:
         pytest.skip('no mypy (make .venv/installed-test installs it)')
     # Frameworks without types are no business of ours.
     command = ['mypy', '--strict', '--ignore-missing-imports', '--no-error-summary', '--cache-dir', os.devnull]
+    command += ['--disable-error-code', 'var-annotated']  # what readers write if they annotate a program
     found: Findings = defaultdict(lambda: defaultdict(list))
     for line in _run(command, folder).splitlines():
         matched = re.fullmatch(r'(\w+)\.py:(\d+): error: .*\[([\w-]+)\]', line)
@@ -160,7 +188,9 @@ def run_pyright(folder: Path) -> Findings:
     found: Findings = defaultdict(lambda: defaultdict(list))
     for finding in report['generalDiagnostics']:
         if finding['severity'] == 'error':
-            found[Path(finding['file']).stem][finding['range']['start']['line'] + 1].append(finding['rule'])
+            found[Path(finding['file']).stem][finding['range']['start']['line'] + 1].append(
+                finding.get('rule', finding['message'])
+            )
     return found
 
 
@@ -197,9 +227,10 @@ def checked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize('program', PROGRAMS)
 def test_programs_of_the_documents(checked: tuple[str, Findings], program: str) -> None:
-    _checker, findings = checked
+    checker, findings = checked
     lines = annotated(PROGRAMS[program]).splitlines()
-    assert {lines[number - 1]: rules for number, rules in findings[file_of(program)].items()} == {}
+    wrong = {lines[number - 1]: rules for number, rules in findings[file_of(program)].items()}
+    assert bool(wrong) is (checker == 'mypy' and program in NOT_FOR_MYPY), wrong
 
 
 @pytest.mark.slow
@@ -216,7 +247,7 @@ def test_wrong_programs(checked: tuple[str, Findings]) -> None:
     expected = {
         number: comment[1]
         for number, line in enumerate((TYPED / 'wrong.py').read_text(encoding='utf-8').splitlines(), 1)
-        if (comment := re.search(rf'# .*\b{checker}: ([\w-]+)', line))
+        if (comment := re.search(rf'# .*\b{checker}: ([\w-]+)', line)) and comment[1] != 'nothing'
     }
     assert {number: _main(rules) for number, rules in findings['wrong'].items()} == expected
 

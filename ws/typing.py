@@ -92,13 +92,8 @@ class TakesThis(Protocol):
 
 #: A listener without arguments; a callback, too.
 NoListener = Union[Callable[[], object], TakesThis]
-MessageListener = Union[
-    Callable[[str, MessageFlags], object],
-    Callable[[bytes, MessageFlags], object],
-    Callable[[str], object],
-    Callable[[bytes], object],
-    NoListener,
-]
+TextListener = Union[Callable[[str, MessageFlags], object], Callable[[str], object]]
+MessageListener = Union[TextListener, Callable[[bytes, MessageFlags], object], Callable[[bytes], object], NoListener]
 ControlListener = Union[Callable[[bytes, MessageFlags], object], Callable[[bytes], object], NoListener]
 ErrorListener = Union[Callable[[Exception, Optional[int]], object], Callable[[Exception], object], NoListener]
 CloseListener = Union[Callable[[int, str], object], Callable[[int], object], NoListener]
@@ -277,7 +272,8 @@ class ListenerOptions(TypedDict, total=False):
 
 # -- attaching listeners -----------------------------------------------------------------------------------------------
 
-# TakesThis stands first, although it is among the listeners of each event: so checkers know the types in a lambda.
+# TakesThis and TextListener have overloads of their own, although the listeners of each event comprise them: so
+# checkers know what `this` is in a lambda, and take data for text unless that can't be.
 
 _E = TypeVar('_E', covariant=True)
 _F = TypeVar('_F', bound=Callable[..., Any])
@@ -301,6 +297,8 @@ class AttachToWebSocket(Protocol[_E]):
     @overload
     def __call__(self, event: Literal['open'], listener: NoListener, /) -> _E: ...
     @overload
+    def __call__(self, event: Literal['message'], listener: TextListener, /) -> _E: ...
+    @overload
     def __call__(self, event: Literal['message'], listener: MessageListener, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['ping', 'pong'], listener: ControlListener, /) -> _E: ...
@@ -317,6 +315,8 @@ class OnWebSocket(Protocol[_E]):
     def __call__(self, event: Literal['open', 'message', 'ping', 'pong', 'error', 'close'], f: TakesThis, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['open'], f: NoListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['message'], f: TextListener, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['message'], f: MessageListener, /) -> _E: ...
     @overload

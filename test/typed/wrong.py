@@ -51,8 +51,8 @@ ws.on('message', of_int)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('message', of_three)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('message', of_another_order)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('message', of_socket_by_another_name)  # mypy: call-overload; pyright: reportArgumentType
-ws.on('message', lambda data, flags, more: None)  # pyright: reportArgumentType
-ws.on('message', lambda data, flags: flags.bynary())  # pyright: reportOptionalCall
+ws.on('message', lambda data, flags, more: None)  # mypy: nothing; pyright: reportArgumentType
+ws.on('message', lambda data, flags: flags.bynary())  # mypy: nothing; pyright: reportOptionalCall
 ws.once('ping', of_text)  # mypy: call-overload; pyright: reportArgumentType
 ws.addListener('close', of_text)  # mypy: call-overload; pyright: reportArgumentType
 ws.addListener('close')  # mypy: call-overload; pyright: reportCallIssue
