@@ -142,7 +142,7 @@ LEFT_OUT = {
     'threads: In a Django project',
 }
 #: What mypy refuses. `(f(), g())` in a lambda: what doesn't return a value has none to put into a tuple. A variable in
-#: the lambda that it is made with: its type isn't known yet. A dict in a variable: a plain one, unless annotated.
+#: the lambda that it is made with: its type isn't known yet.
 NOT_FOR_MYPY = {
     'threads: The loop thread',
     'threads: How long the program lives (2)',

@@ -26,14 +26,12 @@ from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
 from .typing import (
-    AttachToWebSocket,
     Callback,
     ClientOptions,
     ConnectionListener,
     ControlOptions,
     Data,
     NoListener,
-    OnWebSocket,
     Payload,
     SendOptions,
     ServerOptions,
@@ -43,6 +41,7 @@ from .typing import (
 
 if TYPE_CHECKING:
     from . import websocket_server
+    from ._attaching import AttachToWebSocket, OnWebSocket
     from .typing import TypeAlias
 
 W = TypeVar('W', bound='WebSocket')

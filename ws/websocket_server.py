@@ -32,8 +32,11 @@ from .server.listening import Place, Port, address_of, file_of, open_socket, pla
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
-from .typing import Address, AttachToServer, Callback, ConnectionListener, NoListener, OnServer, ServerOptions, Unpack
+from .typing import Address, Callback, ConnectionListener, NoListener, ServerOptions, Unpack
 from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    from ._attaching import AttachToServer, OnServer
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {
