@@ -198,6 +198,8 @@ class Limits(TypedDict, total=False):
     closeTimeout: Optional[float]
     maxPayload: Optional[int]
     maxFragments: Optional[int]
+    pingInterval: Optional[float]
+    pingTimeout: Optional[float]
 
 
 class ClientOptions(Limits, total=False):
