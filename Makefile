@@ -2,7 +2,7 @@
 #
 #   make demo       a server and a client hold a conversation
 #   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
-#   make lint       ruff and mypy
+#   make lint       ruff and mypy; and pyright knows the type of all that is public
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
@@ -44,6 +44,20 @@ lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v node >/dev/null; then \
+	    $(verify-types); \
+	else \
+	    echo 'SKIPPED: pyright, as node was not found'; \
+	fi
+
+# Where pyright finds both: it does not look for packages in folders that begin with a dot. Fails below 100 %.
+TYPED := build/typed
+define verify-types
+rm -rf $(TYPED) && mkdir -p $(TYPED) && ln -s ../../ws $(TYPED)/ws \
+    && ln -s "$$($(BIN)/python -c 'import os, pyee; print(os.path.dirname(pyee.__file__))')" $(TYPED)/pyee \
+    && PYTHONPATH=$(TYPED) $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes ws --ignoreexternal >$(TYPED)/report \
+    && grep -h completeness $(TYPED)/report || { cat $(TYPED)/report; exit 1; }
+endef
 
 coverage: $(VENV)/installed-test
 	WS_NO_SPEEDUPS=1 $(BIN)/coverage run -m pytest test/protocol

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 import shutil
+import socket
+import subprocess
+import time
 import urllib.request
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from documents import ROOT, Document, Runner, connect
-from support import Log, Waiter
+from support import TIMEOUT, Log, Waiter, client, end, frames, open_pair, raw_pair, server, url_of, wait_for
 
-from ws import WebSocket
+from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
+from ws.event_target import MessageEvent
 
 DOCUMENT = Document('doc/porting-from-node.md')
 BLOCKS = {(block.name, block.language): block for block in DOCUMENT.blocks}
@@ -46,15 +54,20 @@ def test_in_python(name: str, tmp_path: Path) -> None:
         _checks[name](run)
 
 
+def link_ws(folder: Path, version: str) -> None:
+    """Scripts in `folder` get that one by ``require('ws')``."""
+    if shutil.which('node') is None or not (NODE_MODULES / 'ws').is_dir():
+        pytest.skip('no node, or no npm packages (make node-peers installs them)')
+    modules = folder / 'node_modules'
+    modules.mkdir()
+    (modules / 'ws').symlink_to(NODE_MODULES / version)
+
+
 @pytest.mark.interop
 @pytest.mark.parametrize('name', NAMES)
 def test_in_javascript(name: str, tmp_path: Path) -> None:
-    if shutil.which('node') is None or not (NODE_MODULES / 'ws').is_dir():
-        pytest.skip('no node, or no npm packages (make node-peers installs them)')
-    modules = tmp_path / 'node_modules'
-    modules.mkdir()
     is_for_8 = NAMES.index(name) >= NAMES.index(FIRST_OF_WS_8)
-    (modules / 'ws').symlink_to(NODE_MODULES / ('ws' if is_for_8 else 'ws-0.4.31'))
+    link_ws(tmp_path, 'ws' if is_for_8 else 'ws-0.4.31')
     with Runner(BLOCKS[name, 'js'].code, tmp_path, 'block.js') as run:
         _checks[name](run)
 
@@ -144,6 +157,34 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+@check('Functions')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    (first, first_log), (second, second_log) = connect(port), connect(port)
+    first_log.until('open')
+    second_log.until('open')
+    for ws, log, expected in (first, first_log, '1 of 1'), (second, second_log, '1 of 2'), (first, first_log, '2 of 3'):
+        ws.send('x')
+        assert log.until('message')[-1][1] == expected
+    program.stops()
+
+
+@check('Errors, and the end')
+def _(run: Runner) -> None:
+    with server(host='0.0.0.0') as wss:
+        run.start(wss.address().port).ends('somebody else has the port', status=1)
+
+
+@check('An HTTP server, and the lines after it')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    assert program.line() == 'listening'
+    _ws, log = connect(port)
+    assert log.until('message')[-1][1] == 'hello'
+    with urllib.request.urlopen(f'http://127.0.0.1:{port}/') as page:
+        assert page.read() == b'a page'
+
+
 @check('Broadcasting to all others')
 def _(run: Runner) -> None:
     program, port = run.serve()
@@ -217,3 +258,385 @@ def _(run: Runner) -> None:
     assert log.until('message')[-1][1] == 'hello ann'
     _ws, log = connect(port)
     assert str(log.get()[1]) == 'unexpected server response (401)'
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of the tables under a heading of the second level."""
+    text = DOCUMENT.path.read_text(encoding='utf-8').partition(f'\n## {heading}\n')[2].partition('\n## ')[0]
+    found = [
+        line for line in text.splitlines() if line.startswith('| ') and not line.startswith(('| | ', '| JavaScript |'))
+    ]
+    return [[cell.strip() for cell in line.strip('|').split(' | ')] for line in found]
+
+
+def code_in(cell: str) -> str:
+    """The first code in a cell, which is all of it but for words around it."""
+    return re.findall('`([^`]+)`', cell)[0]
+
+
+def run_python(code: str, names: dict[str, Any]) -> Any:
+    """The value of an expression; a statement has none."""
+    try:
+        compiled = compile(code, 'a cell', 'eval')
+    except SyntaxError:
+        exec(compile(ast.parse(code), 'a cell', 'exec'), names)
+        return None
+    return eval(compiled, names)
+
+
+class Idiom(NamedTuple):
+    """What a row of the tables of idioms comes to: its value, or the class of it; or what `after` is then."""
+
+    expected: Any
+    after: str = ''
+
+    def is_met_by(self, value: Any) -> bool:
+        if isinstance(self.expected, type):
+            return isinstance(value, self.expected)
+        if isinstance(value, str) and not isinstance(self.expected, str):
+            value = json.loads(value)  # which blanks it has, is no matter
+        return bool(value == self.expected)
+
+
+IDIOMS = {
+    'JSON.stringify(o)': Idiom('{"name":"Zoë","tags":[1,null]}'),
+    'JSON.stringify({a: 1, b: undefined})': Idiom({'a': 1}),
+    'JSON.parse(text)': Idiom({'a': [1, None]}),
+    'o.colour': Idiom(None),
+    'ws.isAlive': Idiom(None),
+    "typeof message === 'string'": Idiom(True),
+    "buffer.toString('utf8')": Idiom('Zoë'),
+    'Buffer.byteLength(message)': Idiom(4),
+    'Date.now()': Idiom(int),
+    "parseInt('7px', 10)": Idiom(7),
+    'delete users[id]': Idiom({'ben': 2}, 'users'),
+    'Object.keys(users).length': Idiom(2),
+    'for (var id in users) { delete users[id]; }': Idiom({}, 'users'),
+    "request.headers['user-agent']": Idiom(None),
+    'url.parse(request.url, true).query.room': Idiom('1'),
+    'url.parse(request.url).pathname': Idiom('/chat'),
+    'ws.upgradeReq.connection.remoteAddress': Idiom('127.0.0.1'),
+    'ws._socket.remotePort': Idiom(int),
+    'ws._socket.bytesRead': Idiom(int),
+    'wss.clients.length': Idiom(1),
+    'wss.clients.indexOf(ws)': Idiom(0),
+    'wss.clients.indexOf(ws) != -1': Idiom(True),
+    "wss.clients.filter(function(c) { return c.name == 'Ann'; }).length": Idiom(1),
+    'wss.clients.map(function(c) { return c.name; })': Idiom(['Ann']),
+    "wss.clients.forEach(function(c) { c.send('x'); })": Idiom(None),
+}
+IDIOM_ROWS = {code_in(row[0]): code_in(row[1]) for row in rows('Idioms')}
+
+
+def test_every_idiom_is_tested() -> None:
+    assert list(IDIOMS) == list(IDIOM_ROWS)
+
+
+@pytest.mark.parametrize('idiom', IDIOMS)
+def test_idioms_in_python(idiom: str) -> None:
+    names = {
+        **{'json': json, 're': re, 'time': time, 'parse_qsl': parse_qsl},
+        **{'o': {'name': 'Zoë', 'tags': [1, None]}, 'd': {'a': 1, 'b': None}, 'text': '{"a": [1, null]}'},
+        **{'message': 'Zoë', 'buffer': 'Zoë'.encode(), 'users': {'ann': 1, 'ben': 2}, 'id': 'ann'},
+    }
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        log = Log(client(wss, '/chat?room=1'))
+        ws, request = connected.get()
+        ws.name = 'Ann'
+        names.update(ws=ws, wss=wss, request=request)
+        value = run_python(IDIOM_ROWS[idiom], names)
+        if IDIOMS[idiom].after:
+            value = names[IDIOMS[idiom].after]
+        assert IDIOMS[idiom].is_met_by(value)
+        if 'send' in idiom:
+            assert log.until('message')[-1][1] == 'x'
+
+
+RUN_IDIOMS = """
+var WebSocket = require('ws'), http = require('http'), url = require('url');
+var server = http.createServer();
+var wss = new WebSocket.Server({server: server});
+wss.on('connection', function(ws) {
+  var request = ws.upgradeReq;
+  ws.name = 'Ann';
+  console.log(JSON.stringify(CODES.map(function(code) {
+    var o = {name: 'Zoë', tags: [1, null]}, text = '{"a": [1, null]}', message = 'Zoë', buffer = Buffer.from('Zoë');
+    var users = {ann: 1, ben: 2}, id = 'ann';
+    var value = eval(code[0]);
+    if (code[1]) value = eval(code[1]);
+    return value === undefined ? null : value;
+  })));
+  process.exit();
+});
+server.listen(0, '127.0.0.1', function() {
+  new WebSocket('ws://127.0.0.1:' + server.address().port + '/chat?room=1').on('error', function() {});
+});
+"""
+
+
+@pytest.mark.interop
+def test_idioms_in_javascript(tmp_path: Path) -> None:
+    link_ws(tmp_path, 'ws-0.4.31')
+    codes = [[idiom, after] for idiom, (_, after) in IDIOMS.items()]
+    (tmp_path / 'idioms.js').write_text(RUN_IDIOMS.replace('CODES', json.dumps(codes)), encoding='utf-8')
+    command = ['node', '--no-deprecation', 'idioms.js']
+    completed = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding='utf-8', timeout=TIMEOUT, check=True
+    )
+    values = dict(zip(IDIOMS, json.loads(completed.stdout)))
+    assert [idiom for idiom, value in values.items() if not IDIOMS[idiom].is_met_by(value)] == []
+
+
+FROM_8 = {row[0]: row[3] for row in rows('Coming from ws 8')}
+_checks_of_8: dict[str, Callable[[str], None]] = {}
+
+
+def coming(name: str) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
+    """Decorates the check of a row: it gets the code of the last column."""
+
+    def decorate(function: Callable[[str], None]) -> Callable[[str], None]:
+        _checks_of_8[name] = function
+        return function
+
+    return decorate
+
+
+@coming('texts of errors')
+def _(code: str) -> None:
+    with server(verifyClient=lambda info: False) as wss:
+        wss.on('connection', lambda: None)  # else it would wait for somebody to listen
+        error = wait_for(client(wss), 'error')[0]
+    assert str(error) == 'unexpected server response (401)'
+    assert run_python(code, {'HandshakeError': HandshakeError, 'error': error})
+
+
+@coming('codes of errors')
+def _(code: str) -> None:
+    with raw_pair() as (ws, sock):
+        log = Log(ws)
+        sock.sendall(b'\x85\x80\x00\x00\x00\x00')
+        _event, error, close_code = log.get()
+    assert close_code == error.code
+    assert run_python(code, {'ProtocolError': ProtocolError, 'error': error})
+
+
+@coming('a fragment in the address')
+def _(code: str) -> None:
+    with server() as wss:
+        address = url_of(wss, '/a#b')
+        ws = WebSocket(address)
+        connected = Waiter()
+        wss.on('connection', lambda _ws, request: connected(request.url))
+        assert connected.get() == ('/a',)
+        end(ws)
+    with pytest.raises(ValueError, match='#b'):
+        run_python(code, {'urlsplit': urlsplit, 'address': address})
+
+
+@coming('`ws.url`')
+def _(_code: str) -> None:
+    with server() as wss:
+        address = url_of(wss, '')
+        ws = WebSocket(address)
+        assert ws.url == address
+        end(ws)
+
+
+@coming('`Origin` of a client')
+def _(code: str) -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', lambda _ws, request: connected(request.headers.get('origin')))
+        names = {'WebSocket': WebSocket, 'url': url_of(wss)}
+        for program, expected in ('WebSocket(url)', f'127.0.0.1:{wss.address().port}'), (code, None):
+            ws = run_python(program, names)
+            assert connected.get() == (expected,)
+            end(ws)
+
+
+@coming('`close()` or `terminate()` while connecting')
+def _(code: str) -> None:
+    printed: list[str] = []
+    for how in 'close', 'terminate':
+        with server() as wss:
+            ws = client(wss)
+            log = Log(ws)
+            run_python(code, {'ws': ws, 'print': printed.append})
+            getattr(ws, how)()
+            assert log.get() == ('close', 1006, '')
+    assert printed == ['given up', 'given up']
+
+
+@coming('`send`, `ping`, `pong` while connecting')
+def _(code: str) -> None:
+    with server() as wss:
+        ws = client(wss)
+        told = Waiter()
+        ws.ping(told)
+        with pytest.raises(NotOpenError, match='not opened'):
+            run_python(code, {'ws': ws})
+        assert isinstance(told.get()[0], NotOpenError)
+        end(ws)
+
+
+@coming('`pause()`, `resume()` while connecting')
+def _(code: str) -> None:
+    with server() as wss:
+        ws = client(wss)
+        run_python(code, {'ws': ws})
+        for method in ws.pause, ws.resume:
+            with pytest.raises(NotOpenError, match='not opened'):
+                method()
+        end(ws)
+
+
+def received(code: str) -> Any:
+    with open_pair() as (ws, peer):
+        log = Log(peer)
+        run_python(code, {'ws': ws})
+        return log.get()[1]
+
+
+@coming('`send()` without data')
+def _(code: str) -> None:
+    assert received('ws.send()') == ''
+    assert received(code) == b''
+
+
+@coming('`close()` without a code')
+def _(_code: str) -> None:
+    with open_pair() as (ws, peer):
+        log = Log(peer)
+        ws.close()
+        assert log.get() == ('close', 1000, '')
+
+
+@coming("messages after one's own `close()`")
+def _(_code: str) -> None:
+    with raw_pair() as (ws, sock):
+        log = Log(ws)
+        ws.close()
+        next(frames(sock))
+        sock.sendall(b'\x81\x81\x00\x00\x00\x00x' + b'\x88\x82\x00\x00\x00\x00\x03\xe8')
+        sock.shutdown(socket.SHUT_WR)
+        assert log.get() == ('close', 1000, '')
+
+
+@coming('`event.wasClean`')
+def _(code: str) -> None:
+    with open_pair() as (ws, peer):
+        events = Waiter()
+        ws.onclose = lambda event: events(event)
+        peer.close(4000)
+        (event,) = events.get()
+        assert not event.wasClean
+        assert run_python(code, {'event': event})
+
+
+@coming('`event.type` of a message')
+def _(_code: str) -> None:
+    with open_pair() as (ws, peer):
+        events = Waiter()
+        ws.onmessage = lambda event: events(event.type)
+        peer.send('text')
+        peer.send(b'binary')
+        assert [events.get()[0], events.get()[0]] == ['Text', 'Binary']
+
+
+@coming('an object with `handleEvent`')
+def _(code: str) -> None:
+    class Handler:
+        def __init__(self) -> None:
+            self.events = Waiter()
+
+        def handleEvent(self, event: MessageEvent) -> None:
+            self.events(event.data)
+
+    handler = Handler()
+    with open_pair() as (ws, peer):
+        with pytest.raises(TypeError):
+            ws.addEventListener('message', handler)  # type: ignore[call-overload]
+        run_python(code, {'ws': ws, 'handler': handler})
+        peer.send('x')
+        assert handler.events.get() == ('x',)
+
+
+def made(code: str) -> Any:
+    """What the code makes, on a free port."""
+    wss = run_python(code.replace('8080', '0'), {'WebSocketServer': WebSocketServer})
+    wss.on('connection', lambda: None)  # else it would wait for somebody to listen
+    return wss
+
+
+def close(wss: WebSocketServer) -> None:
+    closed = Waiter()
+    wss.close(closed)
+    closed.get()
+
+
+@coming('`host` of a server')
+def _(code: str) -> None:
+    for program, address in ('WebSocketServer(port=8080)', '0.0.0.0'), (code, '::'):
+        wss = made(program)
+        assert wss.address().address == address
+        close(wss)
+
+
+@coming('two of `port`, `server` and `noServer`')
+def _(_code: str) -> None:
+    wss = made('WebSocketServer(port=8080, noServer=True)')
+    assert wss.address().port
+    close(wss)
+
+
+@coming('`wss.clients`')
+def _(code: str) -> None:
+    for tracking, expected in (True, []), (False, None):
+        with server(clientTracking=tracking) as wss:
+            assert wss.clients == []
+            assert run_python(code, {'wss': wss}) == expected
+
+
+@coming('Hixie-76')
+def _(code: str) -> None:
+    for program, hixie in ('WebSocketServer(port=8080)', True), (code, False):
+        wss = made(program)
+        with socket.create_connection(('127.0.0.1', wss.address().port), TIMEOUT) as sock:
+            sock.sendall(
+                b'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nOrigin: x\r\n'
+                b'Sec-WebSocket-Key1: 3e6b263  4 17 80\r\nSec-WebSocket-Key2: 17  9 G`ZD9   2 2b 7X 3 /r90\r\n\r\n'
+                b'WjN}|M(6'
+            )
+            assert sock.recv(4096).split()[1] == (b'101' if hixie else b'401')
+        close(wss)
+
+
+@coming('`handleProtocols`')
+def _(code: str) -> None:
+    wss = made(code)
+    ws = WebSocket(f'ws://127.0.0.1:{wss.address().port}', ['a', 'b'])
+    wait_for(ws, 'open')
+    assert ws.protocol == 'b'
+    end(ws)
+    close(wss)
+
+
+@coming('`address()` with `noServer`')
+def _(_code: str) -> None:
+    wss = made('WebSocketServer(noServer=True)')
+    assert wss.address() is None
+    close(wss)
+
+
+def test_every_row_with_code_has_a_check() -> None:
+    assert {name for name, code in FROM_8.items() if '`' in code} <= set(_checks_of_8) <= set(FROM_8)
+
+
+@pytest.mark.parametrize('name', _checks_of_8)
+def test_coming_from_ws_8(name: str) -> None:
+    _checks_of_8[name](code_in(FROM_8[name]) if FROM_8[name] else '')

@@ -94,6 +94,10 @@ def test_every_attribute_of_a_request_is_there() -> None:
     assert [name for name in names if f'`{name}`' not in section('## The request')] == []
 
 
+def test_every_name_for_annotations_is_there() -> None:
+    assert [name for name in package.typing.__all__ if f'`{name}`' not in section('## Types')] == []
+
+
 # -- examples ---------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +225,18 @@ def _(run: Runner) -> None:
     assert [log.get()[1] for _ in range(3)] == ['tick'] * 3
     ws.close()
     program.ends()
+
+
+@REFERENCE.check('Types')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    ws, log = connect(port)
+    log.until('open')
+    ws.send('a')
+    ws.send(b'b')
+    assert log.get()[1] == '1: a'
+    assert log.get()[1] == b"2: b'b'"
+    program.stops()
 
 
 @REFERENCE.check('wait()')

@@ -49,8 +49,8 @@ WebSocket.Server = Server
 WebSocket.Receiver = Receiver
 WebSocket.Sender = Sender
 WebSocket.ErrorCodes = ErrorCodes
-WebSocket.createServer = staticmethod(createServer)
-WebSocket.connect = WebSocket.createConnection = staticmethod(connect)
+WebSocket.createServer = staticmethod(createServer)  # type: ignore[method-assign]
+WebSocket.connect = WebSocket.createConnection = staticmethod(connect)  # type: ignore[method-assign]
 
 # A library prints nothing that it was not asked for: without a handler, logging would write warnings to stderr.
 logging.getLogger('ws').addHandler(logging.NullHandler())

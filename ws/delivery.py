@@ -10,11 +10,14 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, Listener, fitted
 from .net.lifetime import get_loop, note_unheard_error
 from .net.loop import HEARTBEAT, Loop, Timer, report_exception
+
+if TYPE_CHECKING:
+    from .typing import OWN_ATTRIBUTES
 
 #: How long, in milliseconds from its making or from the latest attaching, the events of an object made off the loop
 #: thread wait for listeners.
@@ -61,6 +64,12 @@ class _Complete(type):
 
 class Emitter(EventEmitter, metaclass=_Complete):
     """What WebSocket and WebSocketServer have in common: events from the loop, and a life that the loop looks after."""
+
+    if TYPE_CHECKING and OWN_ATTRIBUTES:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __init__(self) -> None:
         super().__init__()
@@ -228,8 +237,8 @@ class KeptEvents:
     def wait_for_more(self) -> None:
         """The object is made, or a listener is about to be attached, on any thread."""
         now = self._owner._loop.awake
-        self.settled = now + SETTLE_FOR / 1000
-        self.until = now + KEEP_FOR / 1000
+        self.settled: float = now + SETTLE_FOR / 1000
+        self.until: float = now + KEEP_FOR / 1000
 
     def keep(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         """Whether the event was kept; if not, it is to be emitted now."""

@@ -26,7 +26,7 @@ class HandshakeError(WebSocketError):
     def __init__(self, message: str, status: Optional[int] = None, headers: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.status = status
-        self.headers = tuple(headers)
+        self.headers: tuple[str, ...] = tuple(headers)
 
 
 class ProtocolError(WebSocketError):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union, overload
 
 from .events import EventEmitter, Listener, check_callable, warn_user
 from .protocol.error_codes import NO_STATUS
+
+if TYPE_CHECKING:
+    from .typing import ListenerOptions, NoListener
 
 EventListener = Callable[..., Any]
 
@@ -19,7 +22,7 @@ class Event:
     type: str
 
     def __init__(self, target: object) -> None:
-        self.target = target
+        self.target: Any = target
 
     def __repr__(self) -> str:
         return f'<{type(self).__name__} {self.type}>'
@@ -36,7 +39,7 @@ class MessageEvent(Event):
 
     def __init__(self, target: object, data: Union[str, bytes, None] = None, flags: Any = None) -> None:
         super().__init__(target)
-        self.data = data
+        self.data: Union[str, bytes, Any] = data  # only None if nobody gave it
         self.type = 'Binary' if flags is not None and flags.binary else 'Text'
 
 
@@ -47,9 +50,9 @@ class CloseEvent(Event):
 
     def __init__(self, target: object, code: Optional[int] = None, reason: str = '') -> None:
         super().__init__(target)
-        self.code = code
-        self.reason = reason
-        self.wasClean = code in (None, _NORMAL_CLOSURE, NO_STATUS)
+        self.code: Optional[int] = code
+        self.reason: str = reason
+        self.wasClean: bool = code in (None, _NORMAL_CLOSURE, NO_STATUS)
 
 
 class ErrorEvent(Event):
@@ -59,8 +62,8 @@ class ErrorEvent(Event):
 
     def __init__(self, target: object, error: object = None, *more: object) -> None:
         super().__init__(target)
-        self.error = error
-        self.message = str(error)
+        self.error: Any = error
+        self.message: str = str(error)
 
     def __str__(self) -> str:
         return self.message
@@ -120,14 +123,48 @@ def _on(event: str) -> property:
 class EventTarget(EventEmitter):
     """What the browser's WebSocket has for events, on top of the emitter."""
 
-    onopen = _on('open')
-    onmessage = _on('message')
-    onclose = _on('close')
-    onerror = _on('error')
+    if TYPE_CHECKING:
+        onopen: Union[Callable[[OpenEvent], object], NoListener, None]
+        onmessage: Union[Callable[[MessageEvent], object], NoListener, None]
+        onclose: Union[Callable[[CloseEvent], object], NoListener, None]
+        onerror: Union[Callable[[ErrorEvent], object], NoListener, None]
+    else:
+        onopen = _on('open')
+        onmessage = _on('message')
+        onclose = _on('close')
+        onerror = _on('error')
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _misspelt or name in self.__dict__]
 
+    @overload
+    def addEventListener(
+        self,
+        type: Literal['open'],
+        listener: Union[Callable[[OpenEvent], object], NoListener, None],
+        options: Union[ListenerOptions, bool, None] = None,
+    ) -> None: ...
+    @overload
+    def addEventListener(
+        self,
+        type: Literal['message'],
+        listener: Union[Callable[[MessageEvent], object], NoListener, None],
+        options: Union[ListenerOptions, bool, None] = None,
+    ) -> None: ...
+    @overload
+    def addEventListener(
+        self,
+        type: Literal['close'],
+        listener: Union[Callable[[CloseEvent], object], NoListener, None],
+        options: Union[ListenerOptions, bool, None] = None,
+    ) -> None: ...
+    @overload
+    def addEventListener(
+        self,
+        type: Literal['error'],
+        listener: Union[Callable[[ErrorEvent], object], NoListener, None],
+        options: Union[ListenerOptions, bool, None] = None,
+    ) -> None: ...
     def addEventListener(
         self, type: str, listener: Optional[EventListener], options: Union[Mapping[str, Any], bool, None] = None
     ) -> None:

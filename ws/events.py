@@ -34,10 +34,10 @@ class Arity:
     __slots__ = ('most', 'needed', 'this')
 
     def __init__(self, names: tuple[str, ...], optional: int, any_number: bool) -> None:
-        self.this = names[:1] == ('this',)
+        self.this: bool = names[:1] == ('this',)
         count = len(names) - self.this
-        self.needed = max(0, count - optional)
-        self.most = _ANY_NUMBER if any_number else count
+        self.needed: int = max(0, count - optional)
+        self.most: int = _ANY_NUMBER if any_number else count
 
     def fit(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """`args` without those the function can't take; what it needs beyond them is None, as in JavaScript."""
@@ -152,11 +152,14 @@ class Listener:
     """A function attached to an event. What it can take is worked out here, once."""
 
     __slots__ = ('_arity', 'function', 'most', 'needed', 'once', 'this')
+    needed: int
+    most: int
+    this: bool
 
     def __init__(self, function: Callable[..., Any], once: bool) -> None:
         check_callable(function, 'a listener')
-        self.function = function
-        self.once = once
+        self.function: Callable[..., Any] = function
+        self.once: bool = once
         self._arity = arity = arity_of(function)
         self.needed, self.most, self.this = arity.needed, arity.most, arity.this
 

@@ -16,10 +16,10 @@ class Incoming:
     __slots__ = ('_held', '_stream', 'paused', 'receiver')
 
     def __init__(self, receiver: BaseReceiver) -> None:
-        self.receiver = receiver
+        self.receiver: BaseReceiver = receiver
         self._stream: Optional[Stream] = None
         #: Whether the user wants no more.
-        self.paused = False
+        self.paused: bool = False
         self._held = False  # too much is kept for listeners that aren't there yet
 
     def use(self, stream: Stream) -> None:

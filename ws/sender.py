@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Optional
 
 from .events import EventEmitter, arity_of, fitted
 from .protocol import sender
 from .sending import mask_option, message_options
+from .typing import Callback, ControlOptions, FrameOptions, Payload
 
 
 class Sender(EventEmitter):
@@ -25,32 +26,30 @@ class Sender(EventEmitter):
         self._sender = sender.Sender(_Socket(socket))
         self._calls_back = arity_of(socket.write).most > 1
 
-    def send(
-        self, data: Any, options: Optional[Mapping[str, Any]] = None, callback: Optional[Callable[..., Any]] = None
-    ) -> None:
+    def send(self, data: Payload, options: Optional[FrameOptions] = None, callback: Optional[Callback] = None) -> None:
         """Send a message, or a fragment of one. Options: ``fin`` (bool, True), ``mask`` and ``binary`` (bool)."""
         binary, mask, _, fin = message_options('send()', options, None, None, True)
         self._write(callback, self._sender.send, data, binary, fin, bool(mask))
 
-    def ping(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
+    def ping(self, data: Payload = None, options: Optional[ControlOptions] = None) -> None:
         """Send a ping. Options: ``mask`` (bool)."""
         self._write(None, self._sender.ping, data, bool(mask_option('ping()', options)))
 
-    def pong(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
+    def pong(self, data: Payload = None, options: Optional[ControlOptions] = None) -> None:
         """Send a pong. Options: ``mask`` (bool)."""
         self._write(None, self._sender.pong, data, bool(mask_option('pong()', options)))
 
-    def close(self, code: Optional[int] = None, data: Any = None, mask: bool = False) -> None:
+    def close(self, code: Optional[int] = None, data: Payload = None, mask: bool = False) -> None:
         """Send a close frame. Raises ValueError for a `code` or reason that none may carry."""
         self._write(None, self._sender.close, code, data, mask)
 
     def frameAndSend(
         self,
         opcode: int,
-        data: Any,
+        data: Payload,
         fin: bool = True,
         mask: bool = False,
-        callback: Optional[Callable[..., Any]] = None,
+        callback: Optional[Callback] = None,
     ) -> None:
         """Send a frame."""
         self._write(callback, self._sender.frame_and_send, opcode, sender.payload_of(data)[0], fin, mask)

@@ -54,11 +54,11 @@ class Outgoing:
         self._loop = loop
         self._lock = lock  # for the count
         self._stream = stream
-        self.sender = sender
+        self.sender: Union[Sender, hixie.Sender] = sender
         self._masks = masks
         self._owner = owner
         #: Whether the connection is no longer open: no data is sent then (RFC 6455 section 5.5.1).
-        self.over = False
+        self.over: bool = False
         #: While a message in pieces is being sent.
         self.streams: Optional[Streams] = None
         #: Where messages go at once, unmasked and uncompressed; None as long as the next one does not.

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from threading import get_ident
-from typing import Any, ClassVar, Optional, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overload
 
 from . import sender
 from .client.opening import ClientOpening, prepare
@@ -29,8 +29,28 @@ from .protocol.url import URLObject, url_text
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
+from .typing import (
+    Callback,
+    ClientKeywords,
+    ClientOptions,
+    ConnectionListener,
+    ControlOptions,
+    Data,
+    NoListener,
+    Payload,
+    SendOptions,
+    ServerOptions,
+    StreamCallback,
+    StreamOptions,
+    Unpack,
+)
 
-Callback = Callable[..., Any]
+if TYPE_CHECKING:
+    from . import websocket_server
+    from ._attaching import AttachToWebSocket, OnWebSocket
+    from .typing import TypeAlias
+
+W = TypeVar('W', bound='WebSocket')
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -90,13 +110,38 @@ class WebSocket(Emitter, EventTarget):
     """
 
     # What Node's module exports: there it is this class. Set in __init__.py.
-    Server: ClassVar[Any]
     Receiver: ClassVar[type[receiver.Receiver]]
     Sender: ClassVar[type[sender.Sender]]
     ErrorCodes: ClassVar[ErrorCodeTable]
-    createServer: ClassVar[Callable[..., Any]]
-    connect: ClassVar[Callable[..., WebSocket]]
-    createConnection: ClassVar[Callable[..., WebSocket]]
+    if TYPE_CHECKING:
+        Server: TypeAlias = websocket_server.WebSocketServer
+
+        @staticmethod
+        def createServer(
+            options: Optional[ServerOptions] = None,
+            connectionListener: Optional[ConnectionListener] = None,
+            **keywords: Unpack[ServerOptions],
+        ) -> websocket_server.WebSocketServer: ...
+
+        @staticmethod
+        def connect(address: Union[str, URLObject], openListener: Optional[NoListener] = None) -> WebSocket: ...
+
+        @staticmethod
+        def createConnection(
+            address: Union[str, URLObject], openListener: Optional[NoListener] = None
+        ) -> WebSocket: ...
+
+        # What they are given depends on the event.
+        @property
+        def on(self: W) -> OnWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def once(self: W) -> OnWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def addListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def prependListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
+        @property
+        def prependOnceListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
 
     _emits = frozenset(('open', 'message', 'ping', 'pong', 'error', 'close'))
 
@@ -105,11 +150,25 @@ class WebSocket(Emitter, EventTarget):
     CLOSING = CLOSING
     CLOSED = CLOSED
 
-    #: The request that opened this connection, on a server's end.
-    upgradeReq: Optional[Request] = None
+    #: The request that opened this connection, on a server's end; None on a client, which its type doesn't insist on.
+    upgradeReq: Union[Request, Any] = None
     #: The URL as given, on a client.
     url: Optional[str] = None
 
+    @overload
+    def __init__(
+        self,
+        address: Union[str, URLObject],
+        protocols: Union[str, Sequence[str], None] = None,
+        options: Optional[ClientOptions] = None,
+        **keywords: Unpack[ClientKeywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, address: Union[str, URLObject], options: ClientOptions, /, **keywords: Unpack[ClientKeywords]
+    ) -> None: ...
+    @overload
+    def __init__(self, address: tuple[Request, Stream, bytes], options: Mapping[str, Any], /) -> None: ...
     def __init__(
         self,
         address: Union[str, URLObject, Sequence[Any]],
@@ -121,13 +180,15 @@ class WebSocket(Emitter, EventTarget):
             protocols, options = None, protocols
         super().__init__()
         server_side = _is_handed_over(address)
-        self.options = merge('WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords)
+        self.options: Options = merge(
+            'WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords
+        )
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
         milliseconds(self.options, 'pingInterval')
         milliseconds(self.options, 'pingTimeout')
         self._is_server = server_side
         #: CONNECTING, OPEN, CLOSING or CLOSED.
-        self.readyState = CONNECTING
+        self.readyState: int = CONNECTING
         #: The sub-protocol in use, or None.
         self.protocol: Optional[str] = None
         #: 13 or 8; on a server's end 'hixie-76', too.
@@ -286,8 +347,8 @@ class WebSocket(Emitter, EventTarget):
 
     def send(
         self,
-        data: Any = None,
-        options: Union[Mapping[str, Any], Callback, None] = None,
+        data: Data = None,
+        options: Union[SendOptions, MessageFlags, Callback, None] = None,
         callback: Optional[Callback] = None,
         *,
         binary: Optional[bool] = None,
@@ -316,7 +377,7 @@ class WebSocket(Emitter, EventTarget):
         """
         if options is not None:
             if type(options) is dict and len(options) == 1 and 'binary' in options:  # nearly always
-                binary = options['binary']
+                binary = options['binary']  # type: ignore[assignment]  # flags are as good as a bool
             elif callable(options):
                 callback = options
             else:
@@ -373,8 +434,8 @@ class WebSocket(Emitter, EventTarget):
 
     def stream(
         self,
-        options: Union[Mapping[str, Any], Callback, None] = None,
-        callback: Optional[Callback] = None,
+        options: Union[StreamOptions, MessageFlags, StreamCallback, None] = None,
+        callback: Optional[StreamCallback] = None,
         *,
         binary: Optional[bool] = None,
         mask: Optional[bool] = None,
@@ -418,9 +479,9 @@ class WebSocket(Emitter, EventTarget):
 
     def ping(
         self,
-        data: Any = None,
-        options: Union[Mapping[str, Any], Callback, None] = None,
-        dontFailWhenClosed: bool = False,
+        data: Union[Payload, Callback] = None,
+        options: Union[ControlOptions, bool, Callback, None] = None,
+        dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
         """Send a ping (RFC 6455 section 5.5.2), `data` as in :meth:`send`, at most 125 bytes of it.
@@ -433,9 +494,9 @@ class WebSocket(Emitter, EventTarget):
 
     def pong(
         self,
-        data: Any = None,
-        options: Union[Mapping[str, Any], Callback, None] = None,
-        dontFailWhenClosed: bool = False,
+        data: Union[Payload, Callback] = None,
+        options: Union[ControlOptions, bool, Callback, None] = None,
+        dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
         """Send a pong nobody asked for (RFC 6455 section 5.5.3); arguments as for :meth:`ping`.
@@ -737,7 +798,7 @@ def _is_handed_over(address: object) -> bool:
     return isinstance(address, (list, tuple)) and bool(address) and isinstance(address[0], Request)
 
 
-def connect(address: Union[str, URLObject], openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
+def connect(address: Union[str, URLObject], openListener: Optional[NoListener] = None) -> WebSocket:
     """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
     check_listener(openListener)
     client = WebSocket(address)

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 from .delivery import Emitter
 from .errors import HandshakeError, WebSocketError
@@ -34,7 +34,11 @@ from .server.listening import Place, Port, address_of, file_of, is_shared, open_
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
+from .typing import Address, Callback, ConnectionListener, NoListener, ServerOptions, Unpack
 from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    from ._attaching import AttachToServer, OnServer
 
 #: Server options and their defaults; see the class.
 SERVER_OPTIONS: dict[str, Any] = {
@@ -72,6 +76,9 @@ _SAME_BREATH = 10
 _is_about_security = re.compile('(?i)ssl|tls|https|secur|cert|key|pem|pfx|pkcs').search
 
 _log = logging.getLogger('ws')
+
+
+S = TypeVar('S', bound='WebSocketServer')
 
 
 class Clients(list[WebSocket]):
@@ -134,17 +141,29 @@ class WebSocketServer(Emitter):
     """
 
     _emits = frozenset(('listening', 'headers', 'connection', 'error', 'close'))
+    if TYPE_CHECKING:
+        # What they are given depends on the event.
+        @property
+        def on(self: S) -> OnServer[S]: ...  # type: ignore[override]
+        @property
+        def once(self: S) -> OnServer[S]: ...  # type: ignore[override]
+        @property
+        def addListener(self: S) -> AttachToServer[S]: ...  # type: ignore[override]
+        @property
+        def prependListener(self: S) -> AttachToServer[S]: ...  # type: ignore[override]
+        @property
+        def prependOnceListener(self: S) -> AttachToServer[S]: ...  # type: ignore[override]
 
     def __init__(
         self,
-        options: Optional[Mapping[str, Any]] = None,
-        callback: Optional[Callable[..., Any]] = None,
-        **keywords: Any,
+        options: Optional[ServerOptions] = None,
+        callback: Optional[NoListener] = None,
+        **keywords: Unpack[ServerOptions],
     ) -> None:
         super().__init__()
         #: All options, with their defaults.
         _check_security(options if isinstance(options, Mapping) else {}, keywords)
-        self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
+        self.options: Options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
         self._place = place_of(self.options)
         self._given_only = self._place is None and self.options.server is None
         if self._given_only and not self.options.noServer:
@@ -155,7 +174,7 @@ class WebSocketServer(Emitter):
         #: The path that is served, or None for all.
         self.path: Optional[str] = self.options.path
         #: The open connections, unless ``clientTracking`` is off.
-        self.clients = Clients()
+        self.clients: Clients = Clients()
         self._connections: set[WebSocket] = set()
         self._openings: set[ServerOpening] = set()
         self._heartbeat = self._make_heartbeat()
@@ -164,7 +183,7 @@ class WebSocketServer(Emitter):
         self._http_server: Any = None
         self._keeps_process = self._place is not None  # else that is up to the HTTP server
         self._listener: Optional[Listener] = None
-        self._address: Union[Options, str, None] = None
+        self._address: Union[Address, str, None] = None
         self._accept_timer: Optional[Timer] = None
         self._accepting = False  # there is somebody to hear of connections, or has had the time to come
         self._unheard: list[Callable[[], object]] = []  # requests that wait for that
@@ -302,9 +321,9 @@ class WebSocketServer(Emitter):
         for start in unheard:
             start()
 
-    def address(self) -> Union[Options, str, None]:
+    def address(self) -> Union[Address, Any]:
         """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
-        UNIX socket; None if it doesn't listen."""
+        UNIX socket; None if it doesn't listen. Its type insists on neither, as those who ask for a port know better."""
         return None if self._closing or self._closed else self._address
 
     def __repr__(self) -> str:
@@ -336,9 +355,9 @@ class WebSocketServer(Emitter):
     def handleUpgrade(
         self,
         request: Any,
-        socket: Union[socket.socket, Callable[..., Any], None] = None,
+        socket: Union[socket.socket, ConnectionListener, None] = None,
         head: Optional[bytes] = None,
-        callback: Optional[Callable[..., Any]] = None,
+        callback: Optional[ConnectionListener] = None,
     ) -> Any:
         """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it, or without
         one the event ``connection``. Refusals are answered here.
@@ -455,7 +474,7 @@ class WebSocketServer(Emitter):
     ) -> None:
         stream.write(head)
         agreed = {'protocolVersion': version, 'protocol': protocol, 'perMessageDeflate': deflate}
-        ws = WebSocket([request, stream, rest], {**self._client_options, **agreed})
+        ws = WebSocket((request, stream, rest), {**self._client_options, **agreed})
         ws._on_closed = self._forget
         if self._heartbeat is not None:
             ws._join(self._heartbeat)
@@ -486,9 +505,9 @@ class WebSocketServer(Emitter):
 
     def close(
         self,
-        code: Union[int, Callable[..., Any], None] = None,
-        data: Union[str, bytes, Callable[..., Any], None] = None,
-        callback: Optional[Callable[..., Any]] = None,
+        code: Union[int, Callback, None] = None,
+        data: Union[str, bytes, Callback, None] = None,
+        callback: Optional[Callback] = None,
     ) -> None:
         """Stop listening and close every connection with `code` (1001 if None) and the reason `data`; those that do not
         answer are ended after ``closeTimeout``. Then ``close`` is emitted, and ``callback()`` called.
@@ -608,9 +627,9 @@ def _bytes_of(head: Any) -> bytes:
 
 
 def createServer(
-    options: Optional[Mapping[str, Any]] = None,
-    connectionListener: Optional[Callable[..., Any]] = None,
-    **keywords: Any,
+    options: Optional[ServerOptions] = None,
+    connectionListener: Optional[ConnectionListener] = None,
+    **keywords: Unpack[ServerOptions],
 ) -> WebSocketServer:
     """A :class:`WebSocketServer` with `options`, whose ``connection`` event `connectionListener` listens to."""
     check_listener(connectionListener)

@@ -7,10 +7,10 @@ from typing import Any, Optional
 from weakref import WeakSet
 
 from ..events import check_callable
-from ..options import Options
 from ..protocol.handshake import ClientHandshake
 from ..protocol.http import RequestParser
 from ..protocol.url import Address
+from ..typing import AgentOptions
 
 # The sockets agents have returned. Only for the loop thread.
 _claimed: WeakSet[socket.socket] = WeakSet()
@@ -29,7 +29,7 @@ def check_agent(agent: Any) -> None:
 def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -> socket.socket:
     """The connected socket that `agent` yields. Raises what that does, and TypeError for what is no socket."""
     request = RequestParser().feed(handshake.request)
-    options = Options(
+    options = AgentOptions(
         host=address.host, port=address.port, secure=address.secure, socketPath=address.socket_path, path=address.target
     )
     sock = getattr(agent, 'addRequest', agent)(request, options)

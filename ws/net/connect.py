@@ -113,7 +113,7 @@ class _Attempt:
         self._connector = connector
         self._loop = loop
         self._endpoint = endpoint
-        self.sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+        self.sock: socket.socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
         try:
             self.sock.setblocking(False)
             code = self.sock.connect_ex(endpoint.address)

@@ -75,7 +75,7 @@ class Timer:
 
     def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.callback: Optional[Callable[..., object]] = callback
-        self.args = args
+        self.args: tuple[Any, ...] = args
 
     def cancel(self) -> None:
         # The heap may hold this object until it would have been due: let go of what it refers to.
@@ -150,7 +150,7 @@ class Loop:
         self.ident: Optional[int] = None
         self._stopping = False
         #: The process is ending.
-        self.leaving = False
+        self.leaving: bool = False
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
@@ -167,7 +167,7 @@ class Loop:
         self._settling = False  # these are being called
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
-        self.awake = 0.0
+        self.awake: float = 0.0
         self._awake_until = 0.0
         self._last_heartbeat = 0.0
         self._heart: Optional[Timer] = None

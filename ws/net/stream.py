@@ -81,13 +81,13 @@ class Stream:
         self.on_drain: Callable[[], object] = _ignore
 
         #: Bytes read so far.
-        self.bytes_read = 0
+        self.bytes_read: int = 0
         #: Bytes written to this stream that the kernel has not taken yet.
-        self.queued = 0
+        self.queued: int = 0
         #: Whether the kernel takes no more just now: the peer reads too slowly.
-        self.stalled = False
+        self.stalled: bool = False
         #: Whether the peer has finished sending.
-        self.eof = False
+        self.eof: bool = False
         self._reading = False
         self._read_size = LITTLE
         self._queue: list[Data] = []

@@ -75,6 +75,8 @@ class TLSStream(EncryptedStream):
     __slots__ = ('_covered', '_incoming', '_on_handshake', '_outgoing', '_peer_ended', '_rest', '_unsent')
 
     _tls: ssl.SSLObject
+    bytes_read: int
+    stalled: bool
 
     def __init__(
         self,

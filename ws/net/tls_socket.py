@@ -25,6 +25,7 @@ class TLSSocketStream(EncryptedStream):
     __slots__ = ('_discarding', '_read_wants_write', '_unfinished', '_write_wants_read')
 
     _sock: ssl.SSLSocket
+    bytes_read: int
 
     def __init__(self, loop: Loop, sock: ssl.SSLSocket) -> None:
         super().__init__(loop, sock)

@@ -46,4 +46,4 @@ class ErrorCodeTable(dict[int, str]):
 
 
 #: Node's name for the table.
-ErrorCodes = ErrorCodeTable(ERROR_CODES)
+ErrorCodes: ErrorCodeTable = ErrorCodeTable(ERROR_CODES)

@@ -73,12 +73,12 @@ class ClientHandshake:
         if version not in VERSIONS:
             raise ValueError('unsupported protocol version')
         _check_protocols(protocols)
-        self.protocols = tuple(protocols)
+        self.protocols: tuple[str, ...] = tuple(protocols)
         self._deflate_options = deflate
         #: The extension, if ``check`` has found that the server accepts it.
         self.deflate: Optional[PerMessageDeflate] = None
         #: ``Sec-WebSocket-Key``, new for each handshake (RFC 6455 section 4.1).
-        self.key = b64encode(os.urandom(16)).decode('ascii')
+        self.key: str = b64encode(os.urandom(16)).decode('ascii')
 
         fields = _Fields()
         fields.set('Connection', 'Upgrade')
@@ -99,7 +99,7 @@ class ClientHandshake:
         if origin is not None:
             fields.set('Origin' if version == 13 else 'Sec-WebSocket-Origin', origin)
         #: The head to send.
-        self.request = build_head(f'GET {address.target} HTTP/1.1', fields.lines())
+        self.request: bytes = build_head(f'GET {address.target} HTTP/1.1', fields.lines())
 
     def check(self, response: Response) -> Optional[str]:
         """Return the sub-protocol the server selected, if any (RFC 6455 section 4.1, the client's checks 1 to 6).

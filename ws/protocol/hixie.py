@@ -52,9 +52,9 @@ class ServerHandshake:
     def __init__(self, request: Request, key1: bytes, key2: bytes) -> None:
         headers = request.headers
         #: Where the page comes from whose script connects.
-        self.origin = headers.get('origin')
+        self.origin: Optional[str] = headers.get('origin')
         #: The header as it came, and as it is answered.
-        self.protocol = headers.get('sec-websocket-protocol')
+        self.protocol: Optional[str] = headers.get('sec-websocket-protocol')
         self._keys = key1 + key2
         # A proxy that takes TLS off names the host and the scheme that its clients see.
         self._host = headers.get('x-forwarded-host') or headers['host']

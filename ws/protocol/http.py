@@ -12,10 +12,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from typing import Any, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 from urllib.parse import unquote_to_bytes
 
 from ..errors import HandshakeError
+
+if TYPE_CHECKING:
+    from ..typing import OWN_ATTRIBUTES
 
 #: The longest head taken, in bytes, its closing empty line included.
 MAX_HEAD = 16 * 1024
@@ -98,15 +101,21 @@ class Request:
     ``url`` is the request target as sent. ``connection``, also ``socket`` and ``client``, is the socket it came over.
     """
 
+    if TYPE_CHECKING and OWN_ATTRIBUTES:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     __slots__ = ('__dict__', '__weakref__', '_connection', 'headers', 'httpVersion', 'method', 'rawHeaders', 'url')
 
     def __init__(self, method: str, url: str, httpVersion: str, headers: Headers, rawHeaders: list[str]) -> None:
-        self.method = method
-        self.url = url
-        self.httpVersion = httpVersion
-        self.headers = headers
+        self.method: str = method
+        self.url: str = url
+        self.httpVersion: str = httpVersion
+        self.headers: Headers = headers
         #: Names and values in turn, as sent.
-        self.rawHeaders = rawHeaders
+        self.rawHeaders: list[str] = rawHeaders
         self._connection: Any = None
 
     @property
@@ -225,7 +234,7 @@ class _HeadParser:
 
     def __init__(self) -> None:
         #: The bytes that followed the head.
-        self.rest = b''
+        self.rest: bytes = b''
         self._buffer = bytearray()
         #: So many bytes of it are lines; the last of them is not the first half of a CRLF.
         self._checked = 0
@@ -335,6 +344,7 @@ class ResponseParser(_HeadParser):
 
     # RFC 6455 section 11.3.3. Sec-WebSocket-Version may be repeated in responses (section 4.4).
     _single = frozenset(('content-length', 'sec-websocket-accept'))
+    rest: bytes
 
     def __init__(self) -> None:
         super().__init__()

@@ -170,7 +170,7 @@ class Deflater:
             self._strategy = zlib.Z_RLE
         self._reset = no_context_takeover
         #: Bytes; messages that are smaller are not worth it. With context takeover, all are (so too in Node's ws).
-        self.threshold = min(int(options.threshold), sys.maxsize) if no_context_takeover else 0
+        self.threshold: int = min(int(options.threshold), sys.maxsize) if no_context_takeover else 0
         self._stream: Optional[zlib._Compress] = None
 
     def deflate(self, data: bytes, fin: bool) -> bytes:

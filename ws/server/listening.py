@@ -10,6 +10,7 @@ from ..net.listen import bind, check_descriptor, check_listening, describe, take
 from ..net.resolver import Endpoint
 from ..net.unix import SocketFile
 from ..options import Options
+from ..typing import Address
 
 
 class Port(NamedTuple):
@@ -114,10 +115,10 @@ def file_of(place: Place) -> Optional[SocketFile]:
     return SocketFile(place) if isinstance(place, str) else None
 
 
-def address_of(sock: socket.socket) -> Union[Options, str, None]:
+def address_of(sock: socket.socket) -> Union[Address, str, None]:
     """Where a socket listens, as ``server.address()`` tells it; None once it is closed."""
     try:
         where = describe(sock)
     except OSError:
         return None
-    return where if isinstance(where, str) else Options(where)
+    return where if isinstance(where, str) else Address(where)

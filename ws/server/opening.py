@@ -40,7 +40,7 @@ class ServerOpening:
         self._rest = bytearray()  # what has come after the request
         self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
         self._decided = False
-        self.stream = stream
+        self.stream: Stream = stream
         stream.on_close = self._on_close
 
     @property

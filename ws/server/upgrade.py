@@ -16,6 +16,7 @@ from ..protocol import hixie
 from ..protocol.handshake import ServerHandshake, check_request
 from ..protocol.http import Request, build_head, is_token
 from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
+from ..typing import ClientInfo
 from .opening import ServerOpening
 
 #: ``(head, rest, version, protocol, deflate)``: what answers the request, what came behind it, what was agreed upon.
@@ -25,6 +26,11 @@ OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDefl
 class Rules:
     """What a server asks of a request: its options, and the functions among them as they are called."""
 
+    verify: Optional[Callable[..., Any]]
+    verifies_later: bool
+    handle_protocols: Optional[Callable[..., Any]]
+    protocols_by_callback: bool
+
     def __init__(self, options: Options, deflate: Optional[DeflateOptions], server: object) -> None:
         if options.path is not None and not isinstance(options.path, str):
             raise TypeError(f'path must be a str, not {type(options.path).__name__}')
@@ -32,7 +38,7 @@ class Rules:
             raise ValueError(f'path must begin with a slash, as /chat does, not {options.path!r}')
         self.deflate = deflate
         self.path: Optional[str] = options.path
-        self.disable_hixie = bool(options.disableHixie)
+        self.disable_hixie: bool = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)
         self.handle_protocols, takes_two = _function(options, 'handleProtocols', server)
         #: The second argument of ``handleProtocols``: the request, as in ws 8, or a callback.
@@ -127,7 +133,7 @@ class Upgrade:
         if verify is None:
             self._agree()
             return
-        info = Options(origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request)
+        info = ClientInfo(origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request)
         try:
             if self._rules.verifies_later:
                 verify(info, self._answer)

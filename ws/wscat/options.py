@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..net.proxy import connect_through, parse_proxy
+from ..typing import ClientOptions
 
 HELP = """\
 Usage: wscat [options] (-c URL | -l PORT)
@@ -165,7 +166,7 @@ def url_of(text: str) -> str:
     return text if '://' in text or text.startswith('ws+unix:') else f'ws://{text}'
 
 
-def client_options(options: argparse.Namespace) -> dict[str, Any]:
+def client_options(options: argparse.Namespace) -> ClientOptions:
     """What the command line says, as options of WebSocket. Raises UsageError. May ask for the passphrase."""
     return {
         'protocolVersion': options.protocol,

@@ -55,7 +55,7 @@ class Session:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.status = 0
+        self.status: int = 0
         self._events: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = queue.SimpleQueue()
         self._room = threading.Semaphore(_MAX_WAITING)
         self._ws: Optional[WebSocket] = None

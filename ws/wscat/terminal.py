@@ -52,9 +52,9 @@ class LineEditor:
     """A line of text with a cursor, and the lines before it. Takes keys, gives finished lines."""
 
     def __init__(self) -> None:
-        self.text = ''
+        self.text: str = ''
         #: Where the next character goes.
-        self.cursor = 0
+        self.cursor: int = 0
         self._unread = ''  # the beginning of an escape sequence
         self._history: list[str] = []
         self._place = 0  # in the history; past its end for the line that is new

@@ -1,0 +1,287 @@
+"""Names for annotations: what options, listeners and callbacks look like to a type checker.
+
+    from ws.typing import MessageFlags, Request, ServerOptions
+
+A listener may take fewer arguments than its event has, or ``this`` before them. What comes behind ``this`` is not
+checked: its names are the listener's own, and no type says "a first parameter of that name, then any others".
+Who expects text alone may annotate the `data` of ``message`` as str.
+"""
+
+from __future__ import annotations
+
+import os
+import socketserver
+from collections.abc import Mapping, Sequence
+from socket import socket as Socket
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
+
+from .net.tls_context import PEM, Passphrase
+from .options import Options
+from .protocol.handshake import HeaderFields
+from .protocol.http import Request
+from .protocol.receiver import MessageFlags
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as Buffer
+    from typing_extensions import TypeAlias as TypeAlias
+    from typing_extensions import Unpack as Unpack
+
+    from .websocket import WebSocket
+
+    #: Whether programs may set attributes of their own on our objects. setup.cfg says no for the package itself: there,
+    #: a misspelt attribute has to be an error.
+    OWN_ATTRIBUTES: bool
+else:
+    Buffer, Unpack = Any, Optional  # checkers know them; typing.get_type_hints() only has to find something
+
+__all__ = [
+    'Address',
+    'AgentOptions',
+    'ClientInfo',
+    'ClientOptions',
+    'ControlOptions',
+    'Data',
+    'MessageFlags',
+    'PerMessageDeflateOptions',
+    'Request',
+    'SendOptions',
+    'ServerOptions',
+    'StreamOptions',
+    'ZlibDeflateOptions',
+    'ZlibInflateOptions',
+]
+
+# -- what is given to functions ----------------------------------------------------------------------------------------
+
+
+class Address(Options):
+    """Where a server listens, if that is a port."""
+
+    __slots__ = ()
+    address: str
+    #: 'IPv4' or 'IPv6'.
+    family: str
+    port: int
+
+
+class ClientInfo(Options):
+    """What ``verifyClient`` decides by."""
+
+    __slots__ = ()
+    origin: Optional[str]
+    secure: bool
+    req: Request
+
+
+class AgentOptions(Options):
+    """Where an ``agent`` is to connect to."""
+
+    __slots__ = ()
+    host: str
+    port: int
+    secure: bool
+    socketPath: Optional[str]
+    path: str
+
+
+# -- functions of the user's -------------------------------------------------------------------------------------------
+
+
+class TakesThis(Protocol):
+    """A function whose first parameter is named ``this``."""
+
+    def __call__(self, this: Any, *args: Any, **kwargs: Any) -> object: ...
+
+
+#: A listener without arguments; a callback, too.
+NoListener = Union[Callable[[], object], TakesThis]
+TextListener = Union[Callable[[str, MessageFlags], object], Callable[[str], object]]
+MessageListener = Union[TextListener, Callable[[bytes, MessageFlags], object], Callable[[bytes], object], NoListener]
+ControlListener = Union[Callable[[bytes, MessageFlags], object], Callable[[bytes], object], NoListener]
+ErrorListener = Union[Callable[[Exception, Optional[int]], object], Callable[[Exception], object], NoListener]
+CloseListener = Union[Callable[[int, str], object], Callable[[int], object], NoListener]
+ConnectionListener = Union[Callable[['WebSocket', Request], object], Callable[['WebSocket'], object], NoListener]
+HeadersListener = Union[Callable[[list[str], Request], object], Callable[[list[str]], object], NoListener]
+ListenErrorListener = Union[Callable[[OSError], object], NoListener]
+
+#: What is called with None, or with what went wrong.
+Callback = Union[Callable[[Optional[Exception]], object], NoListener]
+
+
+class SendPiece(Protocol):
+    """Sends a piece of a message: see ``WebSocket.stream``."""
+
+    def __call__(self, data: Data = ..., final: object = ...) -> object: ...
+
+
+StreamCallback = Union[
+    Callable[[Optional[Exception], SendPiece], object],  # None if there is an error; no type can say that
+    TakesThis,
+]
+
+
+class VerifyCallback(Protocol):
+    """The answer of a ``verifyClient`` that takes its time."""
+
+    def __call__(
+        self,
+        ok: object = ...,
+        code: Optional[int] = ...,
+        name: Optional[str] = ...,
+        headers: Optional[Mapping[str, Union[str, int]]] = ...,
+    ) -> None: ...
+
+
+VerifyClient = Union[
+    Callable[[ClientInfo, VerifyCallback], object], Callable[[ClientInfo], object], Callable[[], object], TakesThis
+]
+HandleProtocols = Union[
+    Callable[[list[str], Any], Union[str, bool, None]],
+    Callable[[list[str]], Union[str, bool, None]],
+    TakesThis,
+]
+
+
+class AgentObject(Protocol):
+    """What connects in our place."""
+
+    def addRequest(self, request: Request, options: AgentOptions, /) -> Socket: ...
+
+
+Agent = Union[Callable[[Request, AgentOptions], Socket], AgentObject]
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+class Readable(Protocol):
+    """An open file, or what else is read as one."""
+
+    def read(self, size: int, /) -> Union[str, Buffer, None]: ...
+
+
+class Array(Protocol):
+    """NumPy's arrays: before Python 3.12, no type says that they are buffers."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+#: The payload of a ping or pong, a piece of a stream.
+Payload = Union[str, Buffer, Array, int, float, None]
+#: What ``send`` takes.
+Data = Union[Payload, Readable]
+
+# -- options: names and types of what options.py and websocket_server.py have the defaults of --------------------------
+
+
+class ZlibDeflateOptions(TypedDict, total=False):
+    level: Optional[int]
+    memLevel: Optional[int]
+    strategy: Optional[int]
+    dictionary: Union[bytes, bytearray, memoryview, None]
+
+
+class ZlibInflateOptions(TypedDict, total=False):
+    dictionary: Union[bytes, bytearray, memoryview, None]
+
+
+class PerMessageDeflateOptions(TypedDict, total=False):
+    serverNoContextTakeover: Optional[bool]
+    clientNoContextTakeover: Optional[bool]
+    serverMaxWindowBits: Union[int, bool, None]
+    clientMaxWindowBits: Union[int, bool, None]
+    threshold: Optional[int]
+    zlibDeflateOptions: Optional[ZlibDeflateOptions]
+    zlibInflateOptions: Optional[ZlibInflateOptions]
+
+
+class Limits(TypedDict, total=False):
+    closeTimeout: Optional[float]
+    maxPayload: Optional[int]
+    maxFragments: Optional[int]
+    pingInterval: Optional[float]
+    pingTimeout: Optional[float]
+
+
+class ClientKeywords(Limits, total=False):
+    """As keywords: there, `protocols` is the argument of that name."""
+
+    protocolVersion: Optional[int]
+    protocol: Optional[str]
+    origin: Optional[str]
+    host: Optional[str]
+    headers: Optional[HeaderFields]
+    agent: Optional[Agent]
+    handshakeTimeout: Optional[float]
+    perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
+    ca: Union[PEM, Sequence[PEM], None]
+    cert: Optional[PEM]
+    pfx: Union[bytes, os.PathLike[str], None]
+    key: Optional[PEM]
+    passphrase: Optional[Passphrase]
+    ciphers: Optional[str]
+    rejectUnauthorized: Optional[bool]
+
+
+class ClientOptions(ClientKeywords, total=False):
+    """As a dict."""
+
+    protocols: Union[str, Sequence[str], None]
+
+
+class ServerOptions(Limits, total=False):
+    host: Optional[str]
+    port: Union[int, str, None]
+    reusePort: Optional[bool]
+    socketPath: Union[str, os.PathLike[str], None]
+    socket: Optional[Socket]
+    fd: Optional[int]
+    server: Optional[socketserver.BaseServer]
+    noServer: Optional[bool]
+    path: Optional[str]
+    verifyClient: Optional[VerifyClient]
+    handleProtocols: Optional[HandleProtocols]
+    disableHixie: Optional[bool]
+    clientTracking: Optional[bool]
+    backlog: Optional[int]
+    handshakeTimeout: Optional[float]
+    perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
+    allowUnmasked: Optional[bool]
+    cert: Optional[PEM]
+    pfx: Union[bytes, os.PathLike[str], None]
+    key: Optional[PEM]
+    passphrase: Optional[Passphrase]
+    ciphers: Optional[str]
+
+
+class ControlOptions(TypedDict, total=False):
+    """Of ``ping`` and ``pong``."""
+
+    mask: Optional[bool]
+
+
+class StreamOptions(ControlOptions, total=False):
+    """Of ``stream``."""
+
+    binary: Union[bool, MessageFlags, None]
+    compress: bool
+
+
+class SendOptions(StreamOptions, total=False):
+    """Of ``send``."""
+
+    fin: bool
+
+
+class FrameOptions(TypedDict, total=False):
+    """Of the class ``Sender``."""
+
+    fin: Optional[bool]
+    mask: Optional[bool]
+    binary: Optional[bool]
+
+
+class ListenerOptions(TypedDict, total=False):
+    """Of ``addEventListener``."""
+
+    once: bool
