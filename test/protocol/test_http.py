@@ -6,6 +6,7 @@ import re
 import tracemalloc
 import weakref
 from collections.abc import Container, Iterable
+from http.cookies import SimpleCookie
 from types import SimpleNamespace
 from typing import Any, Union
 from unittest import mock
@@ -481,6 +482,11 @@ def test_cookies(lines: list[bytes], cookies: dict[str, str]) -> None:
 def test_whatever_cookies_are_sent_there_are_cookies(value: bytes) -> None:
     cookies = request_to('/', b'Cookie: ' + value).cookies
     assert all(isinstance(text, str) for pair in cookies.items() for text in pair)
+
+
+@given(st.text(st.sampled_from('\\"0134789ab '), max_size=20))
+def test_values_in_quotes_are_those_of_http_cookies(text: str) -> None:
+    assert request_to('/', f'Cookie: a="{text}"'.encode()).cookies['a'] == SimpleCookie().value_decode(f'"{text}"')[0]
 
 
 CONNECTION = SimpleNamespace(
