@@ -130,6 +130,27 @@ def test_tls_is_added_unless_it_is_there(wraps: bool) -> None:
         end(ws)
 
 
+@pytest.mark.parametrize(('host', 'heard'), [('localhost.', True), ('localhost', True), ('localhost..', False)])
+def test_a_dot_behind_the_name_is_in_no_certificate(host: str, heard: bool) -> None:
+    ca = trustme.CA()
+    issued = ca.issue_cert('localhost')
+    with echo_server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
+        port = wss.address().port  # type: ignore[union-attr]
+        names = Waiter()
+
+        def agent(request: Any, options: Any) -> socket.socket:
+            names(options.host, request.headers['host'])
+            return socket.create_connection(('127.0.0.1', port), timeout=TIMEOUT)
+
+        options = {'agent': agent, 'ca': ca.cert_pem.bytes(), 'closeTimeout': 2000}
+        if not heard:
+            with pytest.raises(ValueError, match='invalid url'):
+                WebSocket(f'wss://{host}:{port}', options)
+            return
+        echoes(WebSocket(f'wss://{host}:{port}', options))
+        assert names.get() == (host, f'{host}:{port}')
+
+
 def test_a_unix_socket_by_an_agent(tmp_path: Any) -> None:
     path = str(tmp_path / 'socket')
     asked = Waiter()

@@ -229,6 +229,12 @@ def test_other_versions_of_http_are_not_supported(version: str) -> None:
     assert (str(error), error.status) == (f'HTTP version {version} is not supported', 505)
 
 
+@pytest.mark.parametrize('minor', range(2, 10))
+def test_there_is_no_later_http_1(minor: int) -> None:
+    error = request_error(b'GET / HTTP/1.%d\r\n\r\n' % minor)
+    assert (str(error), error.status) == (f'invalid HTTP version 1.{minor}', 400)
+
+
 def test_preface_of_http_2_is_not_supported() -> None:
     assert request_error(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').status == 505
 
@@ -827,7 +833,15 @@ def test_build_head_names_the_line_it_refuses(character: str) -> None:
         build_head(f'GET /{character} HTTP/1.1', [])
 
 
-@given(line=st.text())
+@pytest.mark.parametrize('line', ['', ' ', ' X: folded', '\tX: 1', 'X', ': 1', 'X : 1', 'é: 1', 'HTTP/1.1 200 OK'])
+def test_build_head_takes_header_lines_only(line: str) -> None:
+    """An empty one would end the head, and what follows be the body."""
+    for lines in ([line], ['X: 1', line], [line, 'Y: 1']):
+        with pytest.raises(ValueError, match=re.escape(f'invalid header line {line!r}')):
+            build_head('HTTP/1.1 101 Switching Protocols', lines)
+
+
+@given(line=st.one_of(st.text(), st.text().map('X: {}'.format)))
 def test_nothing_that_is_built_holds_a_second_line(line: str) -> None:
     try:
         head = build_head('GET / HTTP/1.1', [line])
@@ -849,6 +863,11 @@ def test_build_refusal_with_message_headers_and_name() -> None:
         b'HTTP/1.1 404 Unauthorized\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n'
         b'Content-Length: 3\r\nX: 1\r\nY: 2\r\n\r\nn\xc3\xa9'
     )
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    assert build_refusal(405, method='GET') == build_refusal(405)
+    assert build_refusal(405, method='HEAD') + b'Method Not Allowed' == build_refusal(405)
 
 
 def test_name_without_message_is_the_body() -> None:

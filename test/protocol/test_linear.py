@@ -1,4 +1,4 @@
-"""What a stranger can have parsed takes linear time: a whole head of 16 KiB costs about twice as much as half of one."""
+"""What a stranger can have parsed takes linear time: a head of 16 KiB costs about twice as much as half of one."""
 
 from __future__ import annotations
 

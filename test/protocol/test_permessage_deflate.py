@@ -150,7 +150,6 @@ class TestAnswer:
             ({'server_max_window_bits': 10}, 'server_max_window_bits=9'),
             ({'server_max_window_bits': False}, 'server_max_window_bits=15'),
             ({'client_max_window_bits': 10}, 'client_max_window_bits=9'),
-            ({'client_max_window_bits': 10}, ''),
         ],
     )
     def test_unacceptable(self, given: dict[str, Any], offer: str) -> None:
@@ -158,6 +157,19 @@ class TestAnswer:
             answer_to(with_parameters(offer), **given)
         fallback = f'{with_parameters(offer)}, permessage-deflate; client_max_window_bits'
         assert answer_to(fallback, **given) is not None
+
+    def test_a_client_that_knows_no_smaller_window_goes_without(self) -> None:
+        """RFC 7692 section 7.1.2.2: the answer must not ask it to; that is no reason to refuse it."""
+        assert answer_to(with_parameters(''), client_max_window_bits=10) is None
+        assert answer_to(with_parameters('client_no_context_takeover'), client_max_window_bits=15) is None
+        both = 'permessage-deflate, permessage-deflate; client_max_window_bits'
+        assert answer_to(both, client_max_window_bits=10) == 'permessage-deflate; client_max_window_bits=10'
+        with pytest.raises(ValueError, match='None of the extension offers'):
+            answer_to(
+                with_parameters('server_no_context_takeover'),
+                client_max_window_bits=10,
+                server_no_context_takeover=False,
+            )
 
     def test_first_of_several(self) -> None:
         offers = (
@@ -252,6 +264,9 @@ def test_an_answer_of_ours_suits_our_client_and_both_get_what_they_asked_for(
     try:
         answer = accept_offer(server, [offer.extension()])
     except ValueError:
+        return
+    if server.client_max_window_bits and client.client_max_window_bits is False:
+        assert answer is None
         return
     assert answer is not None
     if client.client_no_context_takeover is False and server.client_no_context_takeover:

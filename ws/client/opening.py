@@ -141,7 +141,8 @@ class ClientOpening:
 
     def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         try:
-            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host)
+            # The dot at the end of a name is for look-ups; no certificate has it (RFC 6066 section 3).
+            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host.removesuffix('.'))
         except (OSError, ValueError) as error:
             sock.close()
             self._fail(error)

@@ -97,16 +97,19 @@ def make_offer(options: DeflateOptions) -> Parameters:
 
 
 def accept_offer(options: DeflateOptions, extensions: Iterable[Extension]) -> Optional[Parameters]:
-    """What a server answers: the first acceptable offer with what `options` add to it; None if there is no offer.
+    """What a server answers: the first acceptable offer with what `options` add to it; None if there is no offer, or
+    the client is one that can't do with the window it is to have.
 
-    Raises ValueError if there are some, but none acceptable, or one of them is malformed. RFC 7692 section 5.1 would
-    rather go on without compression; Node's ws refuses the request, as the client may rely on what it asks for.
+    Raises ValueError if no offer grants what the client asks for, or one of them is malformed. RFC 7692 section 5.1
+    would rather go on without compression; Node's ws refuses the request, as the client may rely on what it asks for.
     """
     offers = [parse_parameters(extension) for extension in extensions if extension.name == EXTENSION]
-    for offer in offers:
-        if _is_acceptable(options, offer):
+    acceptable = [offer for offer in offers if _is_acceptable(options, offer)]
+    for offer in acceptable:
+        # RFC 7692 section 7.1.2.2: not in the answer if it is not in the offer.
+        if not (options.client_max_window_bits and offer.client_max_window_bits is None):
             return _answer(options, offer)
-    if offers:
+    if offers and not acceptable:
         raise ValueError('None of the extension offers can be accepted')
     return None
 
@@ -118,11 +121,8 @@ def _is_acceptable(options: DeflateOptions, offer: Parameters) -> bool:
         wanted = options.server_max_window_bits
         if wanted is False or (wanted is not None and wanted > offer.server_max_window_bits):
             return False
-    if options.client_max_window_bits:
-        # RFC 7692 section 7.1.2.2: not in the answer if it is not in the offer.
-        limit = offer.client_max_window_bits
-        return limit is True or (limit is not None and options.client_max_window_bits <= limit)
-    return True
+    limit = offer.client_max_window_bits
+    return not options.client_max_window_bits or limit in (True, None) or options.client_max_window_bits <= limit
 
 
 def _answer(options: DeflateOptions, offer: Parameters) -> Parameters:
