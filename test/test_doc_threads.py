@@ -21,7 +21,7 @@ import pytest
 from documents import Checks, Runner, connect, free_port
 from support import HANDSHAKE, TIMEOUT, Waiter, read_head, server
 
-from ws.delivery import KEEP_BYTES, KEEP_FOR, WAIT_BEHIND
+from ws.delivery import KEEP_BYTES, KEEP_FOR, SETTLE_FOR
 from ws.net.lifetime import GRACE
 from ws.options import CLIENT_OPTIONS
 
@@ -36,7 +36,7 @@ def test_example(name: str, tmp_path: Path) -> None:
 def test_its_figures_are_those_of_the_code() -> None:
     text = THREADS.document.path.read_text(encoding='utf-8')
     for figure in [
-        f'**{WAIT_BEHIND} milliseconds**',
+        f'**{SETTLE_FOR} milliseconds**',
         f'**{KEEP_BYTES // 1024} KiB**',
         f'`closeTimeout`, {CLIENT_OPTIONS["closeTimeout"] // 1000} seconds',
     ]:

@@ -10,7 +10,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,36 +185,44 @@ def test_buffered_amount_counts_what_the_loop_has_not_come_to() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_ten_thousand_connects_lose_nothing(hasty_switching: None) -> None:
-    """Listeners attached after random pauses of 0 to 100 ms; the server greets in the packet of its 101."""
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize('ends', [False, True], ids=['the client ends', 'the server ends in the same packet'])
+def test_ten_thousand_connects_lose_nothing(hasty_switching: None, ends: bool) -> None:
+    """Listeners attached in any order, in one go or now and then one by one, after random pauses of 0 to 100 ms; the
+    server greets in the packet of its 101, and may end there, too."""
     total, workers = 10_000, 50
     problems: list[str] = []
     generator = random.Random(13)
+    orders = [generator.sample(('open', 'message', 'error', 'close'), 4) for _ in range(total)]
     pauses = [generator.choice((0.0, 0.0, generator.random() / 10)) for _ in range(total)]
+    slow = [generator.randrange(50) == 0 for _ in range(total)]  # attached in order, and one by one
     numbers = iter(range(total))
 
     def connect_one(number: int, address: str) -> None:
         events: list[str] = []
         ended = threading.Event()
+        listeners: dict[str, Callable[..., object]] = {
+            'open': lambda: events.append('open'),
+            'message': lambda this, text: (events.append(text), ends or this.close()),
+            'error': lambda error: events.append(repr(error)),
+            'close': lambda: (events.append('close'), ended.set()),
+        }
         ws = WebSocket(address)
-        pause = pauses[number]
-        time.sleep(pause)
-        ws.on('open', lambda: events.append('open'))
-        if number % 3 == 0:
-            time.sleep(pause / 2)  # now and then one by one, the later ones later still
-        ws.on('message', lambda this, text: (events.append(text), this.close()))
-        ws.on('error', lambda error: events.append(repr(error)))
-        ws.on('close', lambda: (events.append('close'), ended.set()))
+        time.sleep(pauses[number])
+        order = ('open', 'message', 'error', 'close') if slow[number] else orders[number]
+        for event in order:
+            ws.on(event, listeners[event])
+            if slow[number]:
+                time.sleep(pauses[number])
         if not ended.wait(TIMEOUT) or events != ['open', 'hello', 'close']:
-            problems.append(f'{number} (pause {pause:.3f}): {events}')
+            problems.append(f'{number} ({order}, pause {pauses[number]:.3f}): {events}')
 
     def work(address: str) -> None:
         for number in numbers:
             connect_one(number, address)
 
     with server(backlog=1024) as wss:
-        wss.on('connection', lambda ws: ws.send('hello'))
+        wss.on('connection', lambda ws: (ws.send('hello'), ends and ws.close()))
         address = url_of(wss)
         threads = [threading.Thread(target=work, args=(address,)) for _ in range(workers)]
         for thread in threads:
@@ -229,7 +238,7 @@ def test_what_waits_is_handed_over_in_order() -> None:
         ws = client(wss)
         log = Waiter()
         until(lambda: ws.readyState == WebSocket.CLOSED)
-        ws.on('close', lambda *args: log('close', *args))  # waits behind the others for 10 ms
+        ws.on('close', lambda *args: log('close', *args))  # waits behind the others
         ws.on('message', lambda data: log(data))
         ws.on('open', lambda: log('open'))
         assert [log.get() for _ in range(7)] == [
@@ -237,7 +246,56 @@ def test_what_waits_is_handed_over_in_order() -> None:
         ]  # fmt: skip
 
 
-def test_events_with_a_listener_wait_behind_one_without_for_ten_milliseconds_only() -> None:
+def test_several_late_listeners_of_one_event_all_get_it() -> None:
+    """Attached in the same breath, they are there before what waits is handed over."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        ws = client(wss)
+        until(lambda: ws._kept is not None and len(ws._kept.waiting) == 2)
+        log = Waiter()
+        for number in range(20):
+            ws.on('message', partial(log, number))
+        assert [log.get()[0] for _ in range(20)] == list(range(20))
+        end(ws, 'terminate')
+
+
+def test_resuming_in_a_listener_calls_no_other_listener_in_the_middle_of_it() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        ws = client(wss)
+        until(lambda: ws._kept is not None and len(ws._kept.waiting) == 2)
+        log = Waiter()
+        ws.on('message', lambda: log('message'))
+        ws.on('open', lambda: (log('open'), ws.pause(), ws.resume(), log('opened')))
+        assert [log.get()[0] for _ in range(3)] == ['open', 'opened', 'message']
+        end(ws, 'terminate')
+
+
+def test_what_waits_when_the_program_ends_is_handed_over() -> None:
+    code = """
+        import sys
+        from ws import WebSocket
+
+        ws = WebSocket(sys.argv[1])
+        while ws.readyState != ws.OPEN:
+            pass
+        ws.on('message', lambda: print('message'))
+        ws.on('open', lambda: print('open'))
+        sys.exit()
+        """
+    with server() as wss:
+        wss.on('connection', lambda: None)
+        output = subprocess.run(
+            [sys.executable, '-c', textwrap.dedent(code), url_of(wss)],
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+            env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
+        ).stdout
+    assert output == 'open\n'
+
+
+def test_events_with_a_listener_wait_behind_one_without_for_some_milliseconds_only() -> None:
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('hello'))
         ws = client(wss)
@@ -289,7 +347,8 @@ def test_reading_pauses_when_too_much_waits() -> None:
         end(ws, 'close')
 
 
-def test_a_process_that_stands_still_loses_nothing() -> None:
+@pytest.mark.parametrize('seconds', [1.5, pytest.param(4.0, marks=pytest.mark.slow)])
+def test_a_process_that_stands_still_loses_nothing(seconds: float) -> None:
     """Stopped, or collecting garbage for longer than that second: the thread that listens stood still as well."""
     code = """
         import os, sys, threading
@@ -316,7 +375,7 @@ def test_a_process_that_stands_still_loses_nothing() -> None:
         try:
             assert child.stdout is not None and child.stdout.readline() == 'stop me\n'
             child.send_signal(signal.SIGSTOP)
-            assert Waiter().nothing(1.5)
+            assert Waiter().nothing(seconds)
             child.send_signal(signal.SIGCONT)
             assert child.communicate('\n', timeout=TIMEOUT)[0] == 'open\nhello\n'
         finally:

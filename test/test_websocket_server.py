@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from support import (
 
 from ws import WebSocket, WebSocketError, WebSocketServer, delivery
 from ws.server.listening import address_of
+from ws.timers import setTimeout
 
 # -- construction -----------------------------------------------------------------------------------------------------
 
@@ -418,6 +420,50 @@ def test_a_client_that_says_nothing_is_dropped() -> None:
             assert read_all(sock).startswith(b'HTTP/1.1 408 ')
 
 
+def test_requests_that_came_during_a_stall_are_in_time() -> None:
+    """A listener that holds up the loop for longer than that does not make the clients late."""
+    with server(handshakeTimeout=200) as wss, contextlib.ExitStack() as stack:
+        connected = Waiter()
+        wss.on('connection', connected)
+        socks = [stack.enter_context(raw_connection(wss)) for _ in range(100)]
+        until(lambda: len(wss._openings) == len(socks))
+        released, held = threading.Event(), threading.Event()
+        wss._loop.call(lambda: (held.set(), released.wait(TIMEOUT)))
+        assert held.wait(TIMEOUT)
+        for sock in socks:
+            sock.sendall(HANDSHAKE % b'/')
+        assert not threading.Event().wait(0.4)  # all of them are overdue now, by the clock
+        released.set()
+        for sock in socks:
+            assert sock.recv(64).startswith(b'HTTP/1.1 101 ')
+        for _ in socks:
+            connected.get()
+
+
+def test_a_heartbeat_after_a_stall_ends_nobody_who_has_answered() -> None:
+    with server() as wss, contextlib.ExitStack() as stack:
+        answered: set[WebSocket] = set()
+        connected, looked = Waiter(), Waiter()
+        wss.on('connection', lambda ws: (ws.on('pong', lambda: answered.add(ws)), connected()))
+        socks = [stack.enter_context(raw_client(wss)) for _ in range(100)]
+        for _ in socks:
+            connected.get()
+        released, held = threading.Event(), threading.Event()
+
+        def stall() -> None:
+            setTimeout(lambda: looked(len(answered)), 50)
+            held.set()
+            released.wait(TIMEOUT)
+
+        wss._loop.call(stall)
+        assert held.wait(TIMEOUT)
+        for sock in socks:
+            sock.sendall(b'\x8a\x80\0\0\0\0')  # a pong
+        assert not threading.Event().wait(0.2)
+        released.set()
+        assert looked.get() == (len(socks),)
+
+
 def test_a_client_that_does_not_end_after_a_refusal_is_dropped() -> None:
     with server(handshakeTimeout=100) as wss:
         wss.on('connection', lambda: None)
@@ -545,6 +591,28 @@ def test_close_twice() -> None:
     error = third.get()[0]
     assert isinstance(error, WebSocketError) and str(error) == 'The server is not running'
     wss.close()
+
+
+@pytest.mark.parametrize('heard_late', [False, True])
+def test_close_is_emitted_before_its_callback_is_called(heard_late: bool) -> None:
+    """Also while `listening`, which nobody asked for, is kept."""
+    log = Waiter()
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    wss.on('error', lambda: None)
+    if heard_late:
+        until(lambda: wss._kept is not None and bool(wss._kept.waiting))
+    wss.on('close', lambda: log('event'))
+    wss.close(lambda: log('callback'))
+    assert [log.get() for _ in range(2)] == [('event',), ('callback',)]
+
+
+def test_a_close_that_nobody_hears_does_not_hold_up_its_callback() -> None:
+    told = Waiter()
+    wss = WebSocketServer(port=0, host='127.0.0.1')
+    started = time.monotonic()
+    wss.close(told)
+    assert told.get() == ()
+    assert time.monotonic() - started < 0.9
 
 
 def test_the_callbacks_are_told_whatever_becomes_of_the_listeners() -> None:

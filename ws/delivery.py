@@ -9,18 +9,18 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, Listener, fitted
 from .net.lifetime import get_loop, note_unheard_error
-from .net.loop import Loop, Timer, report_exception
+from .net.loop import HEARTBEAT, Loop, Timer, report_exception
 
-#: How long, in milliseconds from its making, the events of an object made off the loop thread wait for listeners.
+#: How long, in milliseconds from its making or from the latest attaching, the events of an object made off the loop
+#: thread wait for listeners.
 KEEP_FOR = 1000
-#: How long, in milliseconds, an event that has a listener waits behind one that has none yet.
-WAIT_BEHIND = 10
+#: How long, in milliseconds, nothing must have been attached before what is kept is handed over.
+SETTLE_FOR = 20
 #: How many bytes may wait before reading is paused.
 KEEP_BYTES = 65536
 #: What a kept event counts at least: empty messages take memory, too.
@@ -33,7 +33,6 @@ T = TypeVar('T')
 class _Kept(NamedTuple):
     event: str
     args: tuple[Any, ...]
-    overdue: float  # from then on it waits for its own listener only
     reported: bool  # an error, and nobody came to listen: it is reported
 
 
@@ -182,97 +181,117 @@ class Emitter(EventEmitter, metaclass=_Complete):
             report_exception()
             self._listener_failed(args)
 
+    def _insert(self, event: str, listener: Listener, first: bool = False) -> None:
+        kept = self._kept
+        if kept is not None and not self._loop.in_thread():
+            kept.wait_for_more()  # before the loop can find the listener
+        super()._insert(event, listener, first)
+
     def _attached(self, event: str) -> None:
         kept = self._kept
         if kept is not None:
             self._loop.call(kept.on_listener)
 
-    def _end_of_events(self) -> None:
-        """The last event has been delivered, or is kept: the loop need not look after this object any longer."""
+    def _end_of_events(self, callbacks: Sequence[Callable[[], object]] = ()) -> None:
+        """The last event has been delivered, or is kept: the loop need not look after this object any longer.
+        `callbacks` are called after that event."""
         if self._kept is not None and self._kept.waiting:
-            self._kept.owner_ended()
+            self._kept.owner_ended(callbacks)
         else:
             self._keep_no_more()
+            _call(callbacks)
             self._loop.release(self)
 
 
 class KeptEvents:
     """The events of one object that found no listener, for a second, in order.
 
-    All of it runs on the loop thread. The emitter's lock makes "no listener, so keep it" and "attach" exclude each
-    other; what is kept by then is looked at after each attaching.
+    Whoever attaches one listener is about to attach the next, in whatever order: so what is kept is handed over when
+    the latest attaching is :data:`SETTLE_FOR` ago. After :data:`KEEP_FOR`, what nobody asked for is dropped. Both are
+    measured by a clock that stands still with the process: the thread that attaches listeners stands still, too.
+
+    All of it runs on the loop thread, except :meth:`wait_for_more`. The emitter's lock makes "no listener, so keep it"
+    and "attach" exclude each other; what is kept by then is looked at after each attaching.
     """
 
     def __init__(self, owner: Emitter) -> None:
         self._owner = owner
-        # By a clock that stands still with the process: the thread that is to attach listeners stands still, too.
-        self.until = owner._loop.awake + KEEP_FOR / 1000
-        self._latest = time.monotonic() + 3 * KEEP_FOR / 1000
         self.waiting: list[_Kept] = []
         self._size = 0
         self._timer: Optional[Timer] = None
-        self._owner_ended = False
+        self._at_the_end: Optional[Sequence[Callable[[], object]]] = None  # once no event will be added any more
+        self.wait_for_more()
+
+    def wait_for_more(self) -> None:
+        """The object is made, or a listener is about to be attached, on any thread."""
+        now = self._owner._loop.awake
+        self.settled = now + SETTLE_FOR / 1000
+        self.until = now + KEEP_FOR / 1000
 
     def keep(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         """Whether the event was kept; if not, it is to be emitted now."""
         owner = self._owner
-        now = time.monotonic()
         if not self.waiting and self.is_over():
             owner._keep_no_more()
             return False
         with owner._lock:
             if not self.waiting and owner.listenerCount(event):
                 return False
-            self.waiting.append(_Kept(event, args, now + WAIT_BEHIND / 1000, reported and event == 'error'))
+            self.waiting.append(_Kept(event, args, reported and event == 'error'))
         self._size += _size_of(args)
         if self._size >= KEEP_BYTES:
             owner._hold_reading(True)
-        self._set_timer(now)
+        self._look_later()
         return True
 
     def is_over(self) -> bool:
         """Whether the second has passed."""
-        return self._owner._loop.awake >= self.until or time.monotonic() >= self._latest
+        return self._owner._loop.awake >= self.until
 
     def on_listener(self) -> None:
-        """A listener was attached; whoever attaches one may be about to attach the next."""
-        loop = self._owner._loop
-        self.until = loop.awake + KEEP_FOR / 1000
-        loop.stay_awake(self.until)
+        """A listener has been attached."""
+        self._owner._loop.stay_awake(self.until)
         if self.waiting:
-            self.hand_over()
+            self._wait_on()
 
     def hand_over(self) -> None:
         """Emit what has a listener now and need not wait any longer."""
         if self._owner._kept is not self or self._owner._is_paused():
             return  # after resume() this is called again
         while True:
-            now = time.monotonic()
-            index = self._next(now)
-            if index < 0:
+            if self.is_over():
+                self._drop_unheard()
+            index = self._next()
+            if index is None:
                 break
             with self._owner._lock:
                 kept = self.waiting.pop(index)
             self._size -= _size_of(kept.args)
             if kept.event == 'close':  # nothing may follow it
-                self.drop()
+                self._drop_all()
             self._owner._dispatch(kept.event, kept.args)
         if self.waiting:
-            self._set_timer(now)
+            self._wait_on()
         else:
             self._emptied()
-        if self._owner_ended:
+
+    def _wait_on(self) -> None:
+        self._look_later()
+        if self._at_the_end is not None:
             self._hold_or_release()
 
-    def _next(self, now: float) -> int:
-        """Which one to emit next, or -1. Past the end of the second, whatever has a listener; the rest goes."""
-        if self.is_over():
-            self._drop_unheard()
-            return 0 if self.waiting else -1
-        for index, kept in enumerate(self.waiting):
-            if self._owner.listenerCount(kept.event) and (index == 0 or now >= kept.overdue):
-                return index
-        return -1
+    def _next(self) -> Optional[int]:
+        """Which one to emit next."""
+        if self._owner._loop.awake >= self.settled:
+            for index, kept in enumerate(self.waiting):
+                if self._owner.listenerCount(kept.event):
+                    return index
+        return None
+
+    def keep_no_longer(self) -> None:
+        """Emit what has a listener, and drop the rest: there is no time to wait for more."""
+        self.settled = self.until = 0.0
+        self.hand_over()
 
     def _drop_unheard(self) -> None:
         owner = self._owner
@@ -281,21 +300,22 @@ class KeptEvents:
             self.waiting = [kept for kept in self.waiting if owner.listenerCount(kept.event)]
         self._report_errors(unheard)
 
-    def drop(self) -> None:
-        """Keep nothing any longer; errors are reported as those that nobody listens to."""
+    def _drop_all(self) -> None:
         with self._owner._lock:
             dropped, self.waiting = self.waiting, []
-        self._size = 0
         self._report_errors(dropped)
 
-    def _report_errors(self, kept: list[_Kept]) -> None:
-        for unheard in kept:
-            if unheard.reported:
-                self._owner._report_unheard(unheard.args[0])
+    def _report_errors(self, dropped: list[_Kept]) -> None:
+        for kept in dropped:
+            if kept.reported:
+                self._owner._report_unheard(kept.args[0])
 
-    def owner_ended(self) -> None:
-        """No event will be added any more."""
-        self._owner_ended = True
+    def owner_ended(self, callbacks: Sequence[Callable[[], object]]) -> None:
+        """No event will be added any more. The last one is emitted before `callbacks` are called, if it is heard."""
+        if not self._owner.listenerCount(self.waiting[-1].event):
+            _call(callbacks)
+            callbacks = ()
+        self._at_the_end = callbacks
         self._hold_or_release()
 
     def _hold_or_release(self) -> None:
@@ -312,18 +332,28 @@ class KeptEvents:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._owner_ended or self.is_over():
-            self._owner._keep_no_more()
-        self._owner._hold_reading(False)
+        owner = self._owner
+        if self._at_the_end is not None or self.is_over():
+            owner._keep_no_more()
+        owner._hold_reading(False)
+        if self._at_the_end is not None:
+            _call(self._at_the_end)
+            owner._loop.release(owner)
 
-    def _set_timer(self, now: float) -> None:
-        """Look again when something kept may pass what it waits behind, or when the second is over."""
+    def _look_later(self) -> None:
+        """Look again when something may pass what it waits behind, or when the second is over."""
         if self._timer is not None:
             self._timer.cancel()
-        loop = self._owner._loop
-        over = now + max(0.01, self.until - loop.awake)  # or later: this looks again then
-        overdue = [kept.overdue for kept in self.waiting[1:] if kept.overdue > now]
-        self._timer = loop.call_later((min([over, *overdue]) - now) * 1000, self.hand_over)
+        owner = self._owner
+        heard = any(owner.listenerCount(kept.event) for kept in self.waiting)
+        seconds = (self.settled if heard else self.until) - owner._loop.awake
+        # By a clock that goes in steps, and may stand still: if it is too early then, this is set again.
+        self._timer = owner._loop.call_later(max(seconds * 1000, HEARTBEAT) if seconds > 0 else 0, self.hand_over)
+
+
+def _call(callbacks: Sequence[Callable[[], object]]) -> None:
+    for callback in callbacks:
+        callback()
 
 
 def _size_of(args: tuple[Any, ...]) -> int:

@@ -161,8 +161,8 @@ def test_deferred_calls_come_after_the_callback_and_before_the_next_poll(driver:
         order.append('callback')
 
     driver(callback)
-    driver.turns(3)
-    assert order == ['callback', 'timer', 'deferred', 'called']
+    driver.turns(4)
+    assert order == ['callback', 'deferred', 'called', 'timer']
 
 
 def test_what_a_deferred_call_defers_does_not_keep_the_loop_in_one_turn(driver: Driver) -> None:
@@ -292,6 +292,48 @@ def test_a_timer_may_be_due_when_we_are_all_dead(driver: Driver, milliseconds: f
     timer = driver(driver.loop.call_later, milliseconds, lambda: None)
     driver.turns(3)
     timer.cancel()
+
+
+@pytest.mark.parametrize('count', [1, 1500])
+def test_after_a_stall_what_has_come_meanwhile_is_read_before_timers_run(driver: Driver, count: int) -> None:
+    """More of it than one poll hands out, too: a timer that would end a silent connection must not find it silent."""
+    order: list[str] = []
+    pairs = [unix_pair() for _ in range(count)]
+
+    def note(pollable: Pollable) -> None:
+        pollable.sock.recv(1)
+        order.append('data')
+
+    pollables = [Pollable(mine) for mine, _ in pairs]
+    for pollable in pollables:
+        pollable._on_event = lambda mask, pollable=pollable: note(pollable)  # type: ignore[misc]
+        driver(driver.loop.register, pollable.sock.fileno(), pollable, READ)
+    release = driver.block()
+    ran = threading.Event()
+    driver.loop.call(driver.loop.call_later, 0, lambda: (order.append('timer'), ran.set()))
+    for _, theirs in pairs:
+        theirs.send(b'x')
+    release.set()
+    assert ran.wait(TIMEOUT)
+    assert order == ['data'] * count + ['timer']
+    for mine, theirs in pairs:
+        driver(driver.loop.unregister, mine.fileno())
+        mine.close()
+        theirs.close()
+
+
+def test_sockets_that_are_always_ready_do_not_keep_timers_from_running(driver: Driver) -> None:
+    pairs = [unix_pair() for _ in range(1500)]
+    for mine, theirs in pairs:
+        theirs.send(b'x')  # nobody reads it
+        driver(driver.loop.register, mine.fileno(), Pollable(mine), READ)
+    ran = threading.Event()
+    driver.loop.call(driver.loop.call_later, 1, ran.set)
+    assert ran.wait(TIMEOUT)
+    for mine, theirs in pairs:
+        driver(driver.loop.unregister, mine.fileno())
+        mine.close()
+        theirs.close()
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Optional, Protocol, Union
 
-from .poller import READ, Poller, SelectorPoller
+from .poller import BATCH, READ, Poller, SelectorPoller
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
 INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
@@ -29,7 +29,7 @@ _LONGEST_WAIT = 3600.0
 #: more, and clearing pages for the next one takes most of the time.
 _LARGE_BLOCK = 4 << 20
 #: How often, in milliseconds, the process shows that it is running, while somebody measures by :attr:`Loop.awake`.
-_HEARTBEAT = 50
+HEARTBEAT = 5
 
 
 def _ignore() -> None:
@@ -159,6 +159,7 @@ class Loop:
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = itertools.count()
+        self._turns_overdue = 0  # how many turns some timer has been due
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
@@ -291,13 +292,13 @@ class Loop:
         self._awake_until = max(self._awake_until, until)
         if self._heart is None:
             self._last_heartbeat = time.monotonic()
-            self._heart = self.call_later(_HEARTBEAT, self._beat)
+            self._heart = self.call_later(HEARTBEAT, self._beat)
 
     def _beat(self) -> None:
         now = time.monotonic()
-        self.awake += min(now - self._last_heartbeat, 2 * _HEARTBEAT / 1000)
+        self.awake += min(now - self._last_heartbeat, 2 * HEARTBEAT / 1000)
         self._last_heartbeat = now
-        self._heart = self.call_later(_HEARTBEAT, self._beat) if self.awake < self._awake_until else None
+        self._heart = self.call_later(HEARTBEAT, self._beat) if self.awake < self._awake_until else None
 
     def defer(self, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
@@ -352,7 +353,7 @@ class Loop:
         if self._inbox:
             self._run_inbox()
         if self._timers:
-            self._run_timers()
+            self._run_timers(len(events))
         if self._deferred:
             self._run_deferred()
         if self.dirty:
@@ -377,9 +378,15 @@ class Loop:
             except BaseException:
                 report_exception()
 
-    def _run_timers(self) -> None:
+    def _run_timers(self, ready: int) -> None:
+        """Run those that are due. Many are about something that has not come, while it may only not have been read,
+        since a listener took long or the process was stopped: so all that is ready is looked at once more before."""
         now = time.monotonic()
         timers = self._timers
+        if timers[0][0] <= now and self._is_behind(ready):
+            self._turns_overdue += 1
+            return
+        self._turns_overdue = 0
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)[2]
             if timer.callback is not None:
@@ -388,6 +395,11 @@ class Loop:
                 self._guarded(callback, args)
         if len(timers) > self._timers_allowed:
             self._drop_cancelled_timers()
+
+    def _is_behind(self, ready: int) -> bool:
+        """Whether the sockets have yet to be looked at since a timer became due; `ready` of them were in this turn."""
+        turns = self._turns_overdue
+        return not turns or (ready >= BATCH and turns <= len(self._pollables) // BATCH)
 
     def _drop_cancelled_timers(self) -> None:
         """Each accepted connection cancels a timer that would lie in the heap for seconds."""

@@ -10,6 +10,8 @@ import sys
 READ = 0x001
 #: Interest in, and readiness for, writing.
 WRITE = 0x004
+#: As many are handed out at once, though more may be ready: ``select.epoll`` has room for FD_SETSIZE - 1.
+BATCH = 1023
 
 
 class SelectorPoller:
