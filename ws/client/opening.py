@@ -93,13 +93,14 @@ class ClientOpening:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Stop, and tell."""
         on_failure = self._on_failure
         self.cancel()
         on_failure(error)
 
     def _on_timeout(self) -> None:
-        self._fail(HandshakeError('opening handshake has timed out'))
+        self.fail(HandshakeError('opening handshake has timed out'))
 
     def _ask_agent(self) -> None:
         """On a thread that may block."""
@@ -125,7 +126,7 @@ class ClientOpening:
 
     def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is None:
-            self._fail(error or OSError('not connected'))
+            self.fail(error or OSError('not connected'))
         elif isinstance(sock, ssl.SSLSocket):  # an agent's
             self._use(TLSSocketStream(self._loop, sock))
             self._send_request()
@@ -145,7 +146,7 @@ class ClientOpening:
             stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host.removesuffix('.'))
         except (OSError, ValueError) as error:
             sock.close()
-            self._fail(error)
+            self.fail(error)
             return
         self._use(stream)
         stream.handshake(self._send_request)
@@ -165,7 +166,7 @@ class ClientOpening:
                 _log_response(response)
                 self._finish(response)
         except HandshakeError as error:
-            self._fail(error)
+            self.fail(error)
 
     def _finish(self, response: Response) -> None:
         assert self._stream is not None
@@ -175,10 +176,10 @@ class ClientOpening:
         on_open(self._stream, protocol, self._handshake.deflate, self._parser.rest)
 
     def _on_end(self) -> None:
-        self._fail(HandshakeError('the server closed the connection before it answered'))
+        self.fail(HandshakeError('the server closed the connection before it answered'))
 
     def _on_close(self, error: Optional[Exception]) -> None:
-        self._fail(error or HandshakeError('the server closed the connection before it answered'))
+        self.fail(error or HandshakeError('the server closed the connection before it answered'))
 
 
 def _log_request(head: bytes) -> None:
