@@ -14,6 +14,8 @@ import trustme
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, read_head, server, until, wait_for
 
 from ws import HandshakeError, WebSocket
+from ws.client import opening
+from ws.net.workers import Workers
 
 
 def connect(request: Any, options: Any) -> socket.socket:
@@ -253,6 +255,25 @@ def test_a_socket_that_is_in_use_is_left_alone() -> None:
         first.send('hi')
         assert received.get() == ('hi',)
         end(first)
+
+
+def test_an_agent_that_hangs_frees_its_place_when_its_client_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, '_agents', Workers('ws-agent', 1))
+    release, asked = threading.Event(), Waiter()
+
+    def agent(request: Any, options: Any) -> socket.socket:
+        asked()
+        release.wait(TIMEOUT)
+        return connect(request, options)
+
+    with echo_server() as wss:
+        log = Log(client(wss, agent=agent, handshakeTimeout=100), 'error', 'close')
+        asked.get()
+        ws = client(wss, agent=connect)
+        assert log.until('close')
+        echoes(ws)
+        release.set()
+        until(lambda: not any(thread.name == 'ws-agent' for thread in threading.enumerate()))
 
 
 def test_agents_that_block_hold_nobody_up() -> None:

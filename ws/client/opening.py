@@ -79,6 +79,8 @@ class ClientOpening:
         self._clean_up()
         if self._connector is not None:
             self._connector.cancel()
+        if self._agent is not None:
+            _agents.give_up(self._ask_agent)
         if self._stream is not None:
             self._stream.destroy()
 
