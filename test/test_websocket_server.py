@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import os
 import re
 import socket
@@ -300,6 +301,43 @@ def test_the_answer_to_head_has_no_body(request_: bytes, status: bytes) -> None:
             assert len(body) == (0 if method == b'HEAD' else int(head.partition(b'Content-Length: ')[2].split()[0]))
             if status == b'426':
                 assert b'\r\nConnection: close, Upgrade\r\n' in head and b'\r\nConnection: close\r\n' not in head
+
+
+@pytest.mark.parametrize(
+    ('frame', 'text'),
+    [
+        (b'\x81\x02hi', 'MASK must be set (1002)'),
+        (b'\x81\x81\0\0\0\0\xff', 'invalid utf8 sequence (1007)'),
+        (b'\x81\xfe\x07\xff', 'Max payload size exceeded (1009)'),
+    ],
+)
+def test_what_a_peer_does_wrong_is_a_line_in_the_log(
+    frame: bytes, text: str, caplog: pytest.LogCaptureFixture, reported: list[BaseException]
+) -> None:
+    """With its address. It is no exception of the program's; that of a listener still is."""
+    with server(maxPayload=1000) as wss, caplog.at_level(logging.WARNING, 'ws'):
+        closed = Waiter()
+        wss.on('connection', lambda ws: ws.on('close', closed))
+        with raw_client(wss) as sock:
+            address = '{}:{}'.format(*sock.getsockname())
+            sock.sendall(frame)
+            closed.get()
+        assert [record.getMessage() for record in caplog.records] == [f'<WebSocket from {address} CLOSING>: {text}']
+        assert [(record.name, record.levelname) for record in caplog.records] == [('ws', 'WARNING')]
+        assert not reported
+        caplog.clear()
+        heard = Waiter()
+        wss.on('connection', lambda ws: ws.on('error', heard))
+        with raw_client(wss) as sock:
+            sock.sendall(frame)
+            assert heard.get()[1] == int(text[-5:-1])
+        assert not caplog.records
+        wss.on('connection', lambda ws: ws.on('message', lambda: 1 // 0))
+        with raw_client(wss) as sock:
+            sock.sendall(b'\x81\x80\0\0\0\0')
+            closed.get()
+            closed.get()
+    assert isinstance(reported.pop(), ZeroDivisionError)
 
 
 def test_an_empty_line_before_the_request() -> None:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import heapq
 import itertools
-import select
 import socket
 import sys
 import threading
@@ -129,6 +128,34 @@ class Waker:
             self._reader.recv(4096)
 
 
+class Idle:
+    """Poller and waker of a loop that can't have any: the process has run out of descriptors. Calls are made and timers
+    run, so that whoever wants a socket is told what is wrong in the usual way."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self._woken = threading.Event()
+
+    def register(self, fd: int, mask: int) -> None:
+        code = self._error.errno if isinstance(self._error, OSError) else None
+        raise OSError(code, str(self._error.strerror if isinstance(self._error, OSError) else self._error))
+
+    def unregister(self, fd: int) -> None:
+        """Nothing is registered."""
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        return [(-1, READ)] if self._woken.wait(None if timeout < 0 else timeout) else []
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def drain(self) -> None:
+        self._woken.clear()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class LoopThread(threading.Thread):
     """A daemon, in that Python does not wait for it; :mod:`ws.net.lifetime` does, and Ctrl-C can interrupt that.
 
@@ -168,9 +195,9 @@ class Loop:
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
-        self._waker: Optional[Waker] = None
+        self._waker: Optional[Union[Waker, Idle]] = None
 
-        self._poller: Optional[Union[select.epoll, SelectorPoller, Any]] = None
+        self._poller: Any = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
@@ -279,6 +306,8 @@ class Loop:
 
     def register(self, fd: int, pollable: Pollable, mask: int) -> None:
         """Have ``pollable.on_event`` called when `fd` is ready for what `mask` says."""
+        if type(self._poller) is Idle:
+            self._open_descriptors()  # there may be some by now
         assert self._poller is not None
         self._poller.register(fd, mask)
         self._pollables[fd] = pollable
@@ -344,9 +373,18 @@ class Loop:
                 raise
 
     def _open_descriptors(self) -> None:
-        self._poller = Poller()
-        self._waker = Waker()
-        self._poller.register(self._waker.fileno(), READ)
+        poller: Any = None
+        waker: Union[Waker, Idle]
+        try:
+            poller, waker = Poller(), Waker()
+            poller.register(waker.fileno(), READ)
+        except Exception as error:
+            if poller is not None:
+                poller.close()
+            poller = waker = Idle(error.with_traceback(None))
+        self._poller = poller
+        # In this order: who has set the flag has handed in something before, and who sets it again wakes the new one.
+        self._waker = waker
         self._woken = False
 
     def _run(self) -> None:
@@ -356,15 +394,11 @@ class Loop:
             try:
                 self._turn()
             except BaseException as error:
-                if not self._begin_anew(error):
-                    return
+                self._begin_anew(error)
 
-    def _begin_anew(self, error: BaseException) -> bool:
+    def _begin_anew(self, error: BaseException) -> None:
         """The last resort. What escapes a turn is a defect, of ours or of the poller, whose sockets can't be served any
-        longer: they end now, with that error. Nobody shall wait for a thread that is gone.
-
-        False if there is no other poller to go on with.
-        """
+        longer: they end now, with that error. Nobody shall wait for a thread that is gone."""
         report_exception()
         broken, self._poller = self._poller, _NoPoller()
         for handle in list(self._handles):
@@ -373,17 +407,8 @@ class Loop:
             self._guarded(pollable.failed, ())
         self._pollables.clear()
         self._poller = broken
-        try:
-            self._close_descriptors()
-            self._open_descriptors()
-        except BaseException:
-            report_exception()
-            with self._lock:
-                self._handles.clear()
-                self._unreferenced.clear()
-                self._end()
-            return False
-        return True
+        self._close_descriptors()
+        self._open_descriptors()
 
     def _turn(self) -> None:
         """Poll once and work through everything that is ready."""

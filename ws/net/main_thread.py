@@ -134,7 +134,8 @@ def watch_for_interrupts() -> None:
     """Take note of Ctrl-C from now on; on the main thread, elsewhere it can't be done."""
     global _interrupts
     if _interrupts is None and threading.current_thread() is threading.main_thread():
-        with contextlib.suppress(ValueError):  # a subinterpreter's main thread
+        # A subinterpreter's main thread; no descriptors: then the next start of the loop tries again.
+        with contextlib.suppress(ValueError, OSError):
             _interrupts = _Interrupts()
 
 
