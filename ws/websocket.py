@@ -633,7 +633,7 @@ class WebSocket(Emitter, EventTarget):
     def _report_unheard(self, error: BaseException) -> None:
         if self._is_server and isinstance(error, ProtocolError):
             # No fault of this program's: whoever can connect could fill its reports, and would have no name in them.
-            _log.warning('%r: %s (%d)', self, error, error.code)
+            _log.warning('%s: %s (%d)', repr(self), error, error.code)  # now it has its address
         elif self._is_server:  # what a peer does must not decide what status a server ends with
             report(error)
         else:
