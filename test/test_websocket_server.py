@@ -709,6 +709,74 @@ def test_close_right_after_construction() -> None:
         assert closed.get() == ()
 
 
+@contextlib.contextmanager
+def held_up(wss: WebSocketServer) -> Iterator[None]:
+    """The loop thread does nothing meanwhile."""
+    release, reached = threading.Event(), threading.Event()
+    wss._loop.call(lambda: (reached.set(), release.wait(TIMEOUT)))
+    assert reached.wait(TIMEOUT)
+    try:
+        yield
+    finally:
+        release.set()
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere the port is free when the loop has closed the socket')
+@pytest.mark.parametrize('place', ['port', 'socketPath'])
+def test_once_close_has_returned_the_next_server_can_listen_there(place: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {'port': 0, 'host': '127.0.0.1'} if place == 'port' else {place: str(tmp_path / 'socket')}
+    closed, log = Waiter(), Waiter()
+    first = WebSocketServer(options)
+    if place == 'port':
+        options['port'] = first.address().port
+    wait_for(first, 'listening')
+    with held_up(first):
+        first.close(closed)
+        second = WebSocketServer(options)
+        second.on('error', lambda error: log('error', error))
+        second.on('listening', lambda: log('listening'))
+        second.on('connection', lambda ws: ws.send('from the second'))
+    assert closed.get() == ()
+    assert log.get() == ('listening',)
+    url = url_of(second) if place == 'port' else f'ws+unix:{options["socketPath"]}'
+    ws = WebSocket(url)
+    assert wait_for(ws, 'message')[0] == 'from the second'
+    end(ws)
+    second.close(closed)
+    assert closed.get() == ()
+    assert place == 'port' or not Path(options['socketPath']).exists()
+
+
+def test_a_server_closed_at_once_and_often() -> None:
+    """By several threads, while people connect."""
+    for _ in range(30):
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        wss.on('connection', lambda ws: None)
+        clients = [WebSocket(url_of(wss)) for _ in range(3)]
+        ended = [Log(ws, 'error', 'close') for ws in clients]
+        closed = Waiter()
+        wss.on('close', closed)
+        threads = [threading.Thread(target=wss.close) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert closed.get() == ()
+        for thread in threads:
+            thread.join()
+        for log in ended:
+            log.until('close')
+
+
+def test_what_others_have_of_the_socket_goes_on() -> None:
+    """One that was handed in: a parent, say, has it, too."""
+    with socket.create_server(('127.0.0.1', 0)) as sock:
+        closed = Waiter()
+        wss = WebSocketServer(fd=os.dup(sock.fileno()))
+        wss.close(closed)
+        assert closed.get() == ()
+        with socket.create_connection(sock.getsockname(), TIMEOUT):
+            sock.accept()[0].close()
+
+
 def test_close_while_handshakes_are_under_way() -> None:
     with contextlib.ExitStack() as stack:
         wss = WebSocketServer(port=0, host='127.0.0.1')

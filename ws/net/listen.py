@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Optional, Union
@@ -148,10 +149,15 @@ class Listener:
         sock: socket.socket,
         on_connection: Callable[[socket.socket], object],
         file: Optional[SocketFile] = None,
+        shared: bool = False,
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._file = file  # goes when this closes
+        self._shared = shared  # with those who have handed it in
+        self._refuses = False
+        # Reentrant: a signal handler may come here in the middle of it.
+        self._lock = threading.RLock()
         self._on_connection = on_connection
         self._registered = False
         self._closed = False
@@ -168,14 +174,32 @@ class Listener:
         else:
             self._registered = True
 
+    def refuse(self) -> None:
+        """Free the port, or the path, for somebody else; :meth:`close` is to follow. May be called on any thread.
+
+        The descriptor stays open: closed, its number might be somebody else's before the loop hears of it. Systems that
+        have this for connections only free the port when it is closed.
+        """
+        if self._closed or self._shared:
+            return
+        with self._lock:
+            if self._closed or self._refuses:
+                return
+            self._refuses = True
+            if self._file is not None:
+                self._file.remove()
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Accept no more. The kernel resets what it had accepted on its own."""
         if not self._closed:
             self._stop()
-            self._closed = True
-            if self._file is not None:
-                self._file.remove()
-            self._sock.close()
+            with self._lock:
+                self._closed = True
+                if self._file is not None:
+                    self._file.remove()
+                self._sock.close()
 
     def abandon(self) -> None:
         """This is the child after a fork: socket and file are the parent's."""
@@ -205,6 +229,8 @@ class Listener:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
+                if self._refuses:
+                    return
                 if error.errno in _OUT_OF_RESOURCES:
                     self._run_out(error)
                     return

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Optional, Protocol, Union
 
+from . import green
 from .poller import BATCH, READ, Poller, SelectorPoller
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
@@ -143,6 +144,9 @@ class Idle:
     def unregister(self, fd: int) -> None:
         """Nothing is registered."""
 
+    def fileno(self) -> int:
+        return -1
+
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         return [(-1, READ)] if self._woken.wait(None if timeout < 0 else timeout) else []
 
@@ -204,7 +208,7 @@ class Loop:
         self._timer_numbers = itertools.count()
         self._turns_overdue = 0  # how many turns some timer has been due
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
-        self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake = 0.0
@@ -390,16 +394,31 @@ class Loop:
     def _run(self) -> None:
         self._ident = threading.get_ident()
         bytes(_LARGE_BLOCK)
-        while not self._may_end():
+        while True:
             try:
-                self._turn()
+                while not self._may_end():
+                    self._turn()
+                return
             except BaseException as error:
-                self._begin_anew(error)
+                self._interrupted(error)
+
+    def _interrupted(self, error: BaseException) -> None:
+        """Between two calls. Raises `error` if it is the end: somebody has killed our greenlet."""
+        if self._waker is not None:
+            green.forget_waiting_for([self._waker.fileno(), *self._pollables])
+        if green.pass_on(error):
+            return
+        if green.ends_greenlet(error):
+            with self._lock:
+                self._end()  # nobody is to wait for it any longer
+            raise error
+        report_exception()  # among them gevent's Timeout, that of a listener that is over
+        if isinstance(error, Exception):
+            self._begin_anew(error)
 
     def _begin_anew(self, error: BaseException) -> None:
         """The last resort. What escapes a turn is a defect, of ours or of the poller, whose sockets can't be served any
         longer: they end now, with that error. Nobody shall wait for a thread that is gone."""
-        report_exception()
         broken, self._poller = self._poller, _NoPoller()
         for handle in list(self._handles):
             self._guarded(handle.fail, (error,))
@@ -451,7 +470,10 @@ class Loop:
     def _run_inbox(self) -> None:
         inbox = self._inbox
         # What arrives meanwhile waits for the next turn: sockets must not starve.
-        for callback, args in [inbox.popleft() for _ in range(len(inbox))]:
+        for _ in range(len(inbox)):
+            if not inbox:  # this is the child of a fork, made by one of them
+                return
+            callback, args = inbox.popleft()
             try:
                 callback(*args)
             except BaseException:
@@ -490,18 +512,25 @@ class Loop:
     def _run_deferred(self) -> None:
         # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on
         # its way to some on_close. Such circles would keep broken connections until the collector comes.
-        deferred, self._deferred = self._deferred, []
-        for callback, args in deferred:
+        deferred = self._deferred
+        for _ in range(len(deferred)):
+            if not deferred:  # as in _run_inbox()
+                return
+            callback, args = deferred.popleft()
             self._guarded(callback, args)
 
     def _flush_dirty(self) -> None:
         dirty = self.dirty.copy()
         self.dirty.clear()  # not a new one: each stream knows it
-        for stream in dirty:
-            try:
-                stream.flush()
-            except BaseException:
-                self._failed(stream)
+        try:
+            for stream in dirty:
+                try:
+                    stream.flush()
+                except BaseException:
+                    self._failed(stream)
+        except BaseException:
+            self.dirty += dirty  # a signal has come between two of them; who has flushed has nothing queued
+            raise
 
     @staticmethod
     def _guarded(callback: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -583,16 +612,22 @@ class Loop:
             pollable.abandon()
 
 
-def report_exception() -> None:
-    """Hand the exception being handled to :func:`threading.excepthook`, as if a thread had died of it."""
+def report_exception() -> bool:
+    """Hand the exception being handled to :func:`threading.excepthook`, as if a thread had died of it.
+
+    Returns False if it is none of what has been called: a signal came in the middle of it (:func:`green.pass_on`).
+    """
     kind, value, traceback = sys.exc_info()
+    assert kind is not None and value is not None
+    if green.pass_on(value):
+        return False
     if isinstance(value, SystemExit):
         # excepthook passes over SystemExit in silence, which is right only where it does end the thread.
         value = RuntimeError('sys.exit() in a listener does not end the process: close the sockets and servers instead')
         kind, value.__cause__ = RuntimeError, None
-    assert kind is not None
     arguments = threading.ExceptHookArgs((kind, value, traceback, threading.current_thread()))
     try:
         threading.excepthook(arguments)
     except BaseException:  # a broken hook must not end the loop
         sys.__excepthook__(*sys.exc_info())
+    return True
