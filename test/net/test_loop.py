@@ -557,20 +557,23 @@ def test_whatever_a_callback_raises_the_loop_goes_on(
         reported.clear()
 
 
-def test_when_it_cannot_poll_it_ends_and_nobody_waits_for_it(reported: list[BaseException]) -> None:
+def test_when_it_cannot_poll_what_is_open_ends_and_nobody_waits_for_it(reported: list[BaseException]) -> None:
     """A defect, such as somebody who closes all descriptors: not to be tried again and again."""
     loop, handle = Loop(), Handle()
     loop.hold(handle)
     thread = loop._thread
     assert thread is not None
     loop.call(lambda: loop._poller.close())
+    assert handle.asked.get()[0] == 'fail'
+    loop.release(handle)
     loop.wait()
     thread.join(TIMEOUT)
     assert not thread.is_alive()
     assert [type(error) for error in reported] == [ValueError]
     reported.clear()
-    loop.call(loop.release, handle)  # a new thread
-    loop.wait()
+    called = Waiter()
+    loop.call(called)  # a new thread
+    called.get()
 
 
 def test_a_failure_of_the_failure_s_handling_is_reported_too(driver: Driver, reported: list[BaseException]) -> None:
