@@ -763,7 +763,10 @@ class WebSocket(Emitter, EventTarget):
     # -- what the loop asks for --------------------------------------------------------------------------------------
 
     def _report_unheard(self, error: BaseException) -> None:
-        if self._is_server:  # what a peer does must not decide what status a server ends with
+        if self._is_server and isinstance(error, ProtocolError):
+            # No fault of this program's: whoever can connect could fill its reports, and would have no name in them.
+            _log.warning('%s: %s (%d)', repr(self), error, error.code)  # now it has its address
+        elif self._is_server:  # what a peer does must not decide what status a server ends with
             report(error)
         else:
             super()._report_unheard(error)
@@ -780,6 +783,15 @@ class WebSocket(Emitter, EventTarget):
             self._loop.release(self)
         else:
             self._close(_GOING_AWAY, b'')
+
+    def fail(self, error: BaseException) -> None:
+        """The loop has lost its sockets."""
+        if self._opening is not None:
+            self._opening.fail(error)
+        elif self.readyState == CLOSED:
+            self._loop.release(self)
+        elif self._socket is not None:
+            self._socket.destroy(error if isinstance(error, Exception) else None)
 
     def abandon(self) -> None:
         """This is the child after a fork: the connection is the parent's."""

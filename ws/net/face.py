@@ -38,7 +38,7 @@ class Socket(EventEmitter):
         self._loop = loop
         self._sock = sock
         #: Whether the user wants nothing to be read now, whatever others want.
-        self.paused = False
+        self.paused: bool = False
         self._timeout = 0.0
         self._timer: Optional[Timer] = None
         self._traffic = (0, 0)

@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
@@ -22,6 +23,8 @@ from .unix import SocketFile, bind_to_path, printable
 ACCEPTS_PER_TURN = 64
 #: How long, in milliseconds, a listener rests when the process has run out of descriptors.
 REST = 100
+#: How long, in seconds, it must have gone well before it is told again that it does not.
+EPISODE = 60
 
 _log = logging.getLogger('ws')
 
@@ -158,12 +161,18 @@ class Listener:
         self._on_connection = on_connection
         self._registered = False
         self._closed = False
+        self._episode_ends = 0.0  # of having run out of descriptors
 
     def start(self) -> None:
         """Accept from now on."""
-        if not self._closed and not self._registered:
-            self._registered = True
+        if self._closed or self._registered:
+            return
+        try:
             self._loop.register(self._sock.fileno(), self, READ)
+        except OSError as error:
+            self._run_out(error)
+        else:
+            self._registered = True
 
     def refuse(self) -> None:
         """Free the port, or the path, for somebody else; :meth:`close` is to follow. May be called on any thread.
@@ -212,6 +221,9 @@ class Listener:
 
     def on_event(self, mask: int) -> None:
         for _ in range(ACCEPTS_PER_TURN):
+            if self._loop.full:
+                self._run_out(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+                return
             try:
                 sock, _address = self._sock.accept()
             except (BlockingIOError, InterruptedError):
@@ -220,9 +232,7 @@ class Listener:
                 if self._refuses:
                     return
                 if error.errno in _OUT_OF_RESOURCES:
-                    # Trying on at once would be a busy loop: the connection stays in the queue, the socket ready.
-                    _log.warning('accept: %s; next try in %d ms', error.strerror, REST)
-                    self._rest()
+                    self._run_out(error)
                     return
                 if error.errno in _PEER_GONE:
                     continue
@@ -230,6 +240,39 @@ class Listener:
             self._on_connection(sock)
             if not self._registered:  # closed by what it was told
                 return
+
+    def _run_out(self, error: OSError) -> None:
+        """Trying on at once would be a busy loop: the connection stays in the queue, the socket ready."""
+        now = time.monotonic()
+        if now >= self._episode_ends:
+            _log_visibly('%s: new connections have to wait: %s', _where(self._sock), error.strerror)
+        self._episode_ends = now + EPISODE
+        self._rest()
+
+
+def _where(sock: socket.socket) -> str:
+    try:
+        where = describe(sock)
+    except OSError:
+        return 'a server'
+    return printable(where) if isinstance(where, str) else f'{where["address"]}:{where["port"]}'
+
+
+def _log_visibly(message: str, *args: object) -> None:
+    """As a warning, which the operator sees also if the program does nothing about logs: then it goes to where Python
+    writes the warnings of programs, which our NullHandler would keep from it."""
+    _log.warning(message, *args)
+    if logging.lastResort is not None and _log.isEnabledFor(logging.WARNING) and not _is_handled(_log):
+        logging.lastResort.handle(_log.makeRecord(_log.name, logging.WARNING, __file__, 0, message, args, None))
+
+
+def _is_handled(logger: Optional[logging.Logger]) -> bool:
+    """Whether there is a handler that does something."""
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 #: No more descriptors or memory just now.

@@ -7,9 +7,9 @@ that is connecting, open or closing) and ends with the last one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import itertools
-import select
 import socket
 import sys
 import threading
@@ -43,6 +43,9 @@ class Handle(Protocol):
     def shutdown(self) -> None:
         """End soon and gracefully: the process is about to exit. Called on the loop thread."""
 
+    def fail(self, error: BaseException) -> None:
+        """End at once, because of `error`: the loop has lost its sockets. Called on the loop thread."""
+
     def abandon(self) -> None:
         """Close descriptors and nothing else: this is the child after a fork, they are copies of the parent's."""
 
@@ -66,6 +69,18 @@ class Flushable(Protocol):
 
     def failed(self) -> None:
         """As :meth:`Pollable.failed`."""
+
+
+class _NoPoller:
+    """What stands for the poller while everything ends that it has watched."""
+
+    def register(self, fd: int, mask: int) -> None:
+        raise OSError(errno.EBADF, 'the event loop has failed')
+
+    modify = register
+
+    def unregister(self, fd: int) -> None:
+        pass
 
 
 class Timer:
@@ -114,6 +129,37 @@ class Waker:
             self._reader.recv(4096)
 
 
+class Idle:
+    """Poller and waker of a loop that can't have any: the process has run out of descriptors. Calls are made and timers
+    run, so that whoever wants a socket is told what is wrong in the usual way."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self._woken = threading.Event()
+
+    def register(self, fd: int, mask: int) -> None:
+        code = self._error.errno if isinstance(self._error, OSError) else None
+        raise OSError(code, str(self._error.strerror if isinstance(self._error, OSError) else self._error))
+
+    def unregister(self, fd: int) -> None:
+        """Nothing is registered."""
+
+    def fileno(self) -> int:
+        return -1
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        return [(-1, READ)] if self._woken.wait(None if timeout < 0 else timeout) else []
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def drain(self) -> None:
+        self._woken.clear()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class LoopThread(threading.Thread):
     """A daemon, in that Python does not wait for it; :mod:`ws.net.lifetime` does, and Ctrl-C can interrupt that.
 
@@ -154,9 +200,9 @@ class Loop:
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
-        self._waker: Optional[Waker] = None
+        self._waker: Optional[Union[Waker, Idle]] = None
 
-        self._poller: Optional[Union[select.epoll, SelectorPoller]] = None
+        self._poller: Any = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
@@ -266,9 +312,16 @@ class Loop:
 
     def register(self, fd: int, pollable: Pollable, mask: int) -> None:
         """Have ``pollable.on_event`` called when `fd` is ready for what `mask` says."""
+        if type(self._poller) is Idle:
+            self._open_descriptors()  # there may be some by now
         assert self._poller is not None
         self._poller.register(fd, mask)
         self._pollables[fd] = pollable
+
+    @property
+    def full(self) -> bool:
+        """Whether :meth:`register` would fail. Not every system tells."""
+        return isinstance(self._poller, SelectorPoller) and self._poller.full
 
     def modify(self, fd: int, mask: int) -> None:
         assert self._poller is not None
@@ -322,10 +375,7 @@ class Loop:
                 return
             self._thread = thread  # before all else: a signal handler may come here in the middle of it
             try:
-                self._poller = Poller()
-                self._waker = Waker()
-                self._poller.register(self._waker.fileno(), READ)
-                self._woken = False
+                self._open_descriptors()
                 self._stopping = False
                 self._on_start()
                 thread.start()
@@ -333,6 +383,21 @@ class Loop:
                 self._thread = None
                 self._close_descriptors()
                 raise
+
+    def _open_descriptors(self) -> None:
+        poller: Any = None
+        waker: Union[Waker, Idle]
+        try:
+            poller, waker = Poller(), Waker()
+            poller.register(waker.fileno(), READ)
+        except Exception as error:
+            if poller is not None:
+                poller.close()
+            poller = waker = Idle(error.with_traceback(None))
+        self._poller = poller
+        # In this order: who has set the flag has handed in something before, and who sets it again wakes the new one.
+        self._waker = waker
+        self._woken = False
 
     def _run(self) -> None:
         self.ident = threading.get_ident()
@@ -346,15 +411,31 @@ class Loop:
                 self._interrupted(error)
 
     def _interrupted(self, error: BaseException) -> None:
-        """Between two calls. Raises `error` if it is the end: a defect, or somebody has killed our greenlet."""
+        """Between two calls. Raises `error` if it is the end: somebody has killed our greenlet."""
         if self._waker is not None:
             green.forget_waiting_for([self._waker.fileno(), *self._pollables])
-        if not green.pass_on(error):
-            if isinstance(error, Exception) or green.ends_greenlet(error):
-                with self._lock:
-                    self._end()  # nobody is to wait for it any longer
-                raise error
-            report_exception()  # gevent's Timeout, that of a listener that is over
+        if green.pass_on(error):
+            return
+        if green.ends_greenlet(error):
+            with self._lock:
+                self._end()  # nobody is to wait for it any longer
+            raise error
+        report_exception()  # among them gevent's Timeout, that of a listener that is over
+        if isinstance(error, Exception):
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: BaseException) -> None:
+        """The last resort. What escapes a turn is a defect, of ours or of the poller, whose sockets can't be served any
+        longer: they end now, with that error. Nobody shall wait for a thread that is gone."""
+        broken, self._poller = self._poller, _NoPoller()
+        for handle in list(self._handles):
+            self._guarded(handle.fail, (error,))
+        for pollable in list(self._pollables.values()):
+            self._guarded(pollable.failed, ())
+        self._pollables.clear()
+        self._poller = broken
+        self._close_descriptors()
+        self._open_descriptors()
 
     def _turn(self) -> None:
         """Poll once and work through everything that is ready."""
@@ -518,9 +599,10 @@ class Loop:
     def _close_descriptors(self) -> None:
         self._woken = True
         self._waker = None
-        if self._poller is not None:
-            self._poller.close()
-            self._poller = None
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            with contextlib.suppress(OSError):  # somebody else has closed it, by its number
+                poller.close()
 
     def abandon(self) -> None:
         """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""

@@ -139,7 +139,8 @@ def watch_for_interrupts() -> None:
     """Take note of Ctrl-C from now on; on the main thread, elsewhere it can't be done."""
     global _interrupts
     if _interrupts is None:
-        with contextlib.suppress(ValueError):
+        # Another thread, a subinterpreter's main one; no descriptors: then the next start of the loop tries again.
+        with contextlib.suppress(ValueError, OSError):
             _interrupts = _Interrupts()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from codecs import utf_8_decode
 from typing import Optional, Union
 
@@ -12,6 +13,8 @@ from .permessage_deflate import Inflater
 #: Bytes or characters. Smaller pieces of a message are put together: each object costs dozens of bytes, and a peer may
 #: send a million pieces of one byte.
 _PIECE_SIZE = 1024
+#: Bytes; with larger texts care is taken how much memory they need.
+_LARGE_TEXT = 1 << 20
 
 
 def invalid_utf8() -> ProtocolError:
@@ -43,13 +46,19 @@ class Bytes:
 
 
 class Text:
-    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1)."""
+    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1).
 
-    __slots__ = ('_pieces', '_tail')
+    One character beyond the BMP makes each of a str take four bytes. While much of it is put together, that would be
+    there twice; so it is kept as bytes then, and decoded once more in the end.
+    """
+
+    __slots__ = ('_pieces', '_size', '_tail', '_wide')
 
     def __init__(self) -> None:
         self._pieces = ['']
+        self._size = 0  # in bytes
         self._tail = b''  # up to 3 bytes of a character
+        self._wide: Optional[bytearray] = None  # in the place of the pieces
 
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         data = self._tail + (data if key is None else mask(data, key))
@@ -57,11 +66,15 @@ class Text:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise invalid_utf8() from None
-        pieces = self._pieces
-        if len(pieces[-1]) + len(text) < _PIECE_SIZE:
-            pieces[-1] += text
+        self._size += used
+        if self._size > _LARGE_TEXT and (self._wide is not None or _is_wide(text)):
+            self._append_wide(memoryview(data)[:used])
         else:
-            pieces.append(text)
+            pieces = self._pieces
+            if len(pieces[-1]) + len(text) < _PIECE_SIZE:
+                pieces[-1] += text
+            else:
+                pieces.append(text)
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
@@ -70,7 +83,20 @@ class Text:
     def value(self) -> str:
         if self._tail:
             raise invalid_utf8()
-        return ''.join(self._pieces)
+        return ''.join(self._pieces) if self._wide is None else self._wide.decode()
+
+    def _append_wide(self, data: memoryview) -> None:
+        if self._wide is None:
+            self._wide = bytearray()
+            pieces, self._pieces = self._pieces, []
+            for piece in pieces:
+                self._wide += piece.encode()
+        self._wide += data
+
+
+def _is_wide(text: str) -> bool:
+    """Whether it takes four bytes for each character. Of a short one it may be said in error."""
+    return not text.isascii() and sys.getsizeof(text) > 4 * len(text)
 
 
 class Message:
@@ -82,11 +108,11 @@ class Message:
     remaining: int  # bytes of the frame that are still to come
 
     def __init__(self, content: Union[Text, Bytes], inflater: Optional[Inflater], max_size: int) -> None:
-        self.content = content
-        self.inflater = inflater  # if it is compressed
-        self.max_size = max_size
-        self.size = 0  # bytes announced by the frames so far, or inflated of them
-        self.fragments = 0
+        self.content: Union[Text, Bytes] = content
+        self.inflater: Optional[Inflater] = inflater  # if it is compressed
+        self.max_size: int = max_size
+        self.size: int = 0  # bytes announced by the frames so far, or inflated of them
+        self.fragments: int = 0
 
     def begin_frame(self, fin: bool, key: Optional[bytes], length: int) -> None:
         self.fin = fin

@@ -7,7 +7,6 @@ Its frames know text and nothing else: no fragments, no pings, no codes and reas
 from __future__ import annotations
 
 import re
-import sys
 from functools import partial
 from hashlib import md5
 from typing import Callable, Optional
@@ -122,7 +121,7 @@ class Receiver(BaseReceiver):
     __slots__ = ('_content', '_length', '_take')
 
     def __init__(self, max_payload: int = 104857600) -> None:
-        super().__init__(b'', None, max_payload or sys.maxsize)  # no frame of its is one of RFC 6455
+        super().__init__(b'', None, max_payload)  # no frame of its is one of RFC 6455
         #: What takes the next bytes. Not a bound method: that would refer back to this object.
         self._take: Callable[[Receiver], Found] = Receiver._frame_type
         self._content = bytearray()  # of the message that is under way

@@ -114,7 +114,8 @@ class BaseReceiver(ABC):
     def __init__(self, starts: bytes, masked: Optional[bool], max_payload: int) -> None:
         self._starts = starts  # what the next message begins with if it may be taken whole
         self._masked = masked
-        self._max_payload = max_payload
+        # More than there is memory is no limit; C must be able to hold it, and zlib to take one more.
+        self._max_payload = min(max_payload or sys.maxsize, sys.maxsize - 1)
         self._state = 0
         self._data = b''  # what is being worked on: from _pos on it is still to be done
         self._pos = 0
@@ -261,7 +262,7 @@ class Receiver(BaseReceiver):
     def __init__(
         self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
     ) -> None:
-        super().__init__(_STARTS, masked, max_payload or sys.maxsize - 1)  # zlib must be able to take one more
+        super().__init__(_STARTS, masked, max_payload)
         self._max_fragments = max_fragments or sys.maxsize
         self._message: Optional[Message] = None
         #: To be set when permessage-deflate is agreed upon.
