@@ -49,10 +49,14 @@ class Process:
         self._process.communicate()
         self._errors.close()
 
+    def errors(self) -> str:
+        """What it wrote to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read()
+
     def last_error(self) -> str:
         """The last line it wrote to its standard error, or nothing."""
-        self._errors.seek(0)
-        return self._errors.read().strip().rpartition('\n')[2]
+        return self.errors().strip().rpartition('\n')[2]
 
     def read_line(self, timeout: float) -> str:
         readable, _, _ = select.select([self._process.stdout], [], [], timeout)
