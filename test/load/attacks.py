@@ -85,7 +85,9 @@ class Attack:
 # -- the wire ---------------------------------------------------------------------------------------------------------
 
 
-def request(*lines: str, key: str = 'dGhlIHNhbXBsZSBub25jZQ==', start: str = 'GET / HTTP/1.1', body: bytes = b'') -> bytes:
+def request(
+    *lines: str, key: str = 'dGhlIHNhbXBsZSBub25jZQ==', start: str = 'GET / HTTP/1.1', body: bytes = b''
+) -> bytes:
     head = [start, 'Host: 127.0.0.1', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13']
     return '\r\n'.join([*head, f'Sec-WebSocket-Key: {key}', *lines, '', '']).encode('latin-1') + body
 
@@ -328,10 +330,10 @@ def many_descriptors(victim: Victim) -> str:
 NAMES = """
 import socket, sys, threading, time
 real, hang = socket.getaddrinfo, threading.Event()
-def look_up(host, *args, **kwargs):
-    if host.startswith('hangs'):
+def look_up(host, *args, flags=0, **kwargs):
+    if host.startswith('hangs') and not flags & socket.AI_NUMERICHOST:
         hang.wait()
-    return real(host, *args, **kwargs)
+    return real(host, *args, flags=flags, **kwargs)
 socket.getaddrinfo = look_up
 from ws import WebSocket
 for number in range(4):
@@ -395,7 +397,9 @@ ATTACKS = [
     Attack('8d', '128 KiB of empty messages', _flood(frame(TEXT, b''))),
     Attack('8e', 'eight bombs of 16 MB', bombs, DEFLATE),
     Attack('9', 'a client that never reads its echoes', never_reads),
-    Attack('10', '1,100 connections, polled by select', many_descriptors, settings={'select': True, 'descriptors': 4096}),
+    Attack(
+        '10', '1,100 connections, polled by select', many_descriptors, settings={'select': True, 'descriptors': 4096}
+    ),
     Attack('11', 'four names that hang, and one that does not', hanging_names),
     Attack('12', '500 unmasked frames', unmasked),
     Attack('13', '5,000 silent connections to a TLS port', silent_tls, settings={'descriptors': 8192}),
@@ -436,14 +440,23 @@ def measure(attack: Attack, library: Path) -> dict[str, Any]:
 
 def row(attack: Attack, figures: dict[str, Any]) -> str:
     longest = 'ended' if figures['lost'] else f'{figures["longest"]:.0f}' if figures['longest'] >= 0 else ''
-    cells = attack.number, attack.title, figures['outcome'], longest, f'{figures["cpu"]:.2f}', f'{figures["memory"]:.0f}'
+    cells = (
+        attack.number,
+        attack.title,
+        figures['outcome'],
+        longest,
+        f'{figures["cpu"]:.2f}',
+        f'{figures["memory"]:.0f}',
+    )
     return f'| {" | ".join(cells)} |'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--ws', type=Path, default=TEST.parent, metavar='FOLDER', help='the checkout that is attacked')
-    parser.add_argument('--rounds', type=int, default=3, help='of each attack, the round is shown that was disturbed least')
+    parser.add_argument(
+        '--rounds', type=int, default=3, help='of each attack, the round is shown that was disturbed least'
+    )
     parser.add_argument('numbers', nargs='*', help='rows of the table; all of them by default')
     arguments = parser.parse_args()
     library = arguments.ws.resolve()

@@ -21,12 +21,12 @@ from pathlib import Path
 from process import START_TIMEOUT, Process
 
 HANDSHAKE = (
-    b'GET /bystander HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+    b'GET /echo/0 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
     b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
 )
 #: A masked frame of 8 bytes, and the frame that answers it.
-QUESTION = b'\x82\x88\0\0\0\0bystands'
-ANSWER = b'\x82\x08bystands'
+QUESTION = b'\x81\x89\0\0\0\0!echo him'
+ANSWER = b'\x81\x09!echo him'
 #: Seconds between an answer and the next question: the server has other things to do.
 PAUSE = 0.001
 

@@ -58,8 +58,6 @@ def count(name: str) -> None:
     figures[name] += 1
 
 
-
-
 @wss.on('headers')
 def headers(lines: list[str], request: Any) -> None:
     extra = {'empty header line': '', 'folded header line': ' Set-Cookie: x'}.get(str(application))
