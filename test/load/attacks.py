@@ -13,12 +13,9 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import socket
-import ssl
 import struct
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,6 +25,7 @@ from typing import Any, Optional
 
 import trustme
 from load.bystander import TEST, Bystander
+from load.soak import certificate_of
 from process import Failed, Process, Server
 
 from ws.protocol.frames import build_frame
@@ -410,18 +408,11 @@ ATTACKS = [
 CORES = sorted(os.sched_getaffinity(0))[0], sorted(os.sched_getaffinity(0))[-1]
 
 
-@contextlib.contextmanager
-def certificate() -> Iterator[dict[str, str]]:
-    issued = trustme.CA().issue_cert('127.0.0.1')
-    chain = b''.join(blob.bytes() for blob in issued.cert_chain_pems)
-    yield {'cert': chain.decode(), 'key': issued.private_key_pem.bytes().decode()}
-
-
 def measure(attack: Attack, library: Path) -> dict[str, Any]:
     """The outcome and the figures of one attack. The bystander of a TLS port would need TLS: there is none."""
     with contextlib.ExitStack() as stack:
         if attack.number == '13':
-            attack.options = {**stack.enter_context(certificate())}
+            attack.options = certificate_of(trustme.CA().issue_cert('127.0.0.1'))
         victim = stack.enter_context(Victim(attack, library, CORES[0]))
         bystander = None if attack.number == '13' else stack.enter_context(Bystander(victim.port, CORES[1]))
         time.sleep(0.3)

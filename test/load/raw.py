@@ -20,15 +20,15 @@ TIMEOUT = 60
 class Raw:
     """One connection, closed at the end of the ``with`` block."""
 
-    def __init__(self, port: int, number: int, context: Optional[ssl.SSLContext]) -> None:
+    def __init__(self, address: tuple[str, int], number: int, context: Optional[ssl.SSLContext]) -> None:
         self.number = number
         self.secure = context is not None
-        self._sock = socket.create_connection(('127.0.0.1', port), TIMEOUT)
+        self._sock = socket.create_connection(address, TIMEOUT)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
-            self._sock = context.wrap_socket(self._sock, server_hostname='127.0.0.1')
+            self._sock = context.wrap_socket(self._sock, server_hostname=address[0])
         self.request = (
-            f'GET /echo/{number} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+            f'GET /echo/{number} HTTP/1.1\r\nHost: {address[0]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
             'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
         ).encode()
 

@@ -21,7 +21,7 @@ class Counts:
     def add(self, number: int) -> None:
         self._counts[number] = min(self._counts[number] + 1, 255)
 
-    def __getitem__(self, number: int) -> int:
+    def of(self, number: int) -> int:
         return self._counts[number]
 
     def save(self, path: Path) -> None:

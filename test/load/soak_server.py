@@ -1,7 +1,7 @@
 """The server of a soak: it does what its clients ask for, and counts what happens to each of its connections.
 
-Its one argument, in JSON: ``folder``, where the counts go, and the ``cert`` and ``key`` of its port for TLS. Prints both
-ports, and then a line of JSON for each line it is sent: ``resources``, and ``finish``, with which it ends.
+Its one argument, in JSON: ``folder``, where the counts go, and the ``cert`` and ``key`` of its port for TLS. Prints
+both ports, and then a line of JSON for each line it is sent: ``resources``, and ``finish``, with which it ends.
 
 The path says who a client is: ``/echo/NUMBER`` or ``/subscribe/NUMBER``. What is sent are ``SEQUENCE:anything``, which
 is sent back, and ``!close N``, ``!terminate``,

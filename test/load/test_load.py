@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from load.bystander import BENCH, TEST, Bystander
 from documents import port_of
+from load.bystander import BENCH, TEST, Bystander
 from support import echo_server, on_loop
 
 linux = pytest.mark.skipif(sys.platform != 'linux', reason='asks /proc')
