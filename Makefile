@@ -8,8 +8,8 @@
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
 #   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
 #   make soak       connections with every ending there is, for 10 minutes, and nothing lost or left; longer:  make soak S=3600
-#   make chaos      a network that loses, delays and reorders, links that go down, hosts that vanish; in namespaces, as root
-#   make attacks    what each attack costs a server, and how long others wait meanwhile; of another checkout:  make attacks A='--ws ../other'
+#   make chaos      a network that loses, delays and reorders, links that go down, hosts that vanish; in namespaces of their own
+#   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
@@ -86,7 +86,7 @@ soak: $(VENV)/installed-test
 	$(LOAD) load.soak $(S)
 
 chaos: $(VENV)/installed-test
-	$(LOAD) load.chaos $(S)
+	$(LOAD) load.chaos
 
 attacks: $(VENV)/installed-test
 	ulimit -n 16384 && $(LOAD) load.attacks $(A)

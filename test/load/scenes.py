@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
 from load.raw import Raw
@@ -112,7 +112,7 @@ class Population:
         self.tls = ssl.create_default_context(cadata=ca.decode())
         self.faults = Faults()
         self.counts: Counter[str] = Counter()
-        self.expected = bytearray([MUST])  # the bystander's
+        self.expected = bytearray([MAY])  # that of the bystander, if there is one
         self._lock = threading.Lock()
         threading.excepthook = lambda arguments: self.faults(f'reported: {arguments.exc_value!r}')
 
@@ -154,12 +154,13 @@ class Population:
         """A socket with a number of its own, with TLS or without; `shake`: that of TLS."""
         return Raw((self.host, self.ports[secure]), self.new_number(), self.tls if secure and shake else None)
 
-    def judge(self, opened: Callable[[int], int], closed: Callable[[int], int]) -> None:
-        """`opened` and `closed`: how often the server heard ``connection`` and ``close`` of the client of a number."""
-        for number, expected in enumerate(self.expected):
-            wanted = {MUST: (1,), MUST_NOT: (0,), MAY: (0, 1)}[expected]
-            if opened(number) != closed(number) or opened(number) not in wanted:
-                self.faults(f'connection {number}: {opened(number)} connection, {closed(number)} close')
+
+def judge(expected: bytearray, opened: Callable[[int], int], closed: Callable[[int], int]) -> Iterator[str]:
+    """What is wrong. `opened` and `closed`: how often the server heard ``connection`` and ``close`` of a number."""
+    for number, expectation in enumerate(expected):
+        wanted = {MUST: (1,), MUST_NOT: (0,), MAY: (0, 1)}[expectation]
+        if opened(number) != closed(number) or opened(number) not in wanted:
+            yield f'connection {number}: {opened(number)} connection, {closed(number)} close'
 
 
 # -- scenes -----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from typing import Any
 import trustme
 from load.bystander import TEST, Bystander
 from load.records import Counts, resources
-from load.scenes import PATIENCE, SCENES, Population
+from load.scenes import MUST, PATIENCE, SCENES, Population, judge
 from process import Process
 
 #: The first while, in which caches fill and pools grow: a fifth of the time, at most.
@@ -86,6 +86,7 @@ def run(soak: Soak, seconds: float, workers: int) -> None:
         cpu = server.cpu_seconds()
         with Bystander(soak.ports[0], CORE) as bystander:
             soak.work('run', seconds - warm_up, workers)
+            soak.expect(0, MUST)
             waited = bystander.finish()
         cpu = server.cpu_seconds() - cpu
         after = {'server': at_rest(server), 'clients': resources()}
@@ -97,7 +98,9 @@ def run(soak: Soak, seconds: float, workers: int) -> None:
         told: dict[str, Any] = server.answer(PATIENCE)
         for text in told['faults']:
             soak.faults(f'server: {text}')
-        soak.judge(Counts.load(soak.folder / 'connections').of, Counts.load(soak.folder / 'closes').of)
+        opened, closed = Counts.load(soak.folder / 'connections'), Counts.load(soak.folder / 'closes')
+        for text in judge(soak.expected, opened.of, closed.of):
+            soak.faults(text)
     report(soak, before, after, waited, cpu, told['counts'])
 
 

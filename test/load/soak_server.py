@@ -1,7 +1,8 @@
 """The server of a soak: it does what its clients ask for, and counts what happens to each of its connections.
 
-Its one argument, in JSON: ``folder``, where the counts go, and the ``cert`` and ``key`` of its port for TLS. Prints
-both ports, and then a line of JSON for each line it is sent: ``resources``, and ``finish``, with which it ends.
+Its one argument, in JSON: ``folder``, where the counts go, the ``cert`` and ``key`` of its port for TLS, and perhaps
+``host`` and ``heartbeat``, how often (milliseconds) it asks whether its clients are still there. Prints both ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``, and
+``finish``, with which it ends.
 
 The path says who a client is: ``/echo/NUMBER`` or ``/subscribe/NUMBER``. What is sent are ``SEQUENCE:anything``, which
 is sent back, and ``!close N``, ``!terminate``,
@@ -46,6 +47,7 @@ class Connection:
         ws.on('message', self._on_message)
         ws.on('error', lambda error: soak.count(f'error: {type(error).__name__}'))
         ws.on('close', self._on_close)
+        ws.on('pong', self._on_pong)
 
     def _fault(self, text: str) -> None:
         self._soak.faults(f'connection {self._number}: {text}')
@@ -69,6 +71,9 @@ class Connection:
             self._fault(f'message {sequence} in the place of {self._received}')
         self._received += 1
         self._ws.send(message, {'binary': binary}, self._on_sent)
+
+    def _on_pong(self) -> None:
+        self._ws.asked = False
 
     def _on_sent(self, error: Any) -> None:
         self._soak.count('sent' if error is None else 'not sent')
@@ -101,14 +106,14 @@ class Connection:
 
 
 class SoakServer:
-    def __init__(self, given: dict[str, str]) -> None:
+    def __init__(self, given: dict[str, Any]) -> None:
         self._folder = Path(given['folder'])
         self.connections = Counts()
         self.closes = Counts()
         self.faults = Faults()
         self._counter: Counter[str] = Counter()
         self._broadcasts = 0
-        plain = {'port': 0, 'host': '127.0.0.1', 'verifyClient': self._verify, **LIMITS}
+        plain = {'port': 0, 'host': given.get('host', '127.0.0.1'), 'verifyClient': self._verify, **LIMITS}
         self.servers = [
             WebSocketServer(plain),
             WebSocketServer({**plain, 'cert': given['cert'], 'key': given['key']}),
@@ -116,7 +121,9 @@ class SoakServer:
         for wss in self.servers:
             wss.on('connection', self._on_connection)
         threading.excepthook = lambda arguments: self.faults(f'reported: {arguments.exc_value!r}')
-        self._interval = timers.setInterval(self._broadcast, BROADCAST_EVERY)
+        self._intervals = [timers.setInterval(self._broadcast, BROADCAST_EVERY)]
+        if 'heartbeat' in given:
+            self._intervals.append(timers.setInterval(self._ask, given['heartbeat']))
 
     def count(self, what: str) -> None:
         self._counter[what] += 1
@@ -147,12 +154,27 @@ class SoakServer:
             client.send(message)
             self.count('broadcast')
 
+    def _ask(self) -> None:
+        """The heartbeat of the documents: who has not answered the last ping is gone."""
+        for wss in self.servers:
+            for client in wss.clients:
+                if getattr(client, 'asked', False):
+                    client.terminate()
+                    self.count('did not answer')
+                else:
+                    client.asked = True
+                    client.ping(None, {}, True)
+
     def resources(self) -> dict[str, Any]:
         waiting = sum(len(wss.clients) + len(wss._openings) for wss in self.servers)
         return {**resources(), 'connections': waiting}
 
+    def counts(self) -> dict[str, int]:
+        return dict(self._counter)
+
     def finish(self) -> dict[str, Any]:
-        self._interval.close()
+        for interval in self._intervals:
+            interval.close()
         for wss in self.servers:
             done = threading.Event()
             wss.close(done.set)
@@ -163,8 +185,8 @@ class SoakServer:
         return {'faults': self.faults.texts, 'number': self.faults.number, 'counts': self._counter}
 
 
-def main() -> None:
-    soak = SoakServer(json.loads(sys.argv[1]))
+def serve(given: dict[str, Any]) -> None:
+    soak = SoakServer(given)
     print(json.dumps([wss.address().port for wss in soak.servers]), flush=True)  # type: ignore[union-attr]
     for line in sys.stdin:
         print(json.dumps(getattr(soak, line.strip())()), flush=True)
@@ -173,4 +195,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    serve(json.loads(sys.argv[1]))
