@@ -60,7 +60,7 @@ class Clients(Population):
 
 class Stays(Client):
     def __init__(self, everybody: Clients, heartbeat: int) -> None:
-        super().__init__(everybody, _Plain())
+        super().__init__(everybody, _Plain(), 'stay')
         self._asked = False
         self._end: list[Any] = []
         self._ended = threading.Event()

@@ -1,4 +1,4 @@
-"""A program inside a network namespace: ``python -m load.host ADDRESS CHANNEL server|clients SETTINGS``; see network."""
+"""A program in a network namespace: ``python -m load.host ADDRESS CHANNEL server|clients SETTINGS``; see network."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The server of a soak: it does what its clients ask for, and counts what happens to each of its connections.
 
 Its one argument, in JSON: ``folder``, where the counts go, the ``cert`` and ``key`` of its port for TLS, and perhaps
-``host`` and ``heartbeat``, how often (milliseconds) it asks whether its clients are still there. Prints both ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``, and
-``finish``, with which it ends.
+``host`` and ``heartbeat``, how often (milliseconds) it asks those who stay whether they are still there. Prints both
+ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``, and ``finish``, with which it ends.
 
-The path says who a client is: ``/echo/NUMBER`` or ``/subscribe/NUMBER``. What is sent are ``SEQUENCE:anything``, which
-is sent back, and ``!close N``, ``!terminate``,
-``!burst N SIZE`` and ``!echo …``, which are done.
+The path says who a client is: ``/echo/NUMBER``, ``/subscribe/NUMBER`` or ``/stay/NUMBER``. It sends
+``SEQUENCE:anything``, which is sent back, and ``!close N``, ``!terminate``, ``!burst N SIZE`` and ``!echo …``, which
+are done.
 """
 
 from __future__ import annotations
@@ -158,6 +158,8 @@ class SoakServer:
         """The heartbeat of the documents: who has not answered the last ping is gone."""
         for wss in self.servers:
             for client in wss.clients:
+                if not client.upgradeReq.url.startswith('/stay/'):
+                    continue
                 if getattr(client, 'asked', False):
                     client.terminate()
                     self.count('did not answer')
