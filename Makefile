@@ -6,7 +6,8 @@
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
-#   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
+#   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600;
+#                   another time that others may wait, in milliseconds:  make fuzz FUZZ_BUDGET=20
 #   make soak       connections with every ending there is, for 10 minutes, and nothing lost or left; longer:  make soak S=3600
 #   make chaos      a network that loses, delays and reorders, links that go down, hosts that vanish; in namespaces of their own
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
@@ -78,7 +79,7 @@ autobahn-quick: $(VENV)/installed
 # Atheris has no packages for some Pythons and systems.
 fuzz: $(VENV)/installed-test
 	$(BIN)/python -m pip install -qq --only-binary :all: atheris || echo 'atheris cannot be installed'
-	$(BIN)/python test/fuzz/run.py $(F)
+	PYTHONPATH=test $(BIN)/python test/fuzz/run.py $(F)
 
 LOAD := PYTHONPATH=test:bench $(BIN)/python -m
 
