@@ -2,8 +2,8 @@
 
     python run.py [seconds [target...]]
 
-Ends with status 1, and what went wrong, if a target raises. All targets by default. What atheris found is kept in .fuzz/
-and used again.
+Ends with status 1, and what went wrong, if a target raises. All targets by default. What atheris found is kept in
+.fuzz/ and used again.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ OPENINGS = [
     b'Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\n\r\n^n:ds[4U',
 ]
 _ANSWER = b'HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT\r\n'
+_ANSWER += b'Sec-WebSocket-Protocol: a\r\n'
 ANSWERS = [b'', _ANSWER + b'\r\n', _ANSWER + b'Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n']
 
 
