@@ -28,6 +28,8 @@ LIMITS: dict[str, Any] = {
     'closeTimeout': 30_000,
     'maxPayload': 100 * 1024 * 1024,
     'maxFragments': 131_072,
+    'pingInterval': 0,
+    'pingTimeout': 20_000,
 }
 
 #: Client options and their defaults; see the class.

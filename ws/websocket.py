@@ -13,6 +13,7 @@ from .delivery import Emitter, report
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
+from .heartbeat import Heartbeat
 from .net.loop import Timer
 from .net.stream import Stream
 from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
@@ -58,6 +59,9 @@ class WebSocket(Emitter, EventTarget):
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
+    - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
+      (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
+      Whatever comes from the peer counts, and that it takes what is on its way to it.
     - ``perMessageDeflate`` (bool or dict, True): offer to compress messages (RFC 7692). As a dict:
       ``serverNoContextTakeover``, ``clientNoContextTakeover`` (bool): that side compresses each message on its own;
       ``threshold`` (bytes, 1024): and leaves smaller ones as they are; ``serverMaxWindowBits``, ``clientMaxWindowBits``
@@ -110,6 +114,8 @@ class WebSocket(Emitter, EventTarget):
         server_side = isinstance(address, (list, tuple))
         self.options = merge('WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords)
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
+        milliseconds(self.options, 'pingInterval')
+        milliseconds(self.options, 'pingTimeout')
         self._is_server = server_side
         #: CONNECTING, OPEN, CLOSING or CLOSED.
         self.readyState = CONNECTING
@@ -125,6 +131,7 @@ class WebSocket(Emitter, EventTarget):
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
         self._head_bytes = 0
+        self._heartbeat: Optional[Heartbeat] = None  # while it is open, if there is to be one
         self._outgoing: Optional[Outgoing] = None  # once it is open
         #: Told when this connection has ended, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
@@ -193,6 +200,8 @@ class WebSocket(Emitter, EventTarget):
         self._use(stream, deflate)
         self.protocol = protocol
         self._enter(OPEN)
+        if self.options.pingInterval:
+            self._join(Heartbeat(self._loop, self.options.pingInterval, self.options.pingTimeout))
         _log.debug('%r: open', self)
         self._deliver('open')
         self._incoming.start(rest)
@@ -542,6 +551,9 @@ class WebSocket(Emitter, EventTarget):
         self._enter(CLOSING)
         if self._outgoing is not None:
             self._outgoing.end()
+        if self._heartbeat is not None:
+            self._heartbeat.forget(self)
+            self._heartbeat = None
 
     def _terminate(self) -> None:
         if self.readyState == CLOSED:
@@ -600,6 +612,21 @@ class WebSocket(Emitter, EventTarget):
             self._on_closed(self)
         self._deliver('close', code, message)
         self._end_of_events()
+
+    # -- silent peers ------------------------------------------------------------------------------------------------
+
+    def _join(self, heartbeat: Heartbeat) -> None:
+        """Be looked after by `heartbeat` while this is open."""
+        if not self._is_hixie:  # Hixie-76 has no pings
+            self._heartbeat = heartbeat
+            heartbeat.watch(self)
+
+    def _progress(self) -> Optional[tuple[int, int]]:
+        return self._socket.progress if self._socket is not None else None
+
+    def _probe(self) -> None:
+        assert self._outgoing is not None
+        self._outgoing.send_control('ping', b'', not self._is_server, None)
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any, Optional, Union
 from .delivery import Emitter
 from .errors import HandshakeError, WebSocketError
 from .events import check_listener
+from .heartbeat import Heartbeat
 from .net.lifetime import get_loop
 from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
@@ -107,6 +108,9 @@ class WebSocketServer(Emitter):
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
+    - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
+      (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
+      Whatever comes from the peer counts, and that it takes what is on its way to it.
     - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is
@@ -145,6 +149,7 @@ class WebSocketServer(Emitter):
         self.clients = Clients()
         self._connections: set[WebSocket] = set()
         self._openings: set[ServerOpening] = set()
+        self._heartbeat = self._make_heartbeat()
         self._context = self._tls_context()
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
@@ -164,6 +169,10 @@ class WebSocketServer(Emitter):
         count(self.options, 'maxPayload')
         count(self.options, 'maxFragments')
         return {name: self.options[name] for name in SERVER_SIDE_OPTIONS if name in self.options}
+
+    def _make_heartbeat(self) -> Optional[Heartbeat]:
+        interval, timeout = milliseconds(self.options, 'pingInterval'), milliseconds(self.options, 'pingTimeout')
+        return Heartbeat(self._loop, interval, timeout) if interval else None
 
     def _tls_context(self) -> Optional[ssl.SSLContext]:
         options = self.options
@@ -362,6 +371,7 @@ class WebSocketServer(Emitter):
         loop = get_loop()
         if self._loop is not loop:
             self._loop = loop
+            self._heartbeat = self._make_heartbeat()
             self._hold()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
@@ -427,6 +437,8 @@ class WebSocketServer(Emitter):
         agreed = {'protocolVersion': version, 'protocol': protocol, 'perMessageDeflate': deflate}
         ws = WebSocket([request, stream, rest], {**self._client_options, **agreed})
         ws._on_closed = self._forget
+        if self._heartbeat is not None:
+            ws._join(self._heartbeat)
         self._connections.add(ws)
         if self.options.clientTracking:
             self.clients.append(ws)

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any, Optional
 
 from .calls import Data, handle_of, recv, send, send_several
 from .loop import Loop
 from .poller import READ, WRITE
+
+if sys.platform == 'win32':
+    fcntl = None
+else:
+    import fcntl
+    import termios
 
 #: How many bytes to ask the kernel for at once: a message of 64 KiB comes in one piece. More gains nothing, and a
 #: connection that always has more to read must not keep the loop for itself.
@@ -124,6 +131,15 @@ class Stream:
     @property
     def closed(self) -> bool:
         return self._fd < 0
+
+    @property
+    def progress(self) -> Optional[tuple[int, int]]:
+        """Something else whenever the peer has shown that it is there: by sending, or by taking what is on its way to
+        it. None while we don't read, and so can't know."""
+        if not self._reading:
+            return None
+        under_way = self.queued + _kept_by_system(self._sock)
+        return self.bytes_read, self._handed_over + self.queued - under_way if under_way else -1
 
     def resume(self) -> None:
         """Start, or go on, reading."""
@@ -403,6 +419,17 @@ class Stream:
             self.destroy(error)
         else:
             self._mask = wanted
+
+
+def _kept_by_system(sock: socket.socket) -> int:
+    """How many bytes the system has taken, and the peer has not yet acknowledged; 0 where that can't be had."""
+    if fcntl is None:
+        return 0
+    try:
+        answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def _host_of(name: Any) -> Optional[str]:
