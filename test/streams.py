@@ -30,6 +30,9 @@ class Handle:
     def shutdown(self) -> None:
         self.asked('shutdown')
 
+    def fail(self, error: BaseException) -> None:
+        self.asked('fail', error)
+
     def abandon(self) -> None:
         self.asked('abandon')
 

@@ -109,6 +109,21 @@ def test_the_nonce_byte_by_byte() -> None:
             assert wait()[1].get()[:2] == ('message', 'Hello')
 
 
+@pytest.mark.parametrize('before', range(8))
+def test_a_proxy_that_holds_back_the_nonce(before: int) -> None:
+    """Until it has seen the head of the answer, what follows the head of the request is not its business."""
+    with server() as wss:
+        wait = connected(wss)
+        with raw_connection(wss) as sock:
+            sock.sendall(head() + NONCE[:before])
+            assert read_head(sock).startswith(b'HTTP/1.1 101 ')
+            sock.sendall(NONCE[before:] + b'\0Hello\xff')
+            assert read(sock, 16) == ANSWER
+            ws, log = wait()
+            assert log.get()[1] == 'Hello'
+            assert ws.bytesReceived == 7
+
+
 def test_a_frame_behind_the_nonce() -> None:
     """Item 141."""
     with server() as wss:
@@ -183,6 +198,9 @@ def test_on_the_port_of_an_http_server() -> None:
         (head().replace(b'Connection: Upgrade', b'Connection: close'), b'400 '),
         (head().replace(b'Upgrade: WebSocket\r\n', b''), b'426 '),
         (head().replace(b'/demo', b'/other'), b'400 '),
+        (head(lines=b'Content-Length: 8\r\n'), b'400 '),
+        (head(lines=b'Transfer-Encoding: chunked\r\n'), b'400 '),
+        (head().replace(b'example.com', b'a b'), b'400 '),
     ],
 )
 def test_a_request_that_is_refused(request_: bytes, status: bytes) -> None:
@@ -211,7 +229,8 @@ def test_a_nonce_that_never_comes() -> None:
         wss.on('connection', lambda: pytest.fail('connected'))
         with raw_connection(wss) as sock:
             sock.sendall(REQUEST[:-1])
-            assert read_all(sock).startswith(b'HTTP/1.1 408 ')
+            assert read_head(sock).startswith(b'HTTP/1.1 101 ')
+            assert read_all(sock) == b''
         until(lambda: not wss._openings)
 
 
@@ -221,6 +240,7 @@ def test_a_client_that_leaves_before_its_nonce() -> None:
         with raw_connection(wss) as sock:
             sock.sendall(REQUEST[:-1])
             until(lambda: any(opening._on_more for opening in wss._openings))
+            assert read_head(sock).startswith(b'HTTP/1.1 101 ')
             sock.shutdown(socket.SHUT_WR)
             assert read_all(sock) == b''
         until(lambda: not wss._openings)
@@ -235,7 +255,8 @@ def test_closing_while_a_nonce_is_awaited() -> None:
         closed = Waiter()
         wss.close(closed)
         closed.get()
-        assert read_all(sock).startswith(b'HTTP/1.1 503 ')
+        assert read_head(sock).startswith(b'HTTP/1.1 101 ')
+        assert read_all(sock) == b''
 
 
 # -- what the user's functions have to say ----------------------------------------------------------------------------

@@ -240,7 +240,9 @@ def test_a_headers_listener_may_end_it_all(how: str) -> None:
     assert wss.clients == []
 
 
-@pytest.mark.parametrize('line', ['X-Evil: a\r\nX-Injected: b', 'X: \0', 5])
+@pytest.mark.parametrize(
+    'line', ['X-Evil: a\r\nX-Injected: b', 'X: \0', 5, '', ' folded', '\tX: 1', 'X', 'HTTP/1.1 200 OK']
+)
 def test_a_headers_listener_can_inject_nothing(line: Any, reported: list[BaseException]) -> None:
     with server() as wss:
         wss.on('headers', lambda lines: lines.append(line))
@@ -249,6 +251,64 @@ def test_a_headers_listener_can_inject_nothing(line: Any, reported: list[BaseExc
             sock.sendall(HANDSHAKE % b'/')
             assert read_head(sock).startswith(b'HTTP/1.1 500 ')
     assert isinstance(reported.pop(), (TypeError, ValueError))
+
+
+@pytest.mark.parametrize('line', ['', 'X: 1', 'HTTP/1.1 200 OK', 5, None])
+def test_a_headers_listener_makes_no_other_response_of_it(line: Any, reported: list[BaseException]) -> None:
+    with server() as wss:
+        if line is None:
+            wss.on('headers', lambda lines: lines.clear())
+        else:
+            wss.on('headers', lambda lines: lines.__setitem__(0, line))
+        wss.on('connection', lambda: pytest.fail('connected'))
+        with raw_connection(wss) as sock:
+            sock.sendall(HANDSHAKE % b'/')
+            assert read_all(sock).startswith(b'HTTP/1.1 500 ')
+    assert isinstance(reported.pop(), (AttributeError, IndexError, ValueError))
+
+
+BODIES = [b'Content-Length: 11', b'Transfer-Encoding: chunked', b'Content-Length: 11\r\nTransfer-Encoding: chunked']
+
+
+@pytest.mark.parametrize('version', [b'13', b'8'])
+@pytest.mark.parametrize('body', BODIES)
+def test_a_body_is_not_read_as_frames(body: bytes, version: bytes) -> None:
+    with server() as wss:
+        wss.on('connection', lambda: pytest.fail('connected'))
+        with raw_connection(wss) as sock:
+            request = (HANDSHAKE % b'/').replace(b'Version: 13', b'Version: ' + version)
+            sock.sendall(request[:-2] + body + b'\r\n\r\n' + b'\x81\x85\0\0\0\0Hello')
+            assert read_all(sock).startswith(b'HTTP/1.1 400 ')
+
+
+@pytest.mark.parametrize(
+    ('request_', 'status'),
+    [
+        (b'HEAD / HTTP/1.1\r\nHost: a\r\n\r\n', b'426'),
+        ((HANDSHAKE % b'/').replace(b'GET', b'HEAD'), b'405'),
+        (b'HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', b'400'),
+    ],
+)
+def test_the_answer_to_head_has_no_body(request_: bytes, status: bytes) -> None:
+    with server() as wss:
+        wss.on('connection', lambda: pytest.fail('connected'))
+        for method in (b'HEAD', b'POST'):
+            with raw_connection(wss) as sock:
+                sock.sendall(request_.replace(b'HEAD', method))
+                head, _, body = read_all(sock).partition(b'\r\n\r\n')
+            assert head.startswith(b'HTTP/1.1 %b ' % status)
+            assert len(body) == (0 if method == b'HEAD' else int(head.partition(b'Content-Length: ')[2].split()[0]))
+            if status == b'426':
+                assert b'\r\nConnection: close, Upgrade\r\n' in head and b'\r\nConnection: close\r\n' not in head
+
+
+def test_an_empty_line_before_the_request() -> None:
+    """RFC 9112 section 2.2."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        with raw_connection(wss) as sock:
+            sock.sendall(b'\r\n' + HANDSHAKE % b'/')
+            assert read_head(sock).startswith(b'HTTP/1.1 101 ')
 
 
 def test_the_greeting_is_in_the_packet_of_the_101() -> None:
@@ -332,7 +392,7 @@ def test_a_request_that_is_refused(request_head: bytes, status: int, text: bytes
             sock.sendall(request_head)
             answer = read_all(sock)
         assert answer.startswith(b'HTTP/1.1 %d ' % status)
-        assert b'\r\nConnection: close\r\n' in answer
+        assert re.search(rb'\r\nConnection: close(, Upgrade)?\r\n', answer)
         assert text in answer
         other.send('unharmed')
         assert other_log.get()[1] == 'unharmed'

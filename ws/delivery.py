@@ -93,6 +93,10 @@ class Emitter(EventEmitter, metaclass=_Complete):
         """See :class:`ws.net.loop.Handle`."""
         raise NotImplementedError
 
+    def fail(self, error: BaseException) -> None:
+        """See :class:`ws.net.loop.Handle`."""
+        raise NotImplementedError
+
     def abandon(self) -> None:
         """See :class:`ws.net.loop.Handle`."""
         self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here

@@ -180,6 +180,9 @@ class _Wait:
         """The process is about to exit."""
         self.cancel()
 
+    def fail(self, error: BaseException) -> None:
+        """It needs no sockets, and goes on."""
+
     def abandon(self) -> None:
         """This is the child after a fork: the timer is the parent's."""
         self._timeout = None
@@ -225,6 +228,9 @@ class Immediate:
     def shutdown(self) -> None:
         """The process is about to exit."""
         self._clear()
+
+    def fail(self, error: BaseException) -> None:
+        """It needs no sockets, and goes on."""
 
     def abandon(self) -> None:
         """This is the child after a fork: the call is the parent's."""

@@ -649,6 +649,15 @@ class WebSocket(Emitter, EventTarget):
         else:
             self._close(_GOING_AWAY, b'')
 
+    def fail(self, error: BaseException) -> None:
+        """The loop has lost its sockets."""
+        if self._opening is not None:
+            self._opening.fail(error)
+        elif self.readyState == CLOSED:
+            self._loop.release(self)
+        elif self._socket is not None:
+            self._socket.destroy(error if isinstance(error, Exception) else None)
+
     def abandon(self) -> None:
         """This is the child after a fork: the connection is the parent's."""
         super().abandon()

@@ -535,6 +535,16 @@ class WebSocketServer(Emitter):
         else:
             self.close()
 
+    def fail(self, error: BaseException) -> None:
+        """The loop has lost its sockets."""
+        if self._closed:
+            self._loop.release(self)
+        else:
+            for ws in list(self._connections):
+                ws.fail(error)
+            self._deliver('error', error)
+            self._loop.defer(self.close)  # behind what tells of that
+
     def abandon(self) -> None:
         """This is the child after a fork: listening socket and connections are the parent's. What has no socket to
         listen on, and takes what it is given, does so here as well."""

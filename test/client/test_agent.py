@@ -14,6 +14,8 @@ import trustme
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, read_head, server, until, wait_for
 
 from ws import HandshakeError, WebSocket
+from ws.client import opening
+from ws.net.workers import Workers
 
 
 def connect(request: Any, options: Any) -> socket.socket:
@@ -130,6 +132,27 @@ def test_tls_is_added_unless_it_is_there(wraps: bool) -> None:
         end(ws)
 
 
+@pytest.mark.parametrize(('host', 'heard'), [('localhost.', True), ('localhost', True), ('localhost..', False)])
+def test_a_dot_behind_the_name_is_in_no_certificate(host: str, heard: bool) -> None:
+    ca = trustme.CA()
+    issued = ca.issue_cert('localhost')
+    with echo_server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
+        port = wss.address().port  # type: ignore[union-attr]
+        names = Waiter()
+
+        def agent(request: Any, options: Any) -> socket.socket:
+            names(options.host, request.headers['host'])
+            return socket.create_connection(('127.0.0.1', port), timeout=TIMEOUT)
+
+        options = {'agent': agent, 'ca': ca.cert_pem.bytes(), 'closeTimeout': 2000}
+        if not heard:
+            with pytest.raises(ValueError, match='invalid url'):
+                WebSocket(f'wss://{host}:{port}', options)
+            return
+        echoes(WebSocket(f'wss://{host}:{port}', options))
+        assert names.get() == (host, f'{host}:{port}')
+
+
 def test_a_unix_socket_by_an_agent(tmp_path: Any) -> None:
     path = str(tmp_path / 'socket')
     asked = Waiter()
@@ -232,6 +255,25 @@ def test_a_socket_that_is_in_use_is_left_alone() -> None:
         first.send('hi')
         assert received.get() == ('hi',)
         end(first)
+
+
+def test_an_agent_that_hangs_frees_its_place_when_its_client_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, '_agents', Workers('ws-agent', 1))
+    release, asked = threading.Event(), Waiter()
+
+    def agent(request: Any, options: Any) -> socket.socket:
+        asked()
+        release.wait(TIMEOUT)
+        return connect(request, options)
+
+    with echo_server() as wss:
+        log = Log(client(wss, agent=agent, handshakeTimeout=100), 'error', 'close')
+        asked.get()
+        ws = client(wss, agent=connect)
+        assert log.until('close')
+        echoes(ws)
+        release.set()
+        until(lambda: not any(thread.name == 'ws-agent' for thread in threading.enumerate()))
 
 
 def test_agents_that_block_hold_nobody_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import selectors
 import socket
 import ssl
 import subprocess
@@ -20,7 +21,8 @@ import pytest
 from streams import Driver
 from support import TIMEOUT, Waiter, until
 
-from ws.net import listen
+from ws.net import listen, poller
+from ws.net import loop as loop_module
 from ws.net.listen import (
     ACCEPTS_PER_TURN,
     BACKLOG,
@@ -31,8 +33,9 @@ from ws.net.listen import (
     check_listening,
     take_over,
 )
-from ws.net.poller import Poller
+from ws.net.poller import READ, Poller, SelectorPoller
 from ws.net.resolver import Endpoint, look_up_literal
+from ws.net.stream import Stream
 from ws.net.unix import SocketFile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -400,6 +403,46 @@ def test_without_resources_it_rests(
     assert failing.calls <= 4
     assert [record.message for record in caplog.records] == [f'accept: {os.strerror(number)}; next try in 20 ms'] * 2
     accepting.close()
+
+
+def test_when_no_more_can_be_watched_it_rests(
+    sock: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where select() takes 512: the connection waits in the queue, and is not accepted and lost."""
+    monkeypatch.setattr(listen, 'REST', 5)
+    monkeypatch.setattr(loop_module, 'Poller', SelectorPoller)
+    monkeypatch.setattr(selectors, 'DefaultSelector', selectors.SelectSelector)
+    monkeypatch.setattr(poller, 'SELECT_LIMIT', 4)
+    monkeypatch.setattr(poller, '_NUMBERS_COUNT', False)
+    driver = Driver()
+    streams: list[Stream] = []
+
+    def connected(accepted: socket.socket) -> None:
+        streams.append(Stream(driver.loop, accepted))
+        streams[-1].resume()
+
+    listener = Listener(driver.loop, sock, connected)
+    driver(listener.start)
+    with caplog.at_level(logging.WARNING, 'ws'):
+        peers = [call(sock) for _ in range(3)]
+        until(lambda: caplog.records)
+        assert len(streams) == 2
+        driver(streams[0].destroy)
+        until(lambda: len(streams) == 3)
+    assert caplog.records[0].message.startswith('accept: ')
+    # It may find its own place taken when it comes back.
+    taken = socket.socketpair()
+    driver(lambda: (listener._stop(), driver.loop.register(taken[0].fileno(), streams[0], READ), listener.start()))
+    peers.append(call(sock))
+    driver(lambda: driver.loop.unregister(taken[0].fileno()))
+    driver(streams[1].destroy)
+    until(lambda: len(streams) == 4)
+    driver(listener.close)
+    for stream in streams:
+        driver(stream.destroy)
+    for end in (*peers, *taken):
+        end.close()
+    driver.end()
 
 
 def test_closed_while_it_rests(driver: Driver, sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:

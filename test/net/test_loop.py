@@ -66,6 +66,73 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     return written
 
 
+# -- the last resort --------------------------------------------------------------------------------------------------
+
+
+class Broken:
+    """A poller that fails, when it is told to."""
+
+    fails = False
+
+    def __init__(self, poller: Any) -> None:
+        self._poller = poller
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
+
+    def poll(self, timeout: float) -> Any:
+        if self.fails:
+            raise ValueError('too many file descriptors in select()')
+        return self._poller.poll(timeout)
+
+
+def test_what_escapes_a_turn_ends_what_is_open_and_the_loop_goes_on(
+    poller_class: Any, monkeypatch: pytest.MonkeyPatch, reported: list[BaseException]
+) -> None:
+    monkeypatch.setattr(loop_module, 'Poller', lambda: Broken(poller_class()))
+    driver, handle = Driver(), Handle()
+    near, far = tcp_pair()
+    pollable = Pollable(near)
+    driver(driver.loop.register, near.fileno(), pollable, READ)
+    driver.loop.hold(handle)
+    timer = Waiter()
+    driver(driver.loop.call_later, 50, timer)
+    driver(lambda: setattr(driver.loop._poller, 'fails', True))
+    what, error = handle.asked.get()
+    assert (what, str(error)) == ('fail', 'too many file descriptors in select()')
+    driver.turns()
+    assert reported == [error]
+    reported.clear()
+    assert pollable.failures == 1
+    assert not driver.loop._pollables
+    assert timer.get() == ()
+    driver.loop.release(handle)
+    with near, far:
+        driver.end()
+
+
+def test_without_another_poller_the_loop_ends_and_nobody_waits_for_it(
+    poller_class: Any, monkeypatch: pytest.MonkeyPatch, reported: list[BaseException]
+) -> None:
+    pollers = [Broken(poller_class())]
+    monkeypatch.setattr(loop_module, 'Poller', lambda: pollers.pop())
+    loop, handle = Loop(), Handle()
+    loop.hold(handle)
+    thread = loop._thread
+    assert thread is not None
+    loop.call(lambda: setattr(loop._poller, 'fails', True))
+    assert handle.asked.get()[0] == 'fail'
+    loop.wait()
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()
+    assert [type(error) for error in reported] == [ValueError, IndexError]
+    reported.clear()
+    pollers.append(poller_class())
+    called = Waiter()
+    loop.call(called)  # it begins anew
+    assert called.get() == ()
+
+
 # -- calls from other threads -----------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import selectors
 import socket
 import threading
 import time
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 from streams import reset, tcp_pair
 
-from ws.net.poller import READ, WRITE
+from ws.net import poller as poller_module
+from ws.net.poller import READ, WRITE, SelectorPoller
 
 
 @pytest.fixture
@@ -80,6 +83,29 @@ def test_a_reset_shows_to_one_who_only_writes(poller: Any, pair: Any) -> None:
     [(fd, mask)] = poller.poll(1)
     assert fd == near.fileno()
     assert mask != READ  # streams take anything else for a reason to try writing
+
+
+@pytest.mark.parametrize('numbers_count', [False, True], ids=['Windows', 'POSIX'])
+def test_select_watches_no_more_than_it_can(monkeypatch: pytest.MonkeyPatch, pair: Any, numbers_count: bool) -> None:
+    """It would raise ValueError whenever it is called, for all that it watches."""
+    near, far = pair
+    limit = far.fileno() if numbers_count else 1
+    monkeypatch.setattr(selectors, 'DefaultSelector', selectors.SelectSelector)
+    monkeypatch.setattr(poller_module, 'SELECT_LIMIT', limit)
+    monkeypatch.setattr(poller_module, '_NUMBERS_COUNT', numbers_count)
+    poller = SelectorPoller()
+    try:
+        poller.register(near.fileno(), READ)
+        assert poller.full is not numbers_count
+        with pytest.raises(OSError, match=f'watches no more than {limit}') as caught:
+            poller.register(far.fileno(), READ)
+        assert caught.value.errno == errno.EMFILE
+        far.send(b'x')
+        assert poller.poll(1) == [(near.fileno(), READ)]
+        poller.unregister(near.fileno())
+        assert not poller.full
+    finally:
+        poller.close()
 
 
 def test_it_waits_as_long_as_it_should(poller: Any, pair: Any) -> None:

@@ -99,14 +99,15 @@ def test_only_a_few_at_a_time_and_the_rest_later(driver: Driver, monkeypatch: py
         return [row('192.0.2.1', port)]
 
     monkeypatch.setattr(socket, 'getaddrinfo', answers_with(slow))
-    for port in range(1, 21):
+    count = MAX_THREADS + 16
+    for port in range(count):
         resolve(driver.loop, 'slow.example', port, answers)
     for _ in range(MAX_THREADS):
         asked.get()
     assert asked.nothing(0.05)
     release.set()
-    ports = {answers.get()[0].endpoints[0].address[1] for _ in range(20)}
-    assert ports == set(range(1, 21))
+    ports = {answers.get()[0].endpoints[0].address[1] for _ in range(count)}
+    assert ports == set(range(count))
     assert at_once[1] == MAX_THREADS
     until(lambda: not resolver_threads())
 
@@ -176,16 +177,73 @@ def test_nobody_is_told_who_has_cancelled(driver: Driver, monkeypatch: pytest.Mo
     monkeypatch.setattr(socket, 'getaddrinfo', answers_with(slow))
     look_ups = [resolve(driver.loop, 'slow.example', port, answers) for port in range(MAX_THREADS + 3)]
     asked_for = {asked.get()[0] for _ in range(MAX_THREADS)}
-    cancelled = (0, MAX_THREADS, MAX_THREADS + 1)
+    assert asked.nothing(0.05)
+    cancelled = (MAX_THREADS, MAX_THREADS + 1, 0)
     for number in cancelled:
         driver(look_ups[number].cancel)
+    asked_for.add(asked.get()[0])  # in the place of the one that had begun
     release.set()
     told = {answers.get()[0].endpoints[0].address[1] for _ in range(MAX_THREADS)}
     assert told == set(range(MAX_THREADS + 3)) - set(cancelled)
     assert answers.nothing(0.05)
-    asked_for.add(asked.get()[0])
     assert asked.nothing(0)
     assert asked_for == set(range(MAX_THREADS)) | {MAX_THREADS + 2}  # for those who cancelled in time, nobody asks
+    until(lambda: not resolver_threads())
+
+
+class Hanging:
+    """A getaddrinfo that answers at once, but for names that begin with ``hang``: for those when it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = Waiter()
+        self.release = threading.Event()
+        monkeypatch.setattr(socket, 'getaddrinfo', answers_with(self._answer))
+
+    def _answer(self, host: str, port: int) -> Rows:
+        self.asked(host)
+        if host.startswith('hang'):
+            self.release.wait(TIMEOUT)
+        return [row('192.0.2.1', port)]
+
+
+def test_a_name_that_hangs_is_asked_for_once(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many ask for it, the others get their answers; and it comes to those who have not given up."""
+    hanging, answers, others = Hanging(monkeypatch), Waiter(), Waiter()
+    look_ups = [resolve(driver.loop, 'hang.example', 80, answers) for _ in range(3 * MAX_THREADS)]
+    assert hanging.asked.get() == ('hang.example',)
+    resolve(driver.loop, 'other.example', 80, others)
+    others.get()
+    assert hanging.asked.get() == ('other.example',)
+    assert hanging.asked.nothing(0)
+    for one in look_ups[1:]:
+        driver(one.cancel)
+    assert len(resolver_threads()) <= 2
+    hanging.release.set()
+    assert answers.get()[0].error is None
+    assert answers.nothing(0.02)
+    until(lambda: not resolver_threads())
+
+
+def test_who_gives_up_frees_the_place(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, answers, others = Hanging(monkeypatch), Waiter(), Waiter()
+    look_ups = [resolve(driver.loop, f'hang{number}.example', 80, answers) for number in range(MAX_THREADS)]
+    for _ in look_ups:
+        hanging.asked.get()
+    resolve(driver.loop, 'other.example', 80, others)
+    assert others.nothing(0.05)
+    driver(look_ups[0].cancel)
+    others.get()
+    for one in look_ups:
+        driver(one.cancel)
+        driver(one.cancel)
+    # Who asks for such a name now, has it asked for anew.
+    hanging.asked.get()
+    again = resolve(driver.loop, 'hang0.example', 80, answers)
+    assert hanging.asked.get() == ('hang0.example',)
+    driver(again.cancel)
+    hanging.release.set()
+    assert answers.nothing(0.02)
+    until(lambda: not resolver_threads())
 
 
 def test_an_answer_to_an_address_can_be_cancelled_too(driver: Driver) -> None:

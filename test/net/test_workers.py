@@ -51,6 +51,37 @@ def test_a_thread_takes_what_comes_soon_and_holds_nothing_up() -> None:
     until(lambda: count('ws-test') == 0)
 
 
+def test_a_job_that_is_given_up_holds_up_no_other() -> None:
+    workers = Workers('ws-test', 1)
+    begun, release, done = Waiter(), threading.Event(), Waiter()
+
+    def hang() -> None:
+        begun()
+        release.wait(TIMEOUT)
+
+    def never() -> None:
+        raise AssertionError('it was given up before it began')
+
+    workers.add(hang)
+    begun.get()
+    workers.add(never)
+    workers.add(done)
+    assert done.nothing(0.05)
+    workers.give_up(never)
+    workers.give_up(hang)
+    done.get()
+    workers.give_up(done)  # nothing happens: it is done
+    workers.give_up(hang)
+    until(lambda: count('ws-test') == 1)
+    workers.add(done)
+    done.get()
+    release.set()
+    until(lambda: count('ws-test') == 0)
+    assert workers._threads == 0
+    workers.add(done)
+    done.get()
+
+
 def test_where_no_thread_can_be_started_the_job_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -385,7 +385,8 @@ def test_request_in_any_case(upgrade: str, connection: str) -> None:
 
 @pytest.mark.parametrize('method', ['GET', 'POST', 'HEAD'])
 def test_plain_http_is_told_to_upgrade(method: str) -> None:
-    assert refusal(request(method, upgrade=None)) == (426, 'Upgrade Required', ('Upgrade: websocket',))
+    expected = (426, 'Upgrade Required', ('Connection: close, Upgrade', 'Upgrade: websocket'))
+    assert refusal(request(method, upgrade=None)) == expected
 
 
 @pytest.mark.parametrize('method', ['POST', 'HEAD', 'get', 'CONNECT'])
@@ -407,12 +408,65 @@ def test_http_1_0_is_too_old() -> None:
     assert refusal(request(version='1.0')) == (400, 'Invalid HTTP version', ())
 
 
-def test_later_http_1_is_not() -> None:
-    assert check_request(request(version='1.2')).version == 13
-
-
 def test_host_is_there() -> None:
     assert refusal(request(host=None)) == (400, 'Missing Host header', ())
+
+
+@pytest.mark.parametrize(
+    'host', ['', 'a', 'my_host-1.example.:8080', '127.0.0.1:', '[::1]:80', 'a%20b', "!$&'()*+,;=~"]
+)
+def test_hosts(host: str) -> None:
+    assert check_request(request(host=host)).version == 13
+
+
+@pytest.mark.parametrize(
+    'host',
+    ['a b', 'a/b', 'user@a', 'a:b', 'a:80:81', 'a, b:80/', '[::1', '::1', '[fe80::1%eth0]', 'a%2', 'a\\b', 'é', 'a#',
+     'a?', 'http://a', '"a"', '[g]'],
+)  # fmt: skip
+def test_what_is_no_host(host: str) -> None:
+    assert refusal(request(host=host)) == (400, 'Invalid Host header', ())
+
+
+@pytest.mark.parametrize(
+    'target', ['/', '/a?b', '//a', '/*', 'http://a', 'HTTPS://a:80/b?c', 'ws://[::1]/', 'wss://a?b', 'http://a/b:c@d']
+)
+def test_targets(target: str) -> None:
+    given = request()
+    given.url = target
+    assert check_request(given).version == 13
+
+
+@pytest.mark.parametrize(
+    'target',
+    ['*', 'a', 'a:80', 'a/b', '?a', '#a', '\\a', 'http:/a', 'http:a', 'http://', 'http:///a', 'http://?a', 'ftp://a/',
+     'http://user@a/', 'http://a\\b/', 'http://a:b/', 'javascript:1', '%2F'],
+)  # fmt: skip
+def test_what_is_no_target(target: str) -> None:
+    given = request()
+    given.url = target
+    assert refusal(given) == (400, 'Invalid request target', ())
+
+
+@pytest.mark.parametrize(
+    'body',
+    [
+        {'content_length': '11'},
+        {'content_length': '00000001'},
+        {'transfer_encoding': 'chunked'},
+        {'transfer_encoding': 'identity'},
+        {'transfer_encoding': ''},
+        {'content_length': '0', 'transfer_encoding': 'chunked'},
+        {'content_length': '11', 'transfer_encoding': 'gzip, chunked'},
+    ],
+)
+def test_a_request_has_no_body(body: dict[str, str]) -> None:
+    assert refusal(request(**body)) == (400, 'A request for a WebSocket has no body', ())
+
+
+@pytest.mark.parametrize('length', ['0', '000'])
+def test_a_body_of_no_bytes_is_none(length: str) -> None:
+    assert check_request(request(content_length=length)).version == 13
 
 
 @pytest.mark.parametrize(
@@ -426,6 +480,7 @@ def test_host_is_there() -> None:
         KEY[:-2] + 'AA',
         '=' + KEY[:-1],
         'd' * 22 + '= ',
+        *(KEY[:-3] + last + '==' for last in 'BPRfhvxz9/+'),  # bits that stand for nothing
         'dGhlIHNhbXBsZSBub25j-Q==',
         'dGhlIHNhbXBsZSBub25jé===',
         b64encode(bytes(15)).decode(),
@@ -437,7 +492,25 @@ def test_key_of_version_13_is_16_bytes(key: Optional[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    'key', [None, '', '=', '==', '====', 'a', 'aa', 'aa=', 'aaa', 'aaaa=', 'aa==aaaa', 'a-a=', 'é===']
+    'key',
+    [
+        None,
+        '',
+        '=',
+        '==',
+        '====',
+        'a',
+        'aa',
+        'aa=',
+        'aaa',
+        'aaaa=',
+        'aQ==aaaa',
+        'a-E=',
+        'é===',
+        'aa==',
+        'aaB=',
+        'aaaaa/==',
+    ],
 )
 def test_key_of_version_8_is_base64(key: Optional[str]) -> None:
     expected = (400, 'Missing or invalid Sec-WebSocket-Key header', ())

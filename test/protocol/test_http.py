@@ -6,6 +6,7 @@ import re
 import tracemalloc
 import weakref
 from collections.abc import Container, Iterable
+from http.cookies import SimpleCookie
 from types import SimpleNamespace
 from typing import Any, Union
 from unittest import mock
@@ -226,6 +227,12 @@ def test_malformed_request_lines(line: bytes) -> None:
 def test_other_versions_of_http_are_not_supported(version: str) -> None:
     error = request_error(b'GET / HTTP/%b\r\n\r\n' % version.encode())
     assert (str(error), error.status) == (f'HTTP version {version} is not supported', 505)
+
+
+@pytest.mark.parametrize('minor', range(2, 10))
+def test_there_is_no_later_http_1(minor: int) -> None:
+    error = request_error(b'GET / HTTP/1.%d\r\n\r\n' % minor)
+    assert (str(error), error.status) == (f'invalid HTTP version 1.{minor}', 400)
 
 
 def test_preface_of_http_2_is_not_supported() -> None:
@@ -481,6 +488,11 @@ def test_cookies(lines: list[bytes], cookies: dict[str, str]) -> None:
 def test_whatever_cookies_are_sent_there_are_cookies(value: bytes) -> None:
     cookies = request_to('/', b'Cookie: ' + value).cookies
     assert all(isinstance(text, str) for pair in cookies.items() for text in pair)
+
+
+@given(st.text(st.sampled_from('\\"0134789ab '), max_size=20))
+def test_values_in_quotes_are_those_of_http_cookies(text: str) -> None:
+    assert request_to('/', f'Cookie: a="{text}"'.encode()).cookies['a'] == SimpleCookie().value_decode(f'"{text}"')[0]
 
 
 CONNECTION = SimpleNamespace(
@@ -821,7 +833,15 @@ def test_build_head_names_the_line_it_refuses(character: str) -> None:
         build_head(f'GET /{character} HTTP/1.1', [])
 
 
-@given(line=st.text())
+@pytest.mark.parametrize('line', ['', ' ', ' X: folded', '\tX: 1', 'X', ': 1', 'X : 1', 'é: 1', 'HTTP/1.1 200 OK'])
+def test_build_head_takes_header_lines_only(line: str) -> None:
+    """An empty one would end the head, and what follows be the body."""
+    for lines in ([line], ['X: 1', line], [line, 'Y: 1']):
+        with pytest.raises(ValueError, match=re.escape(f'invalid header line {line!r}')):
+            build_head('HTTP/1.1 101 Switching Protocols', lines)
+
+
+@given(line=st.one_of(st.text(), st.text().map('X: {}'.format)))
 def test_nothing_that_is_built_holds_a_second_line(line: str) -> None:
     try:
         head = build_head('GET / HTTP/1.1', [line])
@@ -843,6 +863,11 @@ def test_build_refusal_with_message_headers_and_name() -> None:
         b'HTTP/1.1 404 Unauthorized\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n'
         b'Content-Length: 3\r\nX: 1\r\nY: 2\r\n\r\nn\xc3\xa9'
     )
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    assert build_refusal(405, method='GET') == build_refusal(405)
+    assert build_refusal(405, method='HEAD') + b'Method Not Allowed' == build_refusal(405)
 
 
 def test_name_without_message_is_the_body() -> None:

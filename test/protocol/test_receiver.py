@@ -478,8 +478,17 @@ class TestCompressed:
         data += frame(BINARY, b'Hello')
         assert events_of(data * 2, feed, deflate=True, max_payload=5) == [('binary', b'Hello', False)] * 6
 
-    def test_without_limit(self) -> None:
-        assert events_of(frame(TEXT | RSV1, HELLO), deflate=True, max_payload=0) == [('text', 'Hello', False)]
+    @pytest.mark.parametrize('limit', [0, sys.maxsize - 1, sys.maxsize, sys.maxsize + 1, 1 << 100])
+    def test_without_limit(self, feed: Feed, limit: int) -> None:
+        data = frame(TEXT | RSV1, HELLO) + frame(TEXT, b'Hello')
+        assert events_of(data, feed, deflate=True, max_payload=limit) == [('text', 'Hello', False)] * 2
+
+    def test_a_message_that_ends_with_a_final_block(self, feed: Feed) -> None:
+        """With the empty block behind it that RFC 7692 section 7.2.3.4 asks for, and without: the next one is whole."""
+        final = bytes.fromhex('f348cdc9c90700')
+        for payload in (final + b'\0', final):
+            data = frame(TEXT | RSV1, payload) + frame(TEXT | RSV1, HELLO)
+            assert events_of(data * 2, feed, deflate=True) == [('text', 'Hello', False)] * 4
 
     @pytest.mark.parametrize('opcode', [TEXT, BINARY])
     def test_bomb(self, traced: Callable[[], int], opcode: int) -> None:
@@ -851,6 +860,48 @@ class TestMemory:
                 receiver.add(portion)
         assert traced() < 5000 * len(portions) * 2 + 50000
 
+    @pytest.mark.parametrize('compressed', [False, True])
+    def test_text_that_is_wide(self, traced: Callable[[], int], compressed: bool) -> None:
+        """One character beyond the BMP makes all others of a str take four bytes, too: they aren't held twice."""
+        text = ('a' * 16380 + '😀') * 512
+        payload = text.encode()
+        if compressed:
+            deflate = zlib.compressobj(wbits=-15, strategy=zlib.Z_HUFFMAN_ONLY)
+            payload = (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        data = frame(TEXT | RSV1 if compressed else TEXT, payload)
+        whole_size = sys.getsizeof(text)
+        recorder = Recorder(deflate=compressed)
+        sizes = [131072] * 20 if compressed else [131072, 20000, 1, 2, 131071] * 100
+        del payload
+        tracemalloc.reset_peak()
+        before = traced()
+        for size in sizes:
+            recorder.receiver.add(data[:size])
+            data = data[size:]
+        peak = tracemalloc.get_traced_memory()[1] - before
+        assert recorder.events == [('text', text, False)]
+        assert peak < 1.6 * whole_size
+
+    @pytest.mark.parametrize('unit', ['a', 'é', '漢', '😀', 'aé漢😀'])
+    def test_text_that_becomes_wide(self, unit: str) -> None:
+        """Whatever is held in whatever way, and wherever it is cut, it comes out as it was."""
+        text = unit * 300_000 + '😀' + unit * 300_001
+        data = frame(TEXT, text.encode(), key=KEY)
+        for size in (131072, 99_999):
+            recorder = Recorder()
+            for start in range(0, len(data), size):
+                recorder.receiver.add(data[start : start + size])
+            assert recorder.events == [('text', text, True)]
+
+    def test_wide_text_that_is_no_utf8(self) -> None:
+        start = ('a' * 1000 + '😀').encode() * 1100
+        for end in (b'\xff', b'\xed\xa0', b'\xf0\x9f'):
+            receiver = Recorder()
+            data = frame(TEXT, start + end)
+            for position in range(0, len(data), 65536):
+                receiver.receiver.add(data[position : position + 65536])
+            assert receiver.events == [('error', 'invalid utf8 sequence', 1007)]
+
     @pytest.mark.parametrize('key', [None, KEY])
     @pytest.mark.parametrize('opcode', [TEXT, BINARY])
     def test_a_message_does_not_hold_what_came_with_it(
@@ -1003,6 +1054,41 @@ def test_pauses_anywhere(conversation: Conversation, cuts: list[int], pauses: se
         paused_at = None
         recorder.receiver.resume()
     assert recorder.events == conversation.events
+
+
+@st.composite
+def flushed(draw: st.DrawFn) -> bytes:
+    """A compressed payload: blocks that are final and that are not, in the middle and at the end, and what is none."""
+    payload = b''
+    for _ in range(draw(st.sampled_from([0, 1, 1, 2, 20]))):
+        data = draw(payloads) * draw(sizes)
+        stream = zlib.compressobj(draw(st.sampled_from([0, 6])), wbits=-15)
+        payload += stream.compress(data) + stream.flush(draw(st.sampled_from([zlib.Z_SYNC_FLUSH, zlib.Z_FINISH])))
+    ends = [b'', b'\0', b'\0\0\xff\xff', b'\0\xff\xff\0', b'\3\0']
+    return payload[: -4 if payload.endswith(b'\0\0\xff\xff') else None] + draw(st.sampled_from(ends))
+
+
+@given(st.lists(st.tuples(flushed(), cuts), max_size=5), st.booleans(), st.sampled_from([0, 50]), cuts)
+def test_compressed_messages_are_the_same_however_they_are_cut(
+    messages: list[tuple[bytes, list[int]]], no_context: bool, limit: int, cuts: list[int]
+) -> None:
+    """Valid or not, in one frame or many, by TCP in one piece or many."""
+
+    def events(fragmented: bool, cuts: list[int]) -> list[Event]:
+        recorder = Recorder(max_payload=limit)
+        recorder.receiver.inflater = Inflater(None, no_context)
+        data = b''
+        for payload, places in messages:
+            parts = portions_of(payload, places if fragmented else [])
+            for index, part in enumerate(parts):
+                opcode = CONTINUATION if index else BINARY | RSV1
+                data += frame(opcode, part, fin=index == len(parts) - 1)
+        for portion in portions_of(data, cuts):
+            recorder.receiver.add(portion)
+        return alike(recorder.events)
+
+    expected = events(False, [])
+    assert events(False, cuts) == events(True, cuts) == events(True, []) == expected
 
 
 @st.composite

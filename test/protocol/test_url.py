@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from base64 import b64decode
 from typing import Any
 
+import idna
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -74,6 +76,31 @@ def test_other_hosts_than_ascii_are_idna() -> None:
     address = parse_url('ws://Bücher.example。COM:8080/')
     assert address.host == 'xn--bcher-kva.example.com'
     assert address.host_header == 'xn--bcher-kva.example.com:8080'
+
+
+DEVIATIONS = ['faß.de', 'FAẞ.de', 'ὀδυσσεύς.gr', 'نامه\u200cای.com', 'ශ්\u200dරී.com']
+
+
+@pytest.mark.parametrize('host', DEVIATIONS)
+def test_a_name_is_the_domain_that_it_is_in_browsers(host: str) -> None:
+    """To Python's codec, these are others: fass.de for one."""
+    assert parse_url(f'ws://{host}').host == idna.encode(host, uts46=True).decode()
+
+
+@pytest.mark.parametrize('host', DEVIATIONS)
+def test_without_idna_such_names_are_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'idna', None)
+    with pytest.raises(
+        ValueError, match=re.escape(f'invalid url: host {host!r} needs the package idna: pip install idna')
+    ):
+        parse_url(f'ws://{host}:80/path')
+    assert parse_url('ws://Bücher.example').host == 'xn--bcher-kva.example'
+
+
+def test_what_idna_refuses() -> None:
+    for host in ('ß\u200d.de', 'ß' * 254, 'ß..de'):
+        with pytest.raises(ValueError, match=re.escape(f'invalid url: host {host!r}')):
+            parse_url(f'ws://{host}')
 
 
 @pytest.mark.parametrize(
@@ -171,12 +198,16 @@ def test_other_ways_to_have_neither(url: str) -> None:
         ('ws://[::x]', "IPv6 address '::x'"),
         ('ws://[1:2]', "IPv6 address '1:2'"),
         ('ws://[127.0.0.1]', "IPv6 address '127.0.0.1'"),
-        ('ws://[fe80::1%eth0]', "IPv6 address 'fe80::1%eth0'"),
+        ('ws://[fe80::1%eth0]', "an IPv6 address with a zone, 'fe80::1%eth0', is not supported"),
+        ('ws://[fe80::1%25eth0]:80/', "an IPv6 address with a zone, 'fe80::1%25eth0', is not supported"),
         ('ws://[::1', "host '[::1'"),
         ('ws://[::1]80', "host '[::1]80'"),
         ('ws://a[b]', "host 'a[b]'"),
         ('ws://a%20b', "host 'a%20b'"),
-        ('ws://a\\b@c\\d', "host 'c\\\\d'"),
+        ('ws://evil\\@127.0.0.1', 'backslash before the path'),
+        ('ws://evil\\/@127.0.0.1', 'backslash before the path'),
+        ('wss://127.0.0.1\\.evil/', 'backslash before the path'),
+        ('ws://\\evil', 'backslash before the path'),
         ('ws://a..b', "host 'a..b'"),
         ('ws://.', "host '.'"),
         ('ws://' + 'a' * 64, f'host {"a" * 64!r}'),

@@ -79,6 +79,8 @@ class ClientOpening:
         self._clean_up()
         if self._connector is not None:
             self._connector.cancel()
+        if self._agent is not None:
+            _agents.give_up(self._ask_agent)
         if self._stream is not None:
             self._stream.destroy()
 
@@ -93,13 +95,14 @@ class ClientOpening:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Stop, and tell."""
         on_failure = self._on_failure
         self.cancel()
         on_failure(error)
 
     def _on_timeout(self) -> None:
-        self._fail(HandshakeError('opening handshake has timed out'))
+        self.fail(HandshakeError('opening handshake has timed out'))
 
     def _ask_agent(self) -> None:
         """On a thread that may block."""
@@ -125,7 +128,7 @@ class ClientOpening:
 
     def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is None:
-            self._fail(error or OSError('not connected'))
+            self.fail(error or OSError('not connected'))
         elif isinstance(sock, ssl.SSLSocket):  # an agent's
             self._use(TLSSocketStream(self._loop, sock))
             self._send_request()
@@ -141,10 +144,11 @@ class ClientOpening:
 
     def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         try:
-            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host)
+            # The dot at the end of a name is for look-ups; no certificate has it (RFC 6066 section 3).
+            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host.removesuffix('.'))
         except (OSError, ValueError) as error:
             sock.close()
-            self._fail(error)
+            self.fail(error)
             return
         self._use(stream)
         stream.handshake(self._send_request)
@@ -164,7 +168,7 @@ class ClientOpening:
                 _log_response(response)
                 self._finish(response)
         except HandshakeError as error:
-            self._fail(error)
+            self.fail(error)
 
     def _finish(self, response: Response) -> None:
         assert self._stream is not None
@@ -174,10 +178,10 @@ class ClientOpening:
         on_open(self._stream, protocol, self._handshake.deflate, self._parser.rest)
 
     def _on_end(self) -> None:
-        self._fail(HandshakeError('the server closed the connection before it answered'))
+        self.fail(HandshakeError('the server closed the connection before it answered'))
 
     def _on_close(self, error: Optional[Exception]) -> None:
-        self._fail(error or HandshakeError('the server closed the connection before it answered'))
+        self.fail(error or HandshakeError('the server closed the connection before it answered'))
 
 
 def _log_request(head: bytes) -> None:

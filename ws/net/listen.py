@@ -155,9 +155,14 @@ class Listener:
 
     def start(self) -> None:
         """Accept from now on."""
-        if not self._closed and not self._registered:
-            self._registered = True
+        if self._closed or self._registered:
+            return
+        try:
             self._loop.register(self._sock.fileno(), self, READ)
+        except OSError as error:
+            self._run_out(error)
+        else:
+            self._registered = True
 
     def close(self) -> None:
         """Accept no more. The kernel resets what it had accepted on its own."""
@@ -188,15 +193,16 @@ class Listener:
 
     def on_event(self, mask: int) -> None:
         for _ in range(ACCEPTS_PER_TURN):
+            if self._loop.full:
+                self._run_out(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+                return
             try:
                 sock, _address = self._sock.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
-                    # Trying on at once would be a busy loop: the connection stays in the queue, the socket ready.
-                    _log.warning('accept: %s; next try in %d ms', error.strerror, REST)
-                    self._rest()
+                    self._run_out(error)
                     return
                 if error.errno in _PEER_GONE:
                     continue
@@ -204,6 +210,11 @@ class Listener:
             self._on_connection(sock)
             if not self._registered:  # closed by what it was told
                 return
+
+    def _run_out(self, error: OSError) -> None:
+        """Trying on at once would be a busy loop: the connection stays in the queue, the socket ready."""
+        _log.warning('accept: %s; next try in %d ms', error.strerror, REST)
+        self._rest()
 
 
 #: No more descriptors or memory just now.

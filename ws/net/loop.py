@@ -7,6 +7,7 @@ that is connecting, open or closing) and ends with the last one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import itertools
 import select
@@ -42,6 +43,9 @@ class Handle(Protocol):
     def shutdown(self) -> None:
         """End soon and gracefully: the process is about to exit. Called on the loop thread."""
 
+    def fail(self, error: BaseException) -> None:
+        """End at once, because of `error`: the loop has lost its sockets. Called on the loop thread."""
+
     def abandon(self) -> None:
         """Close descriptors and nothing else: this is the child after a fork, they are copies of the parent's."""
 
@@ -65,6 +69,18 @@ class Flushable(Protocol):
 
     def failed(self) -> None:
         """As :meth:`Pollable.failed`."""
+
+
+class _NoPoller:
+    """What stands for the poller while everything ends that it has watched."""
+
+    def register(self, fd: int, mask: int) -> None:
+        raise OSError(errno.EBADF, 'the event loop has failed')
+
+    modify = register
+
+    def unregister(self, fd: int) -> None:
+        pass
 
 
 class Timer:
@@ -154,7 +170,7 @@ class Loop:
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
         self._waker: Optional[Waker] = None
 
-        self._poller: Optional[Union[select.epoll, SelectorPoller]] = None
+        self._poller: Optional[Union[select.epoll, SelectorPoller, Any]] = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
@@ -267,6 +283,11 @@ class Loop:
         self._poller.register(fd, mask)
         self._pollables[fd] = pollable
 
+    @property
+    def full(self) -> bool:
+        """Whether :meth:`register` would fail. Not every system tells."""
+        return isinstance(self._poller, SelectorPoller) and self._poller.full
+
     def modify(self, fd: int, mask: int) -> None:
         assert self._poller is not None
         self._poller.modify(fd, mask)
@@ -313,10 +334,7 @@ class Loop:
                 return
             self._thread = thread  # before all else: a signal handler may come here in the middle of it
             try:
-                self._poller = Poller()
-                self._waker = Waker()
-                self._poller.register(self._waker.fileno(), READ)
-                self._woken = False
+                self._open_descriptors()
                 self._stopping = False
                 self._on_start()
                 thread.start()
@@ -325,11 +343,47 @@ class Loop:
                 self._close_descriptors()
                 raise
 
+    def _open_descriptors(self) -> None:
+        self._poller = Poller()
+        self._waker = Waker()
+        self._poller.register(self._waker.fileno(), READ)
+        self._woken = False
+
     def _run(self) -> None:
         self._ident = threading.get_ident()
         bytes(_LARGE_BLOCK)
         while not self._may_end():
-            self._turn()
+            try:
+                self._turn()
+            except BaseException as error:
+                if not self._begin_anew(error):
+                    return
+
+    def _begin_anew(self, error: BaseException) -> bool:
+        """The last resort. What escapes a turn is a defect, of ours or of the poller, whose sockets can't be served any
+        longer: they end now, with that error. Nobody shall wait for a thread that is gone.
+
+        False if there is no other poller to go on with.
+        """
+        report_exception()
+        broken, self._poller = self._poller, _NoPoller()
+        for handle in list(self._handles):
+            self._guarded(handle.fail, (error,))
+        for pollable in list(self._pollables.values()):
+            self._guarded(pollable.failed, ())
+        self._pollables.clear()
+        self._poller = broken
+        try:
+            self._close_descriptors()
+            self._open_descriptors()
+        except BaseException:
+            report_exception()
+            with self._lock:
+                self._handles.clear()
+                self._unreferenced.clear()
+                self._end()
+            return False
+        return True
 
     def _turn(self) -> None:
         """Poll once and work through everything that is ready."""
@@ -479,9 +533,10 @@ class Loop:
     def _close_descriptors(self) -> None:
         self._woken = True
         self._waker = None
-        if self._poller is not None:
-            self._poller.close()
-            self._poller = None
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            with contextlib.suppress(OSError):  # somebody else has closed it, by its number
+                poller.close()
 
     def abandon(self) -> None:
         """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import selectors
 import sys
@@ -14,13 +16,27 @@ WRITE = 0x004
 BATCH = 1023
 
 
+#: What ``select.select`` of CPython watches at most: elsewhere than on Windows, their numbers are below this, too.
+SELECT_LIMIT = 512 if sys.platform == 'win32' else 1024
+_NUMBERS_COUNT = sys.platform != 'win32'
+
+
 class SelectorPoller:
     """``select.epoll`` as far as the loop uses it, on top of :class:`selectors.DefaultSelector`."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+        self._selects = isinstance(self._selector, selectors.SelectSelector)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further descriptor can be watched."""
+        return self._selects and len(self._selector.get_map()) >= SELECT_LIMIT
 
     def register(self, fd: int, mask: int) -> None:
+        """Raises :class:`OSError` for one that can't be watched: ``select`` itself would say so, each time, for all."""
+        if self.full or (self._selects and _NUMBERS_COUNT and fd >= SELECT_LIMIT):
+            raise OSError(errno.EMFILE, f'{os.strerror(errno.EMFILE)}: select() watches no more than {SELECT_LIMIT}')
         self._selector.register(fd, _to_selectors(mask))
 
     def modify(self, fd: int, mask: int) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, Union
 
 from .loop import Loop
 from .workers import Workers
 
-#: How many look-ups run at once in a process.
-MAX_THREADS = 4
+#: How many names are looked up at once in a process, those not counted that nobody wants to know any more: a name whose
+#: server does not answer blocks its thread for as long as the system likes.
+MAX_THREADS = 64
 
 
 class Endpoint(NamedTuple):
@@ -26,6 +29,7 @@ class Answer(NamedTuple):
 
 
 OnAnswer = Callable[[Answer], object]
+_Arguments = tuple[str, int, int]  # host, port, flags
 
 
 def look_up(host: str, port: int, flags: int = 0) -> list[Endpoint]:
@@ -48,21 +52,42 @@ def look_up_literal(host: str, port: int, flags: int = 0) -> Optional[list[Endpo
 
 
 class LookUp:
-    """A name that is being looked up."""
+    """Somebody's interest in what a name stands for. Others may ask the same."""
 
-    def __init__(self, loop: Loop, host: str, port: int, flags: int, on_answer: OnAnswer) -> None:
+    def __init__(self, loop: Loop, on_answer: OnAnswer) -> None:
         self._loop = loop
-        self._arguments = (host, port, flags)
         self._on_answer: Optional[OnAnswer] = on_answer  # None: nobody wants to know any more
+        self._question: Optional[_Question] = None  # that it waits for
+
+    def wait_for(self, question: _Question) -> None:
+        self._question = question
 
     def cancel(self) -> None:
         """Nobody will be told. To be called on the loop thread."""
         self._on_answer = None
+        question, self._question = self._question, None
+        if question is not None:
+            question.leave(self)
+
+    def tell(self, answer: Answer) -> None:
+        """Have the answer delivered on the loop thread; on any other."""
+        self._loop.call(self.deliver, answer)
+
+    def deliver(self, answer: Answer) -> None:
+        self._question = None
+        if self._on_answer is not None:
+            self._on_answer(answer)
+
+
+class _Question:
+    """A name that is being looked up: once at a time, for whoever wants to know."""
+
+    def __init__(self, arguments: _Arguments) -> None:
+        self._arguments = arguments
+        self.asking: list[LookUp] = []
 
     def run(self) -> None:
-        """Ask, and have the answer delivered on the loop thread; blocks."""
-        if self._on_answer is None:
-            return
+        """Ask, and tell; blocks."""
         try:
             answer = Answer(look_up(*self._arguments), None)
         except OSError as error:
@@ -70,23 +95,63 @@ class LookUp:
             answer = Answer([], error)
         except Exception as error:  # getaddrinfo may be somebody's own
             answer = Answer([], OSError(f'{type(error).__name__}: {error}'))
-        if self._on_answer is not None:
-            self._loop.call(self.deliver, answer)
+        with _lock:
+            asking, self.asking = self.asking, []
+            self._close()
+        for one in asking:
+            one.tell(answer)
 
-    def deliver(self, answer: Answer) -> None:
-        if self._on_answer is not None:
-            self._on_answer(answer)
+    def leave(self, asking: LookUp) -> None:
+        """That one does not want to know any more. The last of them gives the thread up: nothing can end its wait."""
+        with _lock:
+            if asking not in self.asking:
+                return
+            self.asking.remove(asking)
+            if self.asking:
+                return
+            self._close()
+        _resolver.give_up(self.run)
+
+    def _close(self) -> None:
+        """Who asks from now on has another look."""
+        if _questions.get(self._arguments) is self:
+            del _questions[self._arguments]
 
 
 _resolver = Workers('ws-resolver', MAX_THREADS)
+_questions: dict[_Arguments, _Question] = {}
+_lock = threading.RLock()  # a signal handler may come here in the middle of it
+
+
+def _forget() -> None:
+    """The child after a fork has none of these threads, and the lock may be held by one of them."""
+    global _lock
+    _lock = threading.RLock()
+    _questions.clear()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _ask(arguments: _Arguments, asking: LookUp) -> None:
+    with _lock:
+        question = _questions.get(arguments)
+        is_new = question is None
+        if question is None:
+            question = _questions[arguments] = _Question(arguments)
+        question.asking.append(asking)
+        asking.wait_for(question)
+    if is_new:
+        _resolver.add(question.run)
 
 
 def resolve(loop: Loop, host: str, port: int, on_answer: OnAnswer, flags: int = 0) -> LookUp:
     """Look `host` up without blocking the loop; ``on_answer(answer)`` is called on its thread, never from here."""
-    question = LookUp(loop, host, port, flags, on_answer)
+    asking = LookUp(loop, on_answer)
     endpoints = look_up_literal(host, port, flags)
     if endpoints is not None:
-        loop.call(question.deliver, Answer(endpoints, None))
+        asking.tell(Answer(endpoints, None))
     else:
-        _resolver.add(question.run)
-    return question
+        _ask((host, port, flags), asking)
+    return asking

@@ -28,7 +28,8 @@ class Workers:
         """There are no jobs and no threads; also in the child after a fork, whose parent does the jobs."""
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Job] = deque()
-        self._threads = 0
+        self._running: list[Job] = []
+        self._threads = 0  # those that were given up don't count
         self._idle = 0  # of these
 
     def add(self, job: Job) -> None:
@@ -41,6 +42,24 @@ class Workers:
             if self._threads >= self._most:
                 return
             self._threads += 1
+        self._start()
+
+    def give_up(self, job: Job) -> None:
+        """Nobody waits for `job` any longer. If it has begun, nothing can end it: its thread will do nothing else, and
+        another one may take its place."""
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                return
+            if job not in self._running:
+                return
+            self._running.remove(job)
+            if not self._waiting:
+                self._threads -= 1
+                return
+        self._start()
+
+    def _start(self) -> None:
         try:
             threading.Thread(target=self._work, args=[_PATIENCE], name=self._name, daemon=True).start()
         except RuntimeError:
@@ -58,5 +77,10 @@ class Workers:
                     self._threads -= 1
                     return
                 job = self._waiting.popleft()
+                self._running.append(job)
             job()
+            with self._changed:
+                if job not in self._running:  # it was given up, and this thread with it
+                    return
+                self._running.remove(job)
             del job  # or it would be kept until there is another

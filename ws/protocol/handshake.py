@@ -28,12 +28,18 @@ GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 #: The protocol versions both sides speak: RFC 6455, and the drafts that ws 0.4.31 calls version 8.
 VERSIONS = (8, 13)
 
-# RFC 6455 section 4.1: 16 bytes in base64.
-_is_key = re.compile('[A-Za-z0-9+/]{22}==').fullmatch
+# RFC 6455 section 4.1: 16 bytes in base64. No bits are set that stand for nothing (RFC 4648 section 3.5).
+_is_key = re.compile('[A-Za-z0-9+/]{21}[AQgw]==').fullmatch
 # Clients of version 8 are old, and not all of them keep to 16 bytes: that of ws 0.4.31 sends 15.
 _is_key_of_version_8 = re.compile(
-    '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)'
+    '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)'
 ).fullmatch
+
+# RFC 3986 sections 3.2.2 and 3.2.3. It may be empty (RFC 9112 section 3.2).
+_AUTHORITY = r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
+_is_authority = re.compile(_AUTHORITY).fullmatch
+# RFC 9112 sections 3.2.1 and 3.2.2; the other two forms are not for GET.
+_is_target = re.compile(rf'/.*|(?:https?|wss?)://(?=[^/?]){_AUTHORITY}(?:[/?].*)?', re.IGNORECASE).fullmatch
 
 
 def accept_key(key: str) -> str:
@@ -186,14 +192,21 @@ def check_upgrade(request: Request) -> None:
     """
     headers = request.headers
     if 'upgrade' not in headers:
-        # RFC 9110 section 15.5.22: a response 426 says what to upgrade to.
-        raise HandshakeError('Upgrade Required', 426, ['Upgrade: websocket'])
+        # RFC 9110 sections 15.5.22 and 7.8: a response 426 says what to upgrade to, and that this is for the next hop.
+        raise HandshakeError('Upgrade Required', 426, ['Connection: close, Upgrade', 'Upgrade: websocket'])
     if request.method != 'GET':
         raise HandshakeError('Invalid HTTP method', 405, ['Allow: GET'])
     if request.httpVersion == '1.0':
         raise HandshakeError('Invalid HTTP version', 400)
+    if not _is_target(request.url):
+        raise HandshakeError('Invalid request target', 400)
     if 'host' not in headers:
         raise HandshakeError('Missing Host header', 400)
+    if not _is_authority(headers['host']):
+        raise HandshakeError('Invalid Host header', 400)
+    if 'transfer-encoding' in headers or int(headers.get('content-length', '0')):
+        # A proxy that knows of it and a server that doesn't would not agree on where the frames begin.
+        raise HandshakeError('A request for a WebSocket has no body', 400)
     if headers['upgrade'].lower() != 'websocket':
         raise HandshakeError('Invalid Upgrade header', 400)
     if not _has_upgrade_token(headers.get('connection', '')):

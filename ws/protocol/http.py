@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from http.cookies import SimpleCookie
 from typing import Any, Optional, TypeVar, Union, overload
 from urllib.parse import unquote_to_bytes
 
@@ -32,9 +31,11 @@ _T = TypeVar('_T')
 TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TOKEN = f'{TCHAR}+'
 _is_token = re.compile(TOKEN).fullmatch
+_is_header_line = re.compile(f'{TOKEN}:.*').fullmatch
 _match_request_line = re.compile(rf'({TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])').fullmatch
 _match_status_line = re.compile(r'HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?').fullmatch
 _is_content_length = re.compile('[0-9]{1,15}').fullmatch
+_sub_escapes = re.compile(r'\\(?:([0-3][0-7]{2})|(.))').sub
 _match_scheme_and_authority = re.compile('[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*').match
 
 # Lines without control characters, and the first half of a CRLF whose other half is still to come. Once a head is made
@@ -191,7 +192,16 @@ def _path_and_query(url: str) -> tuple[str, str]:
 
 
 def _unquote_cookie(value: str) -> str:
-    return SimpleCookie().value_decode(value)[0]
+    """What stands between quotes, as :mod:`http.cookies` writes it; that of Python 3.12 and before takes quadratic time
+    to read it."""
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return _sub_escapes(_unescape, value[1:-1])
+
+
+def _unescape(match: re.Match[str]) -> str:
+    octal, character = match.groups()
+    return chr(int(octal, 8)) if octal else character
 
 
 class Response:
@@ -282,6 +292,9 @@ class _HeadParser:
 class RequestParser(_HeadParser):
     """Parses one request head. What is wrong with it raises HandshakeError with the status to answer."""
 
+    #: The method of the request, as soon as it is known; also of one with an error further on.
+    method: Optional[str] = None
+
     # RFC 9112 sections 3.2 and 6.3, RFC 6455 section 11.3. Of two origins or credentials none can be trusted.
     _single = frozenset((
         'host', 'content-length', 'authorization', 'proxy-authorization', 'origin', 'sec-websocket-origin',
@@ -299,9 +312,9 @@ class RequestParser(_HeadParser):
             return None
         if lines[0] == '' and len(lines) > 1:
             del lines[0]  # RFC 9112 section 2.2: an empty line before the request line
-        method, url, version = self._request_line(lines[0])
+        self.method, url, version = self._request_line(lines[0])
         headers, raw = self._fields(lines[1:])
-        return Request(method, url, version, headers, raw)
+        return Request(self.method, url, version, headers, raw)
 
     def _request_line(self, line: str) -> tuple[str, str, str]:
         match = _match_request_line(line)
@@ -310,6 +323,9 @@ class RequestParser(_HeadParser):
         method, target, major, minor = match.groups()
         if major != '1':
             raise self._error(f'HTTP version {major}.{minor} is not supported', 505)
+        if minor not in '01':
+            # RFC 9110 section 2.5 would take it for 1.1; but there is none, and a proxy may take it for something else.
+            raise self._error(f'invalid HTTP version {major}.{minor}')
         if len(target) > MAX_TARGET:
             raise self._error(f'request target is longer than {MAX_TARGET} bytes', 414)
         return method, target, f'1.{minor}'
@@ -372,19 +388,29 @@ def build_head(start_line: str, lines: Iterable[str]) -> bytes:
     """Build a head from its start line and header lines, all without line ends.
 
     Raises ValueError naming the line that holds a control character, or a character that latin-1 can't hold:
-    with a CR or LF, somebody's data would become a header of its own (RFC 9110 section 5.5).
+    with a CR or LF, somebody's data would become a header of its own (RFC 9110 section 5.5); and one that doesn't
+    begin with a name and a colon: an empty one would end the head, one that is folded belongs to the one before it.
     """
     head = [start_line, *lines]
-    for line in head:
+    for index, line in enumerate(head):
         if _find_unwritable(line):
             raise ValueError(f'invalid character in header line {line!r}')
+        if index and not _is_header_line(line):
+            raise ValueError(f'invalid header line {line!r}')
     return ('\r\n'.join(head) + '\r\n\r\n').encode('latin-1')
 
 
-def build_refusal(status: int, message: str = '', headers: Sequence[str] = (), name: Optional[str] = None) -> bytes:
+def build_refusal(
+    status: int,
+    message: str = '',
+    headers: Sequence[str] = (),
+    name: Optional[str] = None,
+    method: Optional[str] = None,
+) -> bytes:
     """Build the whole response to a request that is refused; the connection ends after it.
 
-    ``name`` replaces the reason phrase of ``status``; the body is ``message``, or the reason phrase.
+    ``name`` replaces the reason phrase of ``status``; the body is ``message``, or the reason phrase; a request whose
+    ``method`` is HEAD gets none (RFC 9110 section 9.3.2).
     ``headers`` are header lines; they replace built-in ones of the same name.
     Raises ValueError for a status that is none or doesn't end a request (1xx), and for what can't stand in a head.
     """
@@ -395,7 +421,8 @@ def build_refusal(status: int, message: str = '', headers: Sequence[str] = (), n
     given = {line.partition(':')[0].lower() for line in headers}
     built_in = ['Connection: close', 'Content-Type: text/plain; charset=utf-8', f'Content-Length: {len(body)}']
     lines = [line for line in built_in if line.partition(':')[0].lower() not in given]
-    return build_head(f'HTTP/1.1 {status} {reason}', lines + list(headers)) + body
+    head = build_head(f'HTTP/1.1 {status} {reason}', lines + list(headers))
+    return head if method == 'HEAD' else head + body
 
 
 def _reason(status: int) -> str:

@@ -24,6 +24,10 @@ _TAIL = b'\x00\x00\xff\xff'
 _EMPTY = b'\x00'
 #: So many bytes are inflated at a time: at the highest ratio there is, 1032, they become 16 MiB.
 PORTION = 16384
+#: So many blocks with BFINAL set are taken in a message, and one more for so many compressed bytes: who knows no other
+#: way to flush has one at the end of the message, or of each frame (RFC 7692 section 7.2.3.4).
+FINAL_BLOCKS = 16
+BYTES_PER_FINAL_BLOCK = 1024
 
 # RFC 7692 section 7.1.2: decimal, without leading zeros.
 _is_window_bits = re.compile('[89]|1[0-5]').fullmatch
@@ -93,16 +97,19 @@ def make_offer(options: DeflateOptions) -> Parameters:
 
 
 def accept_offer(options: DeflateOptions, extensions: Iterable[Extension]) -> Optional[Parameters]:
-    """What a server answers: the first acceptable offer with what `options` add to it; None if there is no offer.
+    """What a server answers: the first acceptable offer with what `options` add to it; None if there is no offer, or
+    the client is one that can't do with the window it is to have.
 
-    Raises ValueError if there are some, but none acceptable, or one of them is malformed. RFC 7692 section 5.1 would
-    rather go on without compression; Node's ws refuses the request, as the client may rely on what it asks for.
+    Raises ValueError if no offer grants what the client asks for, or one of them is malformed. RFC 7692 section 5.1
+    would rather go on without compression; Node's ws refuses the request, as the client may rely on what it asks for.
     """
     offers = [parse_parameters(extension) for extension in extensions if extension.name == EXTENSION]
-    for offer in offers:
-        if _is_acceptable(options, offer):
+    acceptable = [offer for offer in offers if _is_acceptable(options, offer)]
+    for offer in acceptable:
+        # RFC 7692 section 7.1.2.2: not in the answer if it is not in the offer.
+        if not (options.client_max_window_bits and offer.client_max_window_bits is None):
             return _answer(options, offer)
-    if offers:
+    if offers and not acceptable:
         raise ValueError('None of the extension offers can be accepted')
     return None
 
@@ -114,11 +121,8 @@ def _is_acceptable(options: DeflateOptions, offer: Parameters) -> bool:
         wanted = options.server_max_window_bits
         if wanted is False or (wanted is not None and wanted > offer.server_max_window_bits):
             return False
-    if options.client_max_window_bits:
-        # RFC 7692 section 7.1.2.2: not in the answer if it is not in the offer.
-        limit = offer.client_max_window_bits
-        return limit is True or (limit is not None and options.client_max_window_bits <= limit)
-    return True
+    limit = offer.client_max_window_bits
+    return not options.client_max_window_bits or limit in (True, None) or options.client_max_window_bits <= limit
 
 
 def _answer(options: DeflateOptions, offer: Parameters) -> Parameters:
@@ -202,7 +206,7 @@ class Deflater:
 class Inflater:
     """Decompresses the messages of one connection, one after the other."""
 
-    __slots__ = ('_bits', '_dictionary', '_reset', '_stream')
+    __slots__ = ('_bits', '_dictionary', '_final_blocks', '_reset', '_size', '_stream')
 
     def __init__(self, max_window_bits: Optional[int], no_context_takeover: bool, dictionary: bytes = b'') -> None:
         # As in Deflater: peers that call 9 bits 8 are understood, too.
@@ -210,34 +214,34 @@ class Inflater:
         self._reset = no_context_takeover
         self._dictionary = dictionary
         self._stream: Optional[zlib._Decompress] = None
+        self._size = 0  # compressed bytes of the message so far
+        self._final_blocks = 0  # among them
 
     def inflate(self, data: bytes, fin: bool, limit: int) -> Iterator[bytes]:
         """Yield, in pieces, what the next bytes of a message stand for; `fin` tells that they are its last.
 
-        Raises ProtocolError with code 1009 once that is more than `limit` bytes, and with 1007 if `data` is no DEFLATE.
+        Raises ProtocolError with code 1009 once that is more than `limit` bytes (at most ``sys.maxsize - 1``), with
+        1007 if `data` is no DEFLATE, and with 1008 if it begins anew too often.
         """
-        for start in range(0, len(data), PORTION):
-            piece = self._inflate(data[start : start + PORTION], limit)
+        for start in range(0, len(data) or 1, PORTION):
+            stop = start + PORTION
+            piece = self._inflate(data[start:stop], fin and stop >= len(data), limit)
             limit -= len(piece)
             yield piece
-        if fin:
-            # After a block with BFINAL set there is nothing to put it back to.
-            if self._stream is not None:
-                yield self._inflate(_TAIL, limit)
-            if self._reset:
-                self._stream = None
 
     def inflate_whole(self, data: bytes, limit: int) -> bytes:
         """Return what a whole message of at most :data:`PORTION` bytes stands for. Raises as :meth:`inflate`."""
-        message = self._inflate(data + _TAIL, limit)
-        if self._reset:
-            self._stream = None
-        return message
+        return self._inflate(data, True, limit)
 
-    def _inflate(self, data: bytes, limit: int) -> bytes:
+    def _inflate(self, data: bytes, fin: bool, limit: int) -> bytes:
+        if fin:
+            data += _TAIL
+        self._size += len(data)
         pieces = []
         while data:
             if self._stream is None:
+                if fin and len(data) == len(_TAIL):
+                    break  # behind a block with BFINAL set there is nothing to put it back to
                 self._stream = zlib.decompressobj(-self._bits, self._dictionary)
             try:
                 piece = self._stream.decompress(data, limit + 1)
@@ -249,8 +253,22 @@ class Inflater:
             pieces.append(piece)
             data = self._stream.unused_data
             if self._stream.eof:
-                self._stream = None  # BFINAL was set; another block may follow (RFC 7692 section 7.2.1)
+                self._begin_anew(self._size - len(data))
+        if fin:
+            self._size = self._final_blocks = 0
+            if self._reset:
+                self._stream = None
         return b''.join(pieces)
+
+    def _begin_anew(self, size: int) -> None:
+        """A block with BFINAL set has ended, `size` bytes into the message; more may follow (RFC 7692 section 7.2.1).
+
+        Two bytes are enough to have a stream made and thrown away, and no limit on what comes out would notice.
+        """
+        self._stream = None
+        self._final_blocks += 1
+        if self._final_blocks > FINAL_BLOCKS + size // BYTES_PER_FINAL_BLOCK:
+            raise ProtocolError('Too many final blocks in a compressed message', 1008)
 
 
 class PerMessageDeflate(NamedTuple):

@@ -37,6 +37,8 @@ _STARTS_OR_COMPRESSED = _STARTS + bytes((FIN | TEXT | RSV1, FIN | BINARY | RSV1)
 
 #: Bytes or characters; smaller pieces of a message are put together.
 _PIECE_SIZE = 1024
+#: Bytes; with larger texts care is taken how much memory they need.
+_LARGE_TEXT = 1 << 20
 
 # BaseReceiver._state: 0, or one or more of these.
 _RUNNING = 1  # add or resume is at work further up the stack
@@ -110,13 +112,19 @@ class _Bytes:
 
 
 class _Text:
-    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1)."""
+    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1).
 
-    __slots__ = ('_pieces', '_tail')
+    One character beyond the BMP makes each of a str take four bytes. While much of it is put together, that would be
+    there twice; so it is kept as bytes then, and decoded once more in the end.
+    """
+
+    __slots__ = ('_pieces', '_size', '_tail', '_wide')
 
     def __init__(self) -> None:
         self._pieces = ['']
+        self._size = 0  # in bytes
         self._tail = b''  # up to 3 bytes of a character
+        self._wide: Optional[bytearray] = None  # in the place of the pieces
 
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         data = self._tail + (data if key is None else mask(data, key))
@@ -124,7 +132,13 @@ class _Text:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise _invalid_utf8() from None
-        _add_piece(self._pieces, text)
+        self._size += used
+        if self._wide is None and self._size > _LARGE_TEXT and _is_wide(text):
+            self._wide = self._encoded()
+        if self._wide is None:
+            _add_piece(self._pieces, text)
+        else:
+            self._wide += memoryview(data)[:used]
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
@@ -133,7 +147,19 @@ class _Text:
     def value(self) -> str:
         if self._tail:
             raise _invalid_utf8()
-        return ''.join(self._pieces)
+        return ''.join(self._pieces) if self._wide is None else self._wide.decode()
+
+    def _encoded(self) -> bytearray:
+        encoded = bytearray()
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            encoded += piece.encode()
+        return encoded
+
+
+def _is_wide(text: str) -> bool:
+    """Whether it takes four bytes for each character. Of a short one it may be said in error."""
+    return not text.isascii() and sys.getsizeof(text) > 4 * len(text)
 
 
 class _Message:
@@ -340,7 +366,8 @@ class Receiver(BaseReceiver):
     ) -> None:
         super().__init__()
         self._masked = masked
-        self._max_payload = max_payload or sys.maxsize - 1  # zlib must be able to take one more
+        # More than there is memory is no limit; zlib must be able to take one more, and C to hold it.
+        self._max_payload = min(max_payload or sys.maxsize, sys.maxsize - 1)
         self._max_fragments = max_fragments or sys.maxsize
         self._message: Optional[_Message] = None
         #: To be set when permessage-deflate is agreed upon.

@@ -12,6 +12,8 @@ _DEFAULT_PORTS = {'ws': 80, 'http': 80, 'wss': 443, 'https': 443}
 _UNIX = 'ws+unix'
 _MAX_HOST = 254  # RFC 1035 section 2.3.4, and a dot at the end
 
+# In these, IDNA 2003 and 2008 differ: they make other domains of the same name (RFC 5894 section 7.2).
+_has_deviation = re.compile('[\xdf\u1e9e\u03c2\u200c\u200d]').search
 _find_forbidden = re.compile('[\x00-\x20\x7f\ud800-\udfff]').search
 _is_scheme = re.compile('[A-Za-z][A-Za-z0-9+.-]*').fullmatch
 _match_hierarchy = re.compile(r'//([^/?]*)(.*)').fullmatch
@@ -46,8 +48,8 @@ class Address(NamedTuple):
 def parse_url(address: str) -> Address:
     """Parse a ``ws:``, ``wss:``, ``http:``, ``https:`` or ``ws+unix:`` URL.
 
-    A fragment is dropped. Hosts become lower case, other than ASCII ones IDNA; other characters than RFC 3986 allows
-    in path and query are percent-encoded as UTF-8.
+    A fragment is dropped. Hosts become lower case, other than ASCII ones IDNA: as in browsers, for which some names
+    need the package ``idna``. Other characters than RFC 3986 allows in path and query are percent-encoded as UTF-8.
 
     A UNIX socket is ``ws+unix:/file/name:/path?query`` as in ws 8, or ``ws+unix:///file/name`` as in ws 0.4.31, where
     the request target then is ``/`` (0.4.31 asked for the file name); the two can be mixed. The file name is absolute
@@ -76,6 +78,8 @@ def _tcp_address(rest: str, secure: bool, default_port: int) -> Address:
     hierarchy = _match_hierarchy(rest)
     if not hierarchy:
         raise ValueError('invalid url')
+    if '\\' in hierarchy[1]:  # browsers take it for a slash: to them, what stands before it is the host
+        raise ValueError('invalid url: backslash before the path')
     userinfo, _, authority = hierarchy[1].rpartition('@')
     parts = _match_authority(authority)
     if not parts:
@@ -116,8 +120,8 @@ def _unix_address(rest: str) -> Address:
 
 def _host(name: str) -> str:
     try:
-        # The codec takes quadratic time in some versions of Python.
-        host = name.encode('idna').decode('ascii').lower() if len(name) <= _MAX_HOST else ''
+        # Both take quadratic time in some versions.
+        host = _to_ascii(name).lower() if len(name) <= _MAX_HOST else ''
     except UnicodeError:
         host = ''
     # Checked after the encoding, which turns some characters into ASCII ones that have a meaning in URLs.
@@ -126,10 +130,23 @@ def _host(name: str) -> str:
     return host
 
 
-def _ipv6(text: str) -> str:
+def _to_ascii(name: str) -> str:
+    """Python's codec knows IDNA 2003 only (RFC 3490). Raises UnicodeError."""
+    if not _has_deviation(name):
+        return name.encode('idna').decode('ascii')
     try:
-        # A zone ('%eth0') means something on this machine only; there is no place for it in a Host header.
-        IPv6Address('' if '%' in text else text)
+        import idna
+    except ImportError:
+        raise ValueError(f'invalid url: host {name!r} needs the package idna: pip install idna') from None
+    return idna.encode(name, uts46=True).decode('ascii')
+
+
+def _ipv6(text: str) -> str:
+    if '%' in text:
+        # It means something on this machine only, and there is no place for it in a Host header.
+        raise ValueError(f'invalid url: an IPv6 address with a zone, {text!r}, is not supported')
+    try:
+        IPv6Address(text)
     except ValueError:
         raise ValueError(f'invalid url: IPv6 address {text!r}') from None
     return text.lower()

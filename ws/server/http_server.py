@@ -121,7 +121,7 @@ class _UpgradingHandler(BaseHTTPRequestHandler):
 
     def _refuse(self, error: HandshakeError) -> None:
         try:
-            self.wfile.write(build_refusal(error.status or 400, str(error), error.headers))
+            self.wfile.write(build_refusal(error.status or 400, str(error), error.headers, method=self.command))
             self.wfile.flush()
         except OSError:  # the client is gone
             pass

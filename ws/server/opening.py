@@ -22,7 +22,10 @@ class ServerOpening:
     follows in any case, once the connection is somebody else's or closed.
     """
 
-    __slots__ = ('_decided', '_loop', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'stream')
+    __slots__ = (
+        '_decided', '_loop', '_method', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'answered',
+        'stream',
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,7 +43,10 @@ class ServerOpening:
         self._rest = bytearray()  # what has come after the request
         self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
         self._decided = False
+        self._method: Optional[str] = None  # of the request, once it is known
         self.stream = stream
+        #: Whether the head of the answer is written.
+        self.answered = False
         stream.on_close = self._on_close
 
     @property
@@ -58,6 +64,7 @@ class ServerOpening:
     def start_with(self, request: Request, head: bytes) -> None:
         """Somebody else has read the request, and `head` behind it."""
         self.stream.on_end = self._on_end
+        self._method = request.method
         self._on_parsed(request, head)
         if not self.over and len(self._rest) < REST_LIMIT:
             self.stream.resume()
@@ -66,12 +73,21 @@ class ServerOpening:
         """Call ``callback()`` when `size` bytes have come after the request."""
 
         def on_more() -> None:
-            if len(self._rest) >= size and not self.over:
+            if self.has(size) and not self.over:
                 self._on_more = None
                 callback()
 
         self._on_more = on_more
         on_more()
+
+    def has(self, size: int) -> bool:
+        """Whether that much has come after the request."""
+        return len(self._rest) >= size
+
+    def answer(self, head: bytes) -> None:
+        """Write the head of the answer; the rest is up to who takes the stream."""
+        self.answered = True
+        self.stream.write(head)
 
     def take(self) -> bytes:
         """Give the stream away, paused; returns what has been read beyond the request."""
@@ -85,14 +101,15 @@ class ServerOpening:
         return bytes(self._rest)
 
     def refuse(self, error: HandshakeError, name: Optional[str] = None) -> None:
-        """Answer with an HTTP error, `name` its reason phrase, and end; the deadline stays in force until the peer has
-        ended, too. Raises as :func:`build_refusal` does."""
-        response = build_refusal(error.status or 400, str(error), error.headers, name)
+        """Answer with an HTTP error, `name` its reason phrase, and end; just end if the answer has begun already. The
+        deadline stays in force until the peer has ended, too. Raises as :func:`build_refusal` does."""
+        response = build_refusal(error.status or 400, str(error), error.headers, name, self._method)
         self._decided = True
         self._on_more = None
         self.stream.on_data = _nobody
         self.stream.resume()  # it may be paused, and would not see the peer's end
-        self.stream.write(response)
+        if not self.answered:
+            self.stream.write(response)
         self.stream.end()
 
     def cancel(self) -> None:
@@ -108,9 +125,11 @@ class ServerOpening:
         try:
             request = self._parser.feed(data)
         except HandshakeError as error:
+            self._method = self._parser.method
             self.refuse(error)
             return
         if request is not None:
+            self._method = request.method
             self._on_parsed(request, self._parser.rest)
 
     def _on_parsed(self, request: Request, rest: bytes) -> None:

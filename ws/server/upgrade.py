@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
@@ -21,6 +22,8 @@ from .opening import ServerOpening
 
 #: ``(head, rest, version, protocol, deflate)``: what answers the request, what came behind it, what was agreed upon.
 OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDeflate]], object]
+
+_SWITCHING = 'HTTP/1.1 101 '
 
 
 class Rules:
@@ -159,7 +162,7 @@ class Upgrade:
 
     def _agree(self) -> None:
         if isinstance(self._handshake, hixie.ServerHandshake):
-            self._opening.wait_for(hixie.NONCE_SIZE, self._accept_hixie)
+            self._agree_on_hixie(self._handshake)
             return
         try:
             protocol = self._choose_protocol(self._handshake)
@@ -194,18 +197,26 @@ class Upgrade:
         try:
             if not healthy:
                 raise HandshakeError('Internal Server Error', 500)
+            if not lines[0].startswith(_SWITCHING):
+                raise ValueError(f'not the status line of a WebSocket: {lines[0]!r}')
             head = build_head(lines[0], lines[1:])
         except HandshakeError as error:  # what the listener raised has been reported
             self._opening.refuse(error)
-        except (IndexError, TypeError, ValueError):  # it spoiled the lines
+        except (AttributeError, IndexError, TypeError, ValueError):  # it spoiled the lines
             self._fail()
         else:
             self._on_accepted(head, self._opening.take(), handshake.version, protocol, handshake.deflate)
 
-    def _accept_hixie(self) -> None:
-        assert isinstance(self._handshake, hixie.ServerHandshake)
-        lines = self._handshake.response_lines(self._opening.stream.encrypted)
+    def _agree_on_hixie(self, handshake: hixie.ServerHandshake) -> None:
+        lines = handshake.response_lines(self._opening.stream.encrypted)
         head = build_head(lines[0], lines[1:])
+        if not self._opening.has(hixie.NONCE_SIZE):
+            # To a proxy, the nonce is nothing that belongs to a request: it holds it back until it has seen a 101.
+            self._opening.answer(head)
+            head = b''
+        self._opening.wait_for(hixie.NONCE_SIZE, partial(self._accept_hixie, handshake, head))
+
+    def _accept_hixie(self, handshake: hixie.ServerHandshake, head: bytes) -> None:
         rest = self._opening.take()
         nonce, rest = rest[: hixie.NONCE_SIZE], rest[hixie.NONCE_SIZE :]
-        self._on_accepted(head + self._handshake.answer(nonce), rest, hixie.VERSION, self._handshake.protocol, None)
+        self._on_accepted(head + handshake.answer(nonce), rest, hixie.VERSION, handshake.protocol, None)
