@@ -44,6 +44,15 @@ def test_chaos() -> None:
 
 
 @linux
+@pytest.mark.slow
+def test_attacks() -> None:
+    """The table has a row for each attack that is asked for."""
+    *_, nothing, cuts = run('load.attacks', '--rounds', '1', '0', '3').splitlines()
+    assert nothing.startswith('| 0 | nothing |')
+    assert cuts.startswith('| 3 | a final block without its byte | 1 outcome(s) of 4 cuts |')
+
+
+@linux
 def test_bystander() -> None:
     with echo_server() as wss, Bystander(port_of(wss), min(os.sched_getaffinity(0))) as bystander:
         on_loop(wss, lambda: time.sleep(0.3))
