@@ -47,8 +47,8 @@ class Bystander(Process):
             raise
 
     def finish(self, timeout: float = 60) -> dict[str, float]:
-        """``longest`` and ``median``, in milliseconds; how many ``echoes`` came; ``lost``: 1 if the connection ended,
-        or the last question was never answered."""
+        """``longest`` and ``median``, in milliseconds; ``overslept``, the longest that this machine let the process wait
+        for its turn; how many ``echoes`` came; ``lost``: 1 if the connection ended, or the last one never came."""
         self.write_line('')
         return self.answer(timeout)
 
@@ -91,10 +91,15 @@ def echo(sock: socket.socket, stop: object, patience: float) -> tuple[float, boo
 
 def watch(port: int, patience: float = 30) -> dict[str, float]:
     times: list[float] = []
+    overslept = 0.0
     lost = False
     with connect(port) as sock:
         print('begun', flush=True)
-        while not lost and not select.select([sys.stdin], [], [], PAUSE)[0]:
+        while not lost:
+            started = time.perf_counter()
+            if select.select([sys.stdin], [], [], PAUSE)[0]:
+                break
+            overslept = max(overslept, time.perf_counter() - started - PAUSE)
             try:
                 took, came = echo(sock, sys.stdin, patience)
             except OSError:
@@ -104,6 +109,7 @@ def watch(port: int, patience: float = 30) -> dict[str, float]:
             lost = not came
     return {
         'longest': max(times, default=0) * 1000,
+        'overslept': overslept * 1000,
         'median': statistics.median(times or [0]) * 1000,
         'echoes': len(times),
         'lost': int(lost),

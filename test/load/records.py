@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import threading
 import zlib
 from pathlib import Path
 
+#: Of mallopt(3).
+M_ARENA_MAX = -8
 #: As many connections a run may have: each has a number.
 MOST = 8_000_000
 
@@ -49,6 +52,14 @@ class Faults:
             self.number += 1
             if len(self.texts) < self.SHOWN:
                 self.texts.append(text)
+
+
+def use_one_arena() -> None:
+    """Each of the threads that come and go would leave free memory in an arena of its own, which looks like a leak.
+    Only glibc has arenas, and can be told so."""
+    set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if set_option is not None:
+        set_option(M_ARENA_MAX, 1)
 
 
 def resources() -> dict[str, int]:

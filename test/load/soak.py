@@ -22,7 +22,7 @@ from typing import Any
 
 import trustme
 from load.bystander import TEST, Bystander
-from load.records import Counts, resources
+from load.records import Counts, resources, use_one_arena
 from load.scenes import MUST, PATIENCE, SCENES, Population, judge
 from process import Process
 
@@ -108,7 +108,8 @@ def report(soak: Soak, before: Any, after: Any, waited: dict[str, float], cpu: f
     print(f'connections: {len(soak.expected)}, messages received by clients: {soak.counts["messages"]}')
     print('scenes: ' + ', '.join(f'{name} {soak.counts[f"scene: {name}"]}' for name in SCENES))
     print('server: ' + ', '.join(f'{name} {number}' for name, number in sorted(counts.items())))
-    print(f'server: {cpu:.1f} s of CPU time; a bystander waited {waited["longest"]:.0f} ms at the most')
+    print(f'server: {cpu:.1f} s of CPU time')
+    print('bystander, ms: ' + ', '.join(f'{name} {waited[name]:.1f}' for name in ('longest', 'median', 'overslept')))
     for who in before:
         print(f'{who}: ' + ', '.join(f'{what} {before[who][what]} -> {after[who][what]}' for what in before[who]))
 
@@ -121,6 +122,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
     print(f'seed {seed}, {arguments.workers} workers, {arguments.seconds:g} s', flush=True)
+    use_one_arena()
     with tempfile.TemporaryDirectory(prefix='soak-') as folder:
         soak = Soak(seed, Path(folder))
         run(soak, arguments.seconds, arguments.workers)

@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Union
 
-from load.records import Counts, Faults, resources
+from load.records import Counts, Faults, resources, use_one_arena
 
 from ws import WebSocketServer, timers
 
@@ -188,6 +188,7 @@ class SoakServer:
 
 
 def serve(given: dict[str, Any]) -> None:
+    use_one_arena()
     soak = SoakServer(given)
     print(json.dumps([wss.address().port for wss in soak.servers]), flush=True)  # type: ignore[union-attr]
     for line in sys.stdin:
