@@ -47,8 +47,8 @@ class Bystander(Process):
             raise
 
     def finish(self, timeout: float = 60) -> dict[str, float]:
-        """``longest`` and ``median``, in milliseconds; ``overslept``, the longest that this machine let the process wait
-        for its turn; how many ``echoes`` came; ``lost``: 1 if the connection ended, or the last one never came."""
+        """``longest`` and ``median``, in milliseconds; ``overslept``, the longest that this machine let the bystander
+        itself wait; how many ``echoes`` came; ``lost``: 1 if the connection ended, or the last one never came."""
         self.write_line('')
         return self.answer(timeout)
 
