@@ -1,7 +1,7 @@
 # Needs Python 3.9 or later, make and git; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
 #
 #   make demo       a server and a client hold a conversation
-#   make test       the whole test suite; only some of it:  make test T='test/net -k tls'
+#   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make lint       ruff and mypy
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -40,7 +40,7 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed-test $(VENV)/hosts node-peers chromium
-	$(BIN)/python -m pytest $(T)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(T)
 
 # What needs neither long nor anybody else.
 test-quick: $(VENV)/installed-test

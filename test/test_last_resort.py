@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
-from support import Log, Waiter, client, echo_server, end, server, url_of, wait_for
+import pytest
+from support import TIMEOUT, Log, Waiter, client, echo_server, end, server, url_of, wait_for
 
 from ws import WebSocket
 from ws.net.lifetime import get_loop
@@ -49,3 +52,42 @@ def test_everything_ends_with_the_error_and_a_new_beginning_is_possible(reported
         ws = client(wss)
         wait_for(ws, 'open')
         end(ws)
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='no limit to set')
+@pytest.mark.parametrize('runs', [False, True])
+def test_without_descriptors_there_is_an_error_event(runs: bool) -> None:
+    """Whether the loop runs already or not; and as soon as there are some again, all is well."""
+    script = f"""if True:
+        import errno, os, queue, resource
+        from ws import WebSocket, WebSocketServer
+        from ws.timers import setTimeout
+
+        if {runs}:
+            setTimeout(lambda: None, 200)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20, limit[1]))
+        taken = []
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        events = queue.SimpleQueue()
+        client = WebSocket('ws://127.0.0.1:9')
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        for one in client, wss:
+            one.on('error', events.put)
+        client.on('close', events.put)
+        assert [events.get(timeout=10).errno for _ in range(2)] == [errno.EMFILE] * 2
+        assert events.get(timeout=10) == 1006
+        for fd in taken:
+            os.close(fd)
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        wss.on('connection', lambda ws: ws.send('hello'))
+        client = WebSocket(f'ws://127.0.0.1:{{wss.address().port}}')
+        client.on('message', events.put)
+        assert events.get(timeout=10) == 'hello'
+        wss.close()
+    """
+    subprocess.run([sys.executable, '-W', 'error', '-c', script], timeout=TIMEOUT, check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import os
 import re
 import socket
@@ -300,6 +301,43 @@ def test_the_answer_to_head_has_no_body(request_: bytes, status: bytes) -> None:
             assert len(body) == (0 if method == b'HEAD' else int(head.partition(b'Content-Length: ')[2].split()[0]))
             if status == b'426':
                 assert b'\r\nConnection: close, Upgrade\r\n' in head and b'\r\nConnection: close\r\n' not in head
+
+
+@pytest.mark.parametrize(
+    ('frame', 'text'),
+    [
+        (b'\x81\x02hi', 'MASK must be set (1002)'),
+        (b'\x81\x81\0\0\0\0\xff', 'invalid utf8 sequence (1007)'),
+        (b'\x81\xfe\x07\xff', 'Max payload size exceeded (1009)'),
+    ],
+)
+def test_what_a_peer_does_wrong_is_a_line_in_the_log(
+    frame: bytes, text: str, caplog: pytest.LogCaptureFixture, reported: list[BaseException]
+) -> None:
+    """With its address. It is no exception of the program's; that of a listener still is."""
+    with server(maxPayload=1000) as wss, caplog.at_level(logging.WARNING, 'ws'):
+        closed = Waiter()
+        wss.on('connection', lambda ws: ws.on('close', closed))
+        with raw_client(wss) as sock:
+            address = '{}:{}'.format(*sock.getsockname())
+            sock.sendall(frame)
+            closed.get()
+        assert [record.getMessage() for record in caplog.records] == [f'<WebSocket from {address} CLOSING>: {text}']
+        assert [(record.name, record.levelname) for record in caplog.records] == [('ws', 'WARNING')]
+        assert not reported
+        caplog.clear()
+        heard = Waiter()
+        wss.on('connection', lambda ws: ws.on('error', heard))
+        with raw_client(wss) as sock:
+            sock.sendall(frame)
+            assert heard.get()[1] == int(text[-5:-1])
+        assert not caplog.records
+        wss.on('connection', lambda ws: ws.on('message', lambda: 1 // 0))
+        with raw_client(wss) as sock:
+            sock.sendall(b'\x81\x80\0\0\0\0')
+            closed.get()
+            closed.get()
+    assert isinstance(reported.pop(), ZeroDivisionError)
 
 
 def test_an_empty_line_before_the_request() -> None:
@@ -669,6 +707,74 @@ def test_close_right_after_construction() -> None:
         closed = Waiter()
         WebSocketServer(port=0, host=host).close(closed)
         assert closed.get() == ()
+
+
+@contextlib.contextmanager
+def held_up(wss: WebSocketServer) -> Iterator[None]:
+    """The loop thread does nothing meanwhile."""
+    release, reached = threading.Event(), threading.Event()
+    wss._loop.call(lambda: (reached.set(), release.wait(TIMEOUT)))
+    assert reached.wait(TIMEOUT)
+    try:
+        yield
+    finally:
+        release.set()
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere the port is free when the loop has closed the socket')
+@pytest.mark.parametrize('place', ['port', 'socketPath'])
+def test_once_close_has_returned_the_next_server_can_listen_there(place: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {'port': 0, 'host': '127.0.0.1'} if place == 'port' else {place: str(tmp_path / 'socket')}
+    closed, log = Waiter(), Waiter()
+    first = WebSocketServer(options)
+    if place == 'port':
+        options['port'] = first.address().port
+    wait_for(first, 'listening')
+    with held_up(first):
+        first.close(closed)
+        second = WebSocketServer(options)
+        second.on('error', lambda error: log('error', error))
+        second.on('listening', lambda: log('listening'))
+        second.on('connection', lambda ws: ws.send('from the second'))
+    assert closed.get() == ()
+    assert log.get() == ('listening',)
+    url = url_of(second) if place == 'port' else f'ws+unix:{options["socketPath"]}'
+    ws = WebSocket(url)
+    assert wait_for(ws, 'message')[0] == 'from the second'
+    end(ws)
+    second.close(closed)
+    assert closed.get() == ()
+    assert place == 'port' or not Path(options['socketPath']).exists()
+
+
+def test_a_server_closed_at_once_and_often() -> None:
+    """By several threads, while people connect."""
+    for _ in range(30):
+        wss = WebSocketServer(port=0, host='127.0.0.1')
+        wss.on('connection', lambda ws: None)
+        clients = [WebSocket(url_of(wss)) for _ in range(3)]
+        ended = [Log(ws, 'error', 'close') for ws in clients]
+        closed = Waiter()
+        wss.on('close', closed)
+        threads = [threading.Thread(target=wss.close) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert closed.get() == ()
+        for thread in threads:
+            thread.join()
+        for log in ended:
+            log.until('close')
+
+
+def test_what_others_have_of_the_socket_goes_on() -> None:
+    """One that was handed in: a parent, say, has it, too."""
+    with socket.create_server(('127.0.0.1', 0)) as sock:
+        closed = Waiter()
+        wss = WebSocketServer(fd=os.dup(sock.fileno()))
+        wss.close(closed)
+        assert closed.get() == ()
+        with socket.create_connection(sock.getsockname(), TIMEOUT):
+            sock.accept()[0].close()
 
 
 def test_close_while_handshakes_are_under_way() -> None:

@@ -138,8 +138,7 @@ class Emitter(EventEmitter, metaclass=_Complete):
             try:
                 listener.call(self, args)
             except BaseException:
-                report_exception()
-                failed = True
+                failed |= report_exception()
         if failed:
             self._listener_failed(args)
         return not failed
@@ -163,8 +162,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _raised(self) -> None:
         """The only listener has raised the exception that is being handled."""
-        report_exception()
-        self._listener_failed(())
+        if report_exception():
+            self._listener_failed(())
 
     def _keep_no_more(self) -> None:
         """From here on, what nobody listens to is dropped."""
@@ -182,8 +181,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
         try:
             callback(*args)
         except BaseException:
-            report_exception()
-            self._listener_failed(args)
+            if report_exception():
+                self._listener_failed(args)
 
     def _insert(self, event: str, listener: Listener, first: bool = False) -> None:
         kept = self._kept
@@ -286,10 +285,11 @@ class KeptEvents:
 
     def _next(self) -> Optional[int]:
         """Which one to emit next."""
-        if self._owner._loop.awake >= self.settled:
-            for index, kept in enumerate(self.waiting):
-                if self._owner.listenerCount(kept.event):
-                    return index
+        with self._owner._lock:  # else somebody may attach listeners between the first look and the second
+            if self._owner._loop.awake >= self.settled:
+                for index, kept in enumerate(self.waiting):
+                    if self._owner.listenerCount(kept.event):
+                        return index
         return None
 
     def keep_no_longer(self) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, Optional, Union
 
 from .errors import NotOpenError, WebSocketError
+from .net import green
 from .net.loop import Loop
 from .net.workers import Workers
 from .protocol import hixie
@@ -281,4 +282,5 @@ def _try(function: Callable[[], Any]) -> tuple[Any, Optional[BaseException]]:
     try:
         return function(), None
     except BaseException as error:  # whatever it is: somebody waits for the result
+        green.pass_on(error)
         return None, error.with_traceback(None)

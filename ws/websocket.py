@@ -631,7 +631,10 @@ class WebSocket(Emitter, EventTarget):
     # -- what the loop asks for --------------------------------------------------------------------------------------
 
     def _report_unheard(self, error: BaseException) -> None:
-        if self._is_server:  # what a peer does must not decide what status a server ends with
+        if self._is_server and isinstance(error, ProtocolError):
+            # No fault of this program's: whoever can connect could fill its reports, and would have no name in them.
+            _log.warning('%s: %s (%d)', repr(self), error, error.code)  # now it has its address
+        elif self._is_server:  # what a peer does must not decide what status a server ends with
             report(error)
         else:
             super()._report_unheard(error)

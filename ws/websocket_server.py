@@ -29,7 +29,7 @@ from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
 from .sending import close_reason
 from .server.http_server import attach, detach, request_from
-from .server.listening import Place, Port, address_of, file_of, open_socket, place_of
+from .server.listening import Place, Port, address_of, file_of, is_shared, open_socket, place_of
 from .server.opening import ServerOpening
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
@@ -203,9 +203,9 @@ class WebSocketServer(Emitter):
                 return
             found = Answer(endpoints, None)
         # Now, and not on the loop: address() has an answer as soon as the constructor returns, as in Node.
-        listener, problem = self._try_to_listen(place, found)
+        problem = self._try_to_listen(place, found)
         self._hold()
-        self._loop.call(self._begin_to_listen, listener, problem)
+        self._loop.call(self._begin_to_listen, problem)
 
     def _begin_without_port(self, listens: bool) -> None:
         if self._closing:  # by a subclass's constructor
@@ -220,30 +220,30 @@ class WebSocketServer(Emitter):
 
     def _on_looked_up(self, answer: Answer) -> None:
         assert self._place is not None
-        self._begin_to_listen(*self._try_to_listen(self._place, answer))
+        self._begin_to_listen(self._try_to_listen(self._place, answer))
 
-    def _try_to_listen(self, place: Place, found: Answer) -> tuple[Optional[Listener], Optional[OSError]]:
+    def _try_to_listen(self, place: Place, found: Answer) -> Optional[OSError]:
         try:
             if found.error is not None:
                 raise found.error
             sock = open_socket(place, found.endpoints, self.options.backlog)
         except OSError as error:
-            return None, error
+            return error
         self._address = address_of(sock)
-        return Listener(self._loop, sock, self._accept, file_of(place)), None
+        self._listener = Listener(self._loop, sock, self._accept, file_of(place), shared=is_shared(place))
+        return None
 
-    def _begin_to_listen(self, listener: Optional[Listener], problem: Optional[OSError]) -> None:
+    def _begin_to_listen(self, problem: Optional[OSError]) -> None:
         if self._closing:  # by a subclass's constructor, or while the host was looked up
-            if listener is not None:
-                listener.close()
+            if self._listener is not None:
+                self._listener.close()
             if self._closed:
                 self._loop.release(self)
-        elif listener is None:
+        elif problem is not None:
             self._closed = True
             self._deliver('error', problem)
             self._end_of_events()
         else:
-            self._listener = listener
             self._on_listen()
 
     def _on_listen(self) -> None:
@@ -484,6 +484,8 @@ class WebSocketServer(Emitter):
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
         self._leave_http_server()
+        if self._listener is not None:
+            self._listener.refuse()
         if not self._closed:
             self._join_loop()
         self._run(self._close, code, data, callback)

@@ -177,6 +177,12 @@ class Hosts:
             print(f'-- {host.command}: status {host.status}\n{host.output}')
 
 
+def gunicorn(hosts: Hosts, port: int, *options: object, configuration: str = '') -> Host:
+    """Start it there. Of its control socket nobody here has any use; older versions have neither that nor an option."""
+    hosts.file('gunicorn.conf.py', textwrap.dedent(configuration) + 'control_socket_disable = True\n')
+    return hosts.python('-m', 'gunicorn', '--bind', f'127.0.0.1:{port}', *options)
+
+
 def needs(package: str, program: Optional[str] = None) -> pytest.MarkDecorator:
     """Marks tests of a host that test/hosts/requirements.txt brings, where it can be installed."""
     there = (BIN / program).exists() if program else importlib.util.find_spec(package) is not None
@@ -220,6 +226,11 @@ def seconds(function: Callable[[], Any]) -> float:
     started = time.monotonic()
     function()
     return time.monotonic() - started
+
+
+def once_in_three(is_quick: Callable[[], bool]) -> bool:
+    """Whether it is so, tried three times: a machine that does other things as well may need longer now and then."""
+    return any(is_quick() for _ in range(3))
 
 
 def exists(process: str) -> bool:

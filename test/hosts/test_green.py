@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from documents import free_port
-from hosts.process import Hosts, greeting, joined, needs, page
+from hosts.process import Hosts, greeting, gunicorn, joined, needs, page
 from support import Waiter, server, url_of
 
 #: A program starts with one of these.
@@ -166,9 +166,7 @@ APPLICATION = """
 def test_gunicorn_with_gevent(hosts: Hosts) -> None:
     with free_port() as http, free_port() as ws:
         hosts.file('application.py', APPLICATION.format(port=ws))
-        host = hosts.python(
-            *('-m', 'gunicorn', '--bind', f'127.0.0.1:{http}', '--no-control-socket', '-k', 'gevent', 'application'),
-        )
+        host = gunicorn(hosts, http, '--worker-class', 'gevent', 'application')
         assert page(http) == 'page'
         assert greeting(ws) == 'hello'
         with joined(ws) as (_ws, log):

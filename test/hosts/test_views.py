@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import trustme
 from documents import free_port
-from hosts.process import BIN, Host, Hosts, needs, page, until
+from hosts.process import BIN, Host, Hosts, gunicorn, needs, page, until, until_page
 from support import HANDSHAKE, TIMEOUT, read_head
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(120)]
@@ -89,15 +89,14 @@ def site(hosts: Hosts) -> Hosts:
     return hosts
 
 
-def gunicorn(site: Hosts, port: int, *options: object) -> Host:
+def quiet_gunicorn(site: Hosts, port: int, *options: object) -> Host:
     """It says nothing, unless something is wrong."""
-    site.file('gunicorn.conf.py', 'control_socket_disable = True')  # not all versions have an option for that
-    return site.python('-m', 'gunicorn', '--bind', f'127.0.0.1:{port}', '--log-level', 'warning', *options)
+    return gunicorn(site, port, '--log-level', 'warning', *options)
 
 
 def until_nobody_is_connected(port: int) -> None:
     """Also: until it serves."""
-    until(lambda: page(port, '/page') == PAGE % 0, every=0.02)
+    until_page(port, PAGE % 0, '/page')
 
 
 def frame(text: bytes) -> bytes:
@@ -145,7 +144,7 @@ def talks(port: int, tls: bool = False) -> None:
         frames = Frames(sock)
         assert [frames.next(), frames.next()] == ['hello', '/socket ahead']
         if not tls:
-            assert page(port, '/page') == PAGE % 1
+            until_page(port, PAGE % 1, '/page')  # an earlier one may be about to leave
             assert page(port, '/page') == PAGE % 1
         sock.sendall(frame(b'later'))
         assert frames.next() == '/socket later'
@@ -167,11 +166,12 @@ WORKERS: dict[str, tuple[str, ...]] = {
 
 
 @needs('gunicorn')
-@pytest.mark.parametrize('module', ['with_flask', 'with_django'])
-@pytest.mark.parametrize('worker', list(WORKERS))
+@pytest.mark.parametrize(
+    ('worker', 'module'), [*((worker, 'with_flask') for worker in WORKERS), ('gthread', 'with_django')]
+)
 def test_gunicorn(site: Hosts, worker: str, module: str) -> None:
     with free_port() as port:
-        host = gunicorn(site, port, *WORKERS[worker], f'{module}:app')
+        host = quiet_gunicorn(site, port, *WORKERS[worker], f'{module}:app')
         until_nobody_is_connected(port)
         if '--workers' in WORKERS[worker]:  # the page may be the other one's
             with connected(port) as sock:
@@ -192,7 +192,7 @@ def test_gunicorn(site: Hosts, worker: str, module: str) -> None:
 @needs('gevent')
 def test_gunicorn_with_gevent(site: Hosts) -> None:
     with free_port() as port:
-        host = gunicorn(site, port, '--worker-class', 'gevent', 'with_flask:app')
+        host = quiet_gunicorn(site, port, '--worker-class', 'gevent', 'with_flask:app')
         until_nobody_is_connected(port)
         talks(port)
         is_refused(port)
@@ -208,7 +208,7 @@ def test_gunicorn_with_tls(site: Hosts, worker: str) -> None:
     certificate = trustme.CA().issue_cert('localhost')
     certificate.private_key_and_cert_chain_pem.write_to_path(site.folder / 'pem')
     with free_port() as port:
-        host = gunicorn(site, port, '--certfile', 'pem', '--keyfile', 'pem', *WORKERS[worker], 'with_flask:app')
+        host = quiet_gunicorn(site, port, '--certfile', 'pem', '--keyfile', 'pem', *WORKERS[worker], 'with_flask:app')
         until(lambda: answers(port))
         talks(port, tls=True)
         talks(port, tls=True)
@@ -294,7 +294,7 @@ class Reader:
 def test_a_thousand_in_one_worker_with_four_threads(site: Hosts) -> None:
     """They hold no thread: pages are served all the while."""
     with free_port() as port, contextlib.ExitStack() as stack:
-        host = gunicorn(site, port, '--threads', '4', 'with_flask:app')
+        host = quiet_gunicorn(site, port, '--threads', '4', 'with_flask:app')
         until_nobody_is_connected(port)
         reader = Reader(port)
         stack.callback(reader.stop)

@@ -401,8 +401,57 @@ def test_without_resources_it_rests(
         accepting.told.get()
     assert time.monotonic() - started >= 2 * 0.02
     assert failing.calls <= 4
-    assert [record.message for record in caplog.records] == [f'accept: {os.strerror(number)}; next try in 20 ms'] * 2
+    address = '{}:{}'.format(*sock.getsockname())
+    expected = f'{address}: new connections have to wait: {os.strerror(number)}'
+    assert [record.message for record in caplog.records] == [expected]  # once, however often it is tried
     accepting.close()
+
+
+def test_each_time_it_runs_out_anew_it_says_so(
+    driver: Driver, sock: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen, 'REST', 1)
+    monkeypatch.setattr(listen, 'EPISODE', 0)
+    accepting = Accepting(driver, Failing(sock, errno.EMFILE, errno.EMFILE))
+    driver(accepting.listener.start)
+    with caplog.at_level(logging.WARNING, 'ws'), call(sock):
+        accepting.told.get()
+    assert len(caplog.records) == 2
+    accepting.close()
+
+
+@pytest.mark.parametrize(
+    ('setup', 'lines'),
+    [
+        ('', 1),
+        ("logging.getLogger('ws').setLevel(logging.ERROR)", 0),
+        ('logging.basicConfig()', 1),
+        ("logging.getLogger('ws').addHandler(logging.StreamHandler())", 1),
+        ("logging.getLogger('ws').propagate = False", 1),
+        ('logging.lastResort = None', 0),
+    ],
+)
+def test_the_operator_sees_it_whatever_is_done_about_logs(setup: str, lines: int) -> None:
+    script = f"""if True:
+        import errno, logging, socket, ws
+        from ws.net.listen import Listener
+        from ws.net.loop import Loop
+        {setup}
+        with socket.create_server(('127.0.0.1', 0)) as sock:
+            listener = Listener(Loop(), sock, print)
+            for _ in range(3):
+                listener._run_out(OSError(errno.EMFILE, 'no more'))
+    """
+    ended = subprocess.run(
+        [sys.executable, '-c', script],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+    assert ended.stderr.count('new connections have to wait: no more') == lines
+    assert len(ended.stderr.splitlines()) == lines
 
 
 def test_when_no_more_can_be_watched_it_rests(
@@ -429,7 +478,7 @@ def test_when_no_more_can_be_watched_it_rests(
         assert len(streams) == 2
         driver(streams[0].destroy)
         until(lambda: len(streams) == 3)
-    assert caplog.records[0].message.startswith('accept: ')
+    assert 'new connections have to wait' in caplog.records[0].message
     # It may find its own place taken when it comes back.
     taken = socket.socketpair()
     driver(lambda: (listener._stop(), driver.loop.register(taken[0].fileno(), streams[0], READ), listener.start()))
@@ -536,7 +585,8 @@ def test_when_descriptors_run_out_it_waits_and_goes_on_later(poller_class: Any) 
             peer.close()
         stdin.close()
         assert child.wait(TIMEOUT) == 0
-        assert child.stderr.read() == ''
+        [line] = child.stderr.read().splitlines()
+        assert line == '{}:{}: new connections have to wait: Too many open files'.format(*address)
     watchdog.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -111,26 +112,78 @@ def test_what_escapes_a_turn_ends_what_is_open_and_the_loop_goes_on(
         driver.end()
 
 
-def test_without_another_poller_the_loop_ends_and_nobody_waits_for_it(
+def test_without_another_poller_it_goes_on_without(
     poller_class: Any, monkeypatch: pytest.MonkeyPatch, reported: list[BaseException]
 ) -> None:
     pollers = [Broken(poller_class())]
     monkeypatch.setattr(loop_module, 'Poller', lambda: pollers.pop())
-    loop, handle = Loop(), Handle()
-    loop.hold(handle)
-    thread = loop._thread
-    assert thread is not None
-    loop.call(lambda: setattr(loop._poller, 'fails', True))
+    driver, handle = Driver(), Handle()
+    driver.loop.hold(handle)
+    driver(lambda: setattr(driver.loop._poller, 'fails', True))
     assert handle.asked.get()[0] == 'fail'
-    loop.wait()
-    thread.join(TIMEOUT)
-    assert not thread.is_alive()
-    assert [type(error) for error in reported] == [ValueError, IndexError]
+    driver.loop.release(handle)
+    driver.turns()
+    assert [type(error) for error in reported] == [ValueError]
     reported.clear()
-    pollers.append(poller_class())
-    called = Waiter()
-    loop.call(called)  # it begins anew
-    assert called.get() == ()
+    driver.end()
+
+
+# -- without descriptors ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def out_of_descriptors(poller_class: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Pollers that can be had; there are none."""
+    pollers: list[Any] = []
+
+    def poller() -> Any:
+        if not pollers:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return pollers.pop()
+
+    monkeypatch.setattr(loop_module, 'Poller', poller)
+    return pollers
+
+
+def test_without_descriptors_calls_and_timers_work(out_of_descriptors: list[Any]) -> None:
+    driver = Driver()
+    passed = Waiter()
+    driver(driver.loop.call_later, 10, passed)
+    assert passed.get() == ()
+    for _ in range(100):
+        driver.turns(1)
+    until(lambda: driver.loop._thread is not None)
+    used = driver(time.thread_time)
+    time.sleep(0.05)
+    assert driver(time.thread_time) - used < 0.02  # it waits
+    near, far = tcp_pair()
+    with near, far:
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)) as caught:
+            driver(driver.loop.register, near.fileno(), Pollable(near), READ)
+        assert caught.value.errno == errno.EMFILE
+    driver.end()
+
+
+def test_as_soon_as_there_are_descriptors_they_are_used(
+    out_of_descriptors: list[Any], poller_class: Any, hasty_switching: None
+) -> None:
+    for _ in range(20):
+        driver, ready, called = Driver(), Waiter(), Waiter()
+        near, far = tcp_pair()
+        out_of_descriptors.append(poller_class())
+        caller = threading.Thread(target=lambda: [driver.loop.call(called) for _ in range(50)])  # noqa: B023
+        caller.start()
+        driver(driver.loop.register, near.fileno(), Pollable(near, ready), READ)
+        far.send(b'x')
+        assert ready.get() == (READ,)
+        driver(driver.loop.unregister, near.fileno())
+        for _ in range(50):
+            called.get()
+        caller.join()
+        driver.turns()  # it can be woken
+        near.close()
+        far.close()
+        driver.end()
 
 
 # -- calls from other threads -----------------------------------------------------------------------------------------
@@ -504,6 +557,25 @@ def test_whatever_a_callback_raises_the_loop_goes_on(
         reported.clear()
 
 
+def test_when_it_cannot_poll_what_is_open_ends_and_nobody_waits_for_it(reported: list[BaseException]) -> None:
+    """A defect, such as somebody who closes all descriptors: not to be tried again and again."""
+    loop, handle = Loop(), Handle()
+    loop.hold(handle)
+    thread = loop._thread
+    assert thread is not None
+    loop.call(lambda: loop._poller.close())
+    assert handle.asked.get()[0] == 'fail'
+    loop.release(handle)
+    loop.wait()
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()
+    assert [type(error) for error in reported] == [ValueError]
+    reported.clear()
+    called = Waiter()
+    loop.call(called)  # a new thread
+    called.get()
+
+
 def test_a_failure_of_the_failure_s_handling_is_reported_too(driver: Driver, reported: list[BaseException]) -> None:
     near, far = unix_pair()
     with near, far:
@@ -645,23 +717,37 @@ def test_timers_alone_keep_nobody() -> None:
     assert not loop._timers
 
 
-@pytest.mark.parametrize('where', ['thread', 'poller', 'sockets'])
-def test_a_loop_that_can_t_start_says_so_and_holds_nothing(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_can_t_start_says_so_and_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any, **keywords: Any) -> None:
         raise OSError('none to be had')
 
     loop, handle = Loop(), Handle()
     with monkeypatch.context() as patch:
-        if where == 'thread':
-            patch.setattr(threading.Thread, 'start', fail)
-        elif where == 'poller':
-            patch.setattr(loop_module, 'Poller', fail)
-        else:
-            patch.setattr(socket, 'socketpair', fail)
+        patch.setattr(threading.Thread, 'start', fail)
         with pytest.raises(OSError, match='none to be had'):
             loop.hold(handle)
     loop.wait()  # for nobody
     ran = Waiter()
+    loop.call(ran)
+    ran.get()
+    until(lambda: not loop_threads())
+
+
+@pytest.mark.parametrize('what', ['poller', 'sockets'])
+def test_one_that_has_no_descriptors_starts_without(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **keywords: Any) -> None:
+        raise OSError(errno.EMFILE, 'none to be had')
+
+    loop, handle, ran = Loop(), Handle(), Waiter()
+    with monkeypatch.context() as patch:
+        if what == 'poller':
+            patch.setattr(loop_module, 'Poller', fail)
+        else:
+            patch.setattr(socket, 'socketpair', fail)
+        loop.hold(handle)
+        loop.call(ran)
+        ran.get()
+    loop.release(handle)
     loop.call(ran)
     ran.get()
     until(lambda: not loop_threads())

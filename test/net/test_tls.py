@@ -24,6 +24,7 @@ from streams import (
     client_stream,
     in_thread,
     receive,
+    reset,
     server_stream,
     tcp_pair,
     unix_pair,
@@ -81,6 +82,50 @@ def test_two_streams_shake_hands(
     driver(ends.client.destroy)
     ends.at_server.until('end')
     driver(ends.server.destroy)
+
+
+def test_before_the_first_byte_there_is_nothing_of_tls(
+    driver: Driver, authority: trustme.CA, tls_contexts: Contexts, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """It would take more than forty kilobytes; whoever connects and is silent takes none."""
+
+    class Counting(ssl.SSLContext):
+        made = 0
+
+        def wrap_bio(self, *arguments: Any, **keywords: Any) -> ssl.SSLObject:
+            self.made += 1
+            return super().wrap_bio(*arguments, **keywords)
+
+    context = Counting(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('localhost').configure_cert(context)
+    stream = server_stream(driver, (context, tls_contexts[1]), pair[0])
+    received, shaken = Received(stream), Waiter()
+    driver(stream.handshake, shaken)
+    driver.turns(3)
+    assert (context.made, stream.handshaking, stream.authorized) == (0, True, False)
+    with in_thread(lambda: tls_contexts[1].wrap_socket(pair[1], server_hostname='localhost').close()):
+        shaken.get()
+    assert context.made == 1
+    driver(stream.destroy)
+    received.until('close')
+
+
+@pytest.mark.parametrize('how', ['close', 'reset', 'destroy'])
+def test_a_client_that_never_says_a_word(
+    driver: Driver, tls_contexts: Contexts, pair: tuple[socket.socket, socket.socket], how: str
+) -> None:
+    stream = server_stream(driver, tls_contexts, pair[0])
+    received = Received(stream)
+    driver(stream.handshake, Waiter())
+    if how == 'close':
+        pair[1].close()
+    elif how == 'reset':
+        reset(pair[1])
+    else:
+        driver(stream.destroy)
+    received.until('close')
+    assert isinstance(received.error, {'close': ssl.SSLEOFError, 'reset': OSError, 'destroy': type(None)}[how])
+    assert stream.closed and not stream.authorized and not driver.loop._pollables
 
 
 def test_what_comes_right_behind_the_handshake_is_not_lost(

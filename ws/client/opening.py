@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
+from ..net import green
 from ..net.connect import Connector
 from ..net.loop import Loop, Timer
 from ..net.stream import Stream
@@ -110,6 +111,7 @@ class ClientOpening:
         try:
             sock = connect_by_agent(self._agent, self._address, self._handshake)
         except BaseException as problem:  # whatever it is: somebody waits for the result
+            green.pass_on(problem)
             error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
         self._loop.call(self._on_agent, error, sock)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import traceback
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
 
 #: What we use of Python, and what the two call it. All of it must be theirs, or nothing.
 _MODULES = {'gevent.monkey': ('select', 'socket', 'threading'), 'eventlet.patcher': ('select', 'socket', 'thread')}
@@ -34,3 +39,64 @@ def check_unchanged() -> None:
 
 
 _at_import = _check()
+
+
+# -- what is meant for the main greenlet ------------------------------------------------------------------------------
+
+
+def pass_on(error: BaseException) -> bool:
+    """Whether `error`, which the loop's greenlet has caught, is what a signal handler has raised. Then it is thrown to
+    the main greenlet, as if the signal had come while nobody was running.
+
+    Python calls the handlers on the main thread, whatever runs there: without green threads, that is never the loop.
+    """
+    if not any(_at_import.values()) or not _comes_from_a_signal(error):
+        return False
+    _soon(_main_greenlet().throw, type(error), error.with_traceback(None))
+    return True
+
+
+def forget_waiting_for(descriptors: Iterable[int]) -> None:
+    """To be called when waiting was interrupted: if that happens while eventlet's ``select`` begins, it leaves behind
+    what it has told the hub, and would refuse to wait for the same descriptors again."""
+    if _at_import['eventlet.patcher']:
+        hub = sys.modules['eventlet'].hubs.get_hub()
+        for descriptor in descriptors:
+            for listeners in hub.listeners.values():
+                if descriptor in listeners:
+                    hub.remove(listeners[descriptor])
+
+
+def ends_greenlet(error: BaseException) -> bool:
+    """Whether somebody wants the greenlet to end to which this was thrown."""
+    greenlet = sys.modules.get('greenlet')
+    return greenlet is not None and isinstance(error, greenlet.GreenletExit)
+
+
+def _comes_from_a_signal(error: BaseException) -> bool:
+    if isinstance(error, KeyboardInterrupt):  # the handler of Ctrl-C is no function of Python's
+        return True
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    return any(_was_given(called, caller) for caller, called in zip(frames, frames[1:]))
+
+
+def _was_given(called: FrameType, caller: FrameType) -> bool:
+    """Whether one of its arguments is the frame that called it: so are signal handlers called, and nothing else."""
+    names, rest, _, values = inspect.getargvalues(called)
+    given = [*(values.get(name) for name in names), *(values.get(rest or '') or ())]
+    return any(argument is caller for argument in given)
+
+
+def _main_greenlet() -> Any:
+    greenlet = sys.modules['greenlet'].getcurrent()
+    while greenlet.parent is not None:
+        greenlet = greenlet.parent
+    return greenlet
+
+
+def _soon(function: Callable[..., object], *args: object) -> None:
+    """Have the hub call that, which runs when no other greenlet does."""
+    if _at_import['gevent.monkey']:
+        sys.modules['gevent'].get_hub().loop.run_callback(function, *args)
+    else:
+        sys.modules['eventlet'].hubs.get_hub().schedule_call_global(0, function, *args)

@@ -36,6 +36,7 @@ _POOL_POLL = 0.01
 
 _used = False  # there was a loop thread
 _failed = False  # an error that nobody heard: the status is to be 1
+_exited: Optional[int] = None  # the status that a signal handler of the user's asked for, while we waited
 _leaving = False  # the process ends in a way of ours, and we are called once more on it
 _waiters: set[Optional[int]] = set()  # idents of the threads in wait(), which must not wait for each other
 
@@ -178,9 +179,11 @@ def _at_exit() -> None:
     if _leaving:
         return
     with _ways_out():
-        if _lives_on():
+        if _lives_on() and _exited is None:
             _wait(())  # Python waits for no thread any more: one that is there was started by a listener
         _loop.shutdown(GRACE)
+    if _exited is not None:
+        _exit(_exited)
     if _failed and _lives_on():
         _exit(1)
     main_thread.forget()
@@ -193,11 +196,17 @@ def _ways_out() -> Iterator[None]:
     except KeyboardInterrupt:
         _end_as_interrupted()
     except SystemExit as error:  # a signal handler of the user's called sys.exit()
-        code = error.code
-        if code is not None and not isinstance(code, int):
-            print(code, file=sys.stderr, flush=True)
-            code = 1
-        _exit(code or 0)
+        _note_exit(error.code)
+
+
+def _note_exit(code: object) -> None:
+    """What is open ends now; the process does when Python has waited for the threads."""
+    global _exited
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr, flush=True)
+        code = 1
+    _exited = code or 0
+    _loop.shutdown(GRACE)
 
 
 def _end_as_interrupted() -> None:
@@ -209,7 +218,7 @@ def _end_as_interrupted() -> None:
 
 
 def _exit(status: int) -> None:
-    """End with `status`, which nobody asks of exit hooks, and without leaving out what else Python does at the end."""
+    """End with `status`, which nobody asks of exit functions, and do what else Python does at the end."""
     _leave()
     try:
         import ctypes

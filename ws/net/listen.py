@@ -9,6 +9,8 @@ import os
 import socket
 import ssl
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
@@ -21,6 +23,8 @@ from .unix import SocketFile, bind_to_path, printable
 ACCEPTS_PER_TURN = 64
 #: How long, in milliseconds, a listener rests when the process has run out of descriptors.
 REST = 100
+#: How long, in seconds, it must have gone well before it is told again that it does not.
+EPISODE = 60
 
 _log = logging.getLogger('ws')
 
@@ -145,13 +149,19 @@ class Listener:
         sock: socket.socket,
         on_connection: Callable[[socket.socket], object],
         file: Optional[SocketFile] = None,
+        shared: bool = False,
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._file = file  # goes when this closes
+        self._shared = shared  # with those who have handed it in
+        self._refuses = False
+        # Reentrant: a signal handler may come here in the middle of it.
+        self._lock = threading.RLock()
         self._on_connection = on_connection
         self._registered = False
         self._closed = False
+        self._episode_ends = 0.0  # of having run out of descriptors
 
     def start(self) -> None:
         """Accept from now on."""
@@ -164,14 +174,32 @@ class Listener:
         else:
             self._registered = True
 
+    def refuse(self) -> None:
+        """Free the port, or the path, for somebody else; :meth:`close` is to follow. May be called on any thread.
+
+        The descriptor stays open: closed, its number might be somebody else's before the loop hears of it. Systems that
+        have this for connections only free the port when it is closed.
+        """
+        if self._closed or self._shared:
+            return
+        with self._lock:
+            if self._closed or self._refuses:
+                return
+            self._refuses = True
+            if self._file is not None:
+                self._file.remove()
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Accept no more. The kernel resets what it had accepted on its own."""
         if not self._closed:
             self._stop()
-            self._closed = True
-            if self._file is not None:
-                self._file.remove()
-            self._sock.close()
+            with self._lock:
+                self._closed = True
+                if self._file is not None:
+                    self._file.remove()
+                self._sock.close()
 
     def abandon(self) -> None:
         """This is the child after a fork: socket and file are the parent's."""
@@ -201,6 +229,8 @@ class Listener:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
+                if self._refuses:
+                    return
                 if error.errno in _OUT_OF_RESOURCES:
                     self._run_out(error)
                     return
@@ -213,8 +243,36 @@ class Listener:
 
     def _run_out(self, error: OSError) -> None:
         """Trying on at once would be a busy loop: the connection stays in the queue, the socket ready."""
-        _log.warning('accept: %s; next try in %d ms', error.strerror, REST)
+        now = time.monotonic()
+        if now >= self._episode_ends:
+            _log_visibly('%s: new connections have to wait: %s', _where(self._sock), error.strerror)
+        self._episode_ends = now + EPISODE
         self._rest()
+
+
+def _where(sock: socket.socket) -> str:
+    try:
+        where = describe(sock)
+    except OSError:
+        return 'a server'
+    return printable(where) if isinstance(where, str) else f'{where["address"]}:{where["port"]}'
+
+
+def _log_visibly(message: str, *args: object) -> None:
+    """As a warning, which the operator sees also if the program does nothing about logs: then it goes to where Python
+    writes the warnings of programs, which our NullHandler would keep from it."""
+    _log.warning(message, *args)
+    if logging.lastResort is not None and _log.isEnabledFor(logging.WARNING) and not _is_handled(_log):
+        logging.lastResort.handle(_log.makeRecord(_log.name, logging.WARNING, __file__, 0, message, args, None))
+
+
+def _is_handled(logger: Optional[logging.Logger]) -> bool:
+    """Whether there is a handler that does something."""
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 #: No more descriptors or memory just now.

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import heapq
 import itertools
-import select
 import socket
 import sys
 import threading
@@ -19,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Optional, Protocol, Union
 
+from . import green
 from .poller import BATCH, READ, Poller, SelectorPoller
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
@@ -129,6 +129,37 @@ class Waker:
             self._reader.recv(4096)
 
 
+class Idle:
+    """Poller and waker of a loop that can't have any: the process has run out of descriptors. Calls are made and timers
+    run, so that whoever wants a socket is told what is wrong in the usual way."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self._woken = threading.Event()
+
+    def register(self, fd: int, mask: int) -> None:
+        code = self._error.errno if isinstance(self._error, OSError) else None
+        raise OSError(code, str(self._error.strerror if isinstance(self._error, OSError) else self._error))
+
+    def unregister(self, fd: int) -> None:
+        """Nothing is registered."""
+
+    def fileno(self) -> int:
+        return -1
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        return [(-1, READ)] if self._woken.wait(None if timeout < 0 else timeout) else []
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def drain(self) -> None:
+        self._woken.clear()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class LoopThread(threading.Thread):
     """A daemon, in that Python does not wait for it; :mod:`ws.net.lifetime` does, and Ctrl-C can interrupt that.
 
@@ -168,16 +199,16 @@ class Loop:
 
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
-        self._waker: Optional[Waker] = None
+        self._waker: Optional[Union[Waker, Idle]] = None
 
-        self._poller: Optional[Union[select.epoll, SelectorPoller, Any]] = None
+        self._poller: Any = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = itertools.count()
         self._turns_overdue = 0  # how many turns some timer has been due
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
-        self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake = 0.0
@@ -279,6 +310,8 @@ class Loop:
 
     def register(self, fd: int, pollable: Pollable, mask: int) -> None:
         """Have ``pollable.on_event`` called when `fd` is ready for what `mask` says."""
+        if type(self._poller) is Idle:
+            self._open_descriptors()  # there may be some by now
         assert self._poller is not None
         self._poller.register(fd, mask)
         self._pollables[fd] = pollable
@@ -344,28 +377,48 @@ class Loop:
                 raise
 
     def _open_descriptors(self) -> None:
-        self._poller = Poller()
-        self._waker = Waker()
-        self._poller.register(self._waker.fileno(), READ)
+        poller: Any = None
+        waker: Union[Waker, Idle]
+        try:
+            poller, waker = Poller(), Waker()
+            poller.register(waker.fileno(), READ)
+        except Exception as error:
+            if poller is not None:
+                poller.close()
+            poller = waker = Idle(error.with_traceback(None))
+        self._poller = poller
+        # In this order: who has set the flag has handed in something before, and who sets it again wakes the new one.
+        self._waker = waker
         self._woken = False
 
     def _run(self) -> None:
         self._ident = threading.get_ident()
         bytes(_LARGE_BLOCK)
-        while not self._may_end():
+        while True:
             try:
-                self._turn()
+                while not self._may_end():
+                    self._turn()
+                return
             except BaseException as error:
-                if not self._begin_anew(error):
-                    return
+                self._interrupted(error)
 
-    def _begin_anew(self, error: BaseException) -> bool:
+    def _interrupted(self, error: BaseException) -> None:
+        """Between two calls. Raises `error` if it is the end: somebody has killed our greenlet."""
+        if self._waker is not None:
+            green.forget_waiting_for([self._waker.fileno(), *self._pollables])
+        if green.pass_on(error):
+            return
+        if green.ends_greenlet(error):
+            with self._lock:
+                self._end()  # nobody is to wait for it any longer
+            raise error
+        report_exception()  # among them gevent's Timeout, that of a listener that is over
+        if isinstance(error, Exception):
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: BaseException) -> None:
         """The last resort. What escapes a turn is a defect, of ours or of the poller, whose sockets can't be served any
-        longer: they end now, with that error. Nobody shall wait for a thread that is gone.
-
-        False if there is no other poller to go on with.
-        """
-        report_exception()
+        longer: they end now, with that error. Nobody shall wait for a thread that is gone."""
         broken, self._poller = self._poller, _NoPoller()
         for handle in list(self._handles):
             self._guarded(handle.fail, (error,))
@@ -373,17 +426,8 @@ class Loop:
             self._guarded(pollable.failed, ())
         self._pollables.clear()
         self._poller = broken
-        try:
-            self._close_descriptors()
-            self._open_descriptors()
-        except BaseException:
-            report_exception()
-            with self._lock:
-                self._handles.clear()
-                self._unreferenced.clear()
-                self._end()
-            return False
-        return True
+        self._close_descriptors()
+        self._open_descriptors()
 
     def _turn(self) -> None:
         """Poll once and work through everything that is ready."""
@@ -426,7 +470,10 @@ class Loop:
     def _run_inbox(self) -> None:
         inbox = self._inbox
         # What arrives meanwhile waits for the next turn: sockets must not starve.
-        for callback, args in [inbox.popleft() for _ in range(len(inbox))]:
+        for _ in range(len(inbox)):
+            if not inbox:  # this is the child of a fork, made by one of them
+                return
+            callback, args = inbox.popleft()
             try:
                 callback(*args)
             except BaseException:
@@ -465,18 +512,25 @@ class Loop:
     def _run_deferred(self) -> None:
         # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on
         # its way to some on_close. Such circles would keep broken connections until the collector comes.
-        deferred, self._deferred = self._deferred, []
-        for callback, args in deferred:
+        deferred = self._deferred
+        for _ in range(len(deferred)):
+            if not deferred:  # as in _run_inbox()
+                return
+            callback, args = deferred.popleft()
             self._guarded(callback, args)
 
     def _flush_dirty(self) -> None:
         dirty = self.dirty.copy()
         self.dirty.clear()  # not a new one: each stream knows it
-        for stream in dirty:
-            try:
-                stream.flush()
-            except BaseException:
-                self._failed(stream)
+        try:
+            for stream in dirty:
+                try:
+                    stream.flush()
+                except BaseException:
+                    self._failed(stream)
+        except BaseException:
+            self.dirty += dirty  # a signal has come between two of them; who has flushed has nothing queued
+            raise
 
     @staticmethod
     def _guarded(callback: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -558,16 +612,22 @@ class Loop:
             pollable.abandon()
 
 
-def report_exception() -> None:
-    """Hand the exception being handled to :func:`threading.excepthook`, as if a thread had died of it."""
+def report_exception() -> bool:
+    """Hand the exception being handled to :func:`threading.excepthook`, as if a thread had died of it.
+
+    Returns False if it is none of what has been called: a signal came in the middle of it (:func:`green.pass_on`).
+    """
     kind, value, traceback = sys.exc_info()
+    assert kind is not None and value is not None
+    if green.pass_on(value):
+        return False
     if isinstance(value, SystemExit):
         # excepthook passes over SystemExit in silence, which is right only where it does end the thread.
         value = RuntimeError('sys.exit() in a listener does not end the process: close the sockets and servers instead')
         kind, value.__cause__ = RuntimeError, None
-    assert kind is not None
     arguments = threading.ExceptHookArgs((kind, value, traceback, threading.current_thread()))
     try:
         threading.excepthook(arguments)
     except BaseException:  # a broken hook must not end the loop
         sys.__excepthook__(*sys.exc_info())
+    return True

@@ -113,9 +113,14 @@ class _Interrupts:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        other = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        if other != -1:
-            signal.set_wakeup_fd(other)
+        try:
+            other = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            if other != -1:
+                signal.set_wakeup_fd(other)
+        except ValueError:  # this is not the main thread
+            self._reader.close()
+            self._writer.close()
+            raise
 
     def came(self) -> bool:
         with contextlib.suppress(BlockingIOError):
@@ -133,8 +138,9 @@ class _Interrupts:
 def watch_for_interrupts() -> None:
     """Take note of Ctrl-C from now on; on the main thread, elsewhere it can't be done."""
     global _interrupts
-    if _interrupts is None and threading.current_thread() is threading.main_thread():
-        with contextlib.suppress(ValueError):  # a subinterpreter's main thread
+    if _interrupts is None:
+        # Another thread, a subinterpreter's main one; no descriptors: then the next start of the loop tries again.
+        with contextlib.suppress(ValueError, OSError):
             _interrupts = _Interrupts()
 
 

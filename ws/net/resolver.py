@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # for each host name; imported then, it would fail once descriptors have run out
 import os
 import socket
 import threading

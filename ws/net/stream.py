@@ -19,7 +19,6 @@ if sys.platform == 'win32':
     fcntl = None
 else:
     import fcntl
-    import termios
 
 #: How many bytes to ask the kernel for at once: a message of 64 KiB comes in one piece. More gains nothing, and a
 #: connection that always has more to read must not keep the loop for itself.
@@ -426,8 +425,10 @@ def _kept_by_system(sock: socket.socket) -> int:
     if fcntl is None:
         return 0
     try:
+        import termios  # not every system has it
+
         answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    except OSError:
+    except (ImportError, OSError):
         return 0
     return int.from_bytes(answer, sys.byteorder)
 

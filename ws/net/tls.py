@@ -72,7 +72,7 @@ class TLSStream(EncryptedStream):
     Raises :class:`ValueError` for a `server_hostname` that is none.
     """
 
-    __slots__ = ('_covered', '_incoming', '_on_handshake', '_outgoing', '_rest', '_unsent')
+    __slots__ = ('_context', '_covered', '_incoming', '_on_handshake', '_outgoing', '_rest', '_unsent')
 
     _tls: ssl.SSLObject
 
@@ -89,7 +89,10 @@ class TLSStream(EncryptedStream):
         if bios is None:
             bios = _bios[loop] = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._incoming, self._outgoing = bios
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+        # On a server's side nothing of TLS is made before the client has sent something: it takes 40 KiB and more.
+        self._context = context if server_side else None
+        if not server_side:
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._on_handshake: Optional[Callable[[], object]] = None  # None before and after the handshake
         self._rest = b''  # what came in right behind the handshake
         self._unsent: Data = b''  # encrypted; the kernel takes no more of it just now
@@ -108,10 +111,16 @@ class TLSStream(EncryptedStream):
         The stream sets no deadline: its owner destroys it when its own has passed.
         """
         self._on_handshake = on_done
-        self._clear()
-        self._shake_hands(on_done)
+        if self._context is not None:
+            self._watch()
+        else:
+            self._clear()
+            self._shake_hands(on_done)
 
     def _shake_hands(self, on_done: Callable[[], object]) -> None:
+        if self._context is not None:
+            self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+            self._context = None
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -274,7 +283,8 @@ class TLSStream(EncryptedStream):
         self._on_handshake = None
         self._rest = self._unsent = b''
         super().destroy(error)
-        del self._tls  # the larger part of the stream, which the owner may keep: a request does
+        with contextlib.suppress(AttributeError):  # the client has sent nothing
+            del self._tls  # the larger part of the stream, which the owner may keep: a request does
 
     def _wanted(self) -> int:
         return super()._wanted() | (READ if self._on_handshake is not None else 0)

@@ -104,6 +104,11 @@ def open_socket(place: Place, endpoints: list[Endpoint], backlog: int) -> socket
     return take_over(place)
 
 
+def is_shared(place: Place) -> bool:
+    """Whether others may have the socket as well: whoever has handed it in, a parent, systemd."""
+    return not isinstance(place, (Port, str))
+
+
 def file_of(place: Place) -> Optional[SocketFile]:
     """The file that :func:`open_socket` has made, and whoever closes the socket is to remove."""
     return SocketFile(place) if isinstance(place, str) else None
