@@ -33,9 +33,7 @@ SCENARIOS = [
     Scenario('1m', 'echo, 1 MiB binary, 1 in flight', MIB),
     Scenario('16m', 'echo, 16 MiB binary, 1 in flight', 16 * MIB),
     Scenario('1m-unicode', 'echo, 1 MiB of non-ASCII text, 1 in flight', MIB, kind='unicode'),
-    Scenario(
-        'broadcast', 'broadcast of 64 B text to 1,000 (each delivery is a message)', 64, 1000, 1, 'text', 'broadcast'
-    ),
+    Scenario('broadcast', 'broadcast of 64 B binary to 1,000 (each delivery is a message)', 64, 1000, mode='broadcast'),
     Scenario('idle', '5,000 idle connections', 64, 5000, mode='idle'),
     Scenario('deflate-64', 'permessage-deflate, echo, 64 B text, 64 in flight', 64, 1, 64, 'json', deflate=True),
     Scenario('deflate-64k', 'permessage-deflate, echo, 64 KiB text, 1 in flight', 64 * KIB, kind='json', deflate=True),

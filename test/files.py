@@ -73,7 +73,7 @@ def supply(*pieces: Any, told: Optional[Callable[..., object]] = None) -> Callab
 def small_buffers(ws: WebSocket, sock: socket.socket) -> int:
     """Make the kernel hold little; returns how much it may hold, generously."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    ws._socket._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # type: ignore[union-attr]
+    ws._stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # type: ignore[union-attr]
     return 1 << 20
 
 
@@ -83,7 +83,7 @@ def begin(kind: str, ws: WebSocket, told: Callable[..., object]) -> Blocked:
     if kind == 'a file that the peer does not take':
         file = Endless()
         ws.send(file, told)
-        until(lambda: ws._socket.stalled)  # type: ignore[union-attr]
+        until(lambda: ws._stream.stalled)  # type: ignore[union-attr]
     elif 'file' in kind:
         ws.send(file, told)
         file.begun.get()

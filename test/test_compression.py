@@ -263,7 +263,7 @@ def test_an_answer_that_is_none() -> None:
         wss.on('connection', lambda: None)
         log = Log(client(wss))
         event, error = log.get()
-        assert (event, str(error)) == ('error', 'invalid Sec-WebSocket-Extensions header')
+        assert (event, str(error)) == ('error', 'Invalid Sec-WebSocket-Extensions header')
         assert str(error.__cause__) == 'Unknown parameter "a"'
         assert log.get() == ('close', 1006, '')
 

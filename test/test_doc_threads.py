@@ -255,6 +255,19 @@ def _(run: Runner) -> None:
     assert log.get()[1] == 'news'
 
 
+@THREADS.check('Beside asyncio')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    ws, log = connect(port)
+    log.until('open')
+    for question in ('6 * 7', '1 + 1'):
+        ws.send(question)
+    assert sorted(log.get()[1] for _ in range(2)) == ['the answer to 1 + 1', 'the answer to 6 * 7']
+    ws.send('stop')
+    assert log.get() == ('close', 1001, '')
+    program.ends('closed')
+
+
 @THREADS.check('In a desktop program')
 def _(run: Runner) -> None:
     with display():

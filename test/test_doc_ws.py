@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from documents import Checks, Runner, connect
+from support import Log
 
 import ws as package
 from ws import HandshakeError, WebSocket, WebSocketServer, timers
@@ -111,6 +113,20 @@ def _(run: Runner) -> None:
     program, port = run.serve()
     _ws, log = connect(port)
     assert log.until('message')[-1][1] == 'hello'
+    program.stops()
+
+
+@REFERENCE.check('TLS material')
+def _(run: Runner) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert('127.0.0.1')
+    issued.cert_chain_pems[0].write_to_path(run.folder / 'cert.pem')
+    issued.private_key_pem.write_to_path(run.folder / 'key.pem')
+    program, port = run.serve()
+    ws = WebSocket(f'wss://127.0.0.1:{port}', ca=authority.cert_pem.bytes())
+    log = Log(ws)
+    log.until('open')
+    assert log.get()[1] == 'nobody else can read this'
     program.stops()
 
 

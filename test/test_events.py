@@ -75,7 +75,7 @@ def test_order(emitter: EventEmitter, heard: list[Any]) -> None:
         emitter.on('x', lambda name=name: heard.append(name))  # type: ignore[misc]
     emitter.prependListener('x', lambda: heard.append('first'))
     assert emitter.emit('x', 'd') is True
-    assert heard == ['first', 'd', 'd', 'd']  # `name` is a parameter, and gets the argument
+    assert heard == ['first', 'a', 'b', 'c']
 
 
 def test_removing_takes_the_last_one(emitter: EventEmitter, heard: list[Any]) -> None:
@@ -297,6 +297,13 @@ class Decorated:
         self.heard.append((first,))
 
 
+def with_default(heard: list[Any]) -> Any:
+    def function(a: Any, b: Any = 5, c: Any = 6) -> None:  # optional parameters, and no captured values
+        heard.append((a, b, c))
+
+    return function
+
+
 @pytest.mark.parametrize(
     ('make', 'expected'),
     [
@@ -304,7 +311,14 @@ class Decorated:
         (lambda heard: lambda a: heard.append((a,)), (1,)),
         (lambda heard: lambda a, b: heard.append((a, b)), (1, 2)),
         (lambda heard: lambda a, b, c: heard.append((a, b, c)), (1, 2, None)),  # JavaScript's undefined
-        (lambda heard: lambda a, b=5, c=6: heard.append((a, b, c)), (1, 2, 6)),
+        (lambda heard: lambda a, b=5, c=6: heard.append((a, b, c)), (1, 5, 6)),  # what a loop has captured
+        (lambda heard: lambda a=5: heard.append((a,)), (5,)),
+        (lambda heard: lambda this, a=5: heard.append((type(this), a)), (EventEmitter, 5)),
+        (lambda heard: lambda a, b=5, *args: heard.append((a, b, args)), (1, 5, ())),
+        (lambda heard: functools.partial(lambda c, a, b=5: heard.append((c, a, b)), 0), (0, 1, 5)),
+        (lambda heard: wrapped(lambda a, b=5: heard.append((a, b))), (1, 5)),
+        (lambda heard: with_default(heard), (1, 2, 6)),
+        (lambda heard: functools.partial(with_default(heard), 0), (0, 1, 2)),
         (lambda heard: lambda *args: heard.append(args), (1, 2)),
         (lambda heard: lambda a, *args: heard.append((a, args)), (1, (2,))),
         (lambda heard: lambda a, *, b=7: heard.append((a, b)), (1, 7)),

@@ -31,6 +31,16 @@ def test_the_class_holds_what_the_module_does() -> None:
     assert WebSocket.connect is WebSocket.createConnection is ws.connect is ws.createConnection
 
 
+def test_the_states_are_on_the_module_the_class_and_its_objects() -> None:
+    states = ('CONNECTING', 'OPEN', 'CLOSING', 'CLOSED')
+    client = WebSocket('ws://127.0.0.1:1')
+    wait_for(client, 'error')
+    for place in (ws, WebSocket, client):
+        assert [getattr(place, state) for state in states] == [0, 1, 2, 3]
+    assert set(states) <= set(ws.__all__)
+    assert client.readyState in (ws.CLOSING, ws.CLOSED)
+
+
 def test_create_server_and_connect() -> None:
     connected, received, opened = Waiter(), Waiter(), Waiter()
 

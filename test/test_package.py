@@ -34,6 +34,9 @@ PUBLIC = [
     'wait',
 ]
 
+#: Numbers, of which there is nothing to be said.
+STATES = ['CLOSED', 'CLOSING', 'CONNECTING', 'OPEN']
+
 #: Prints the modules that importing ws has loaded, and where from.
 IMPORTS = """
 import sys
@@ -52,7 +55,7 @@ def metadata() -> configparser.ConfigParser:
 
 
 def test_public_names() -> None:
-    assert sorted(ws.__all__) == PUBLIC
+    assert sorted(ws.__all__) == sorted([*PUBLIC, *STATES])
     for name in PUBLIC:
         public = getattr(ws, name)
         assert getattr(public, '__module__', public.__name__ if name == 'timers' else '').startswith('ws.')
@@ -61,7 +64,7 @@ def test_public_names() -> None:
 def test_star_import() -> None:
     names: dict[str, object] = {}
     exec('from ws import *', names)
-    assert sorted(set(names) - {'__builtins__'}) == PUBLIC
+    assert sorted(set(names) - {'__builtins__'}) == sorted([*PUBLIC, *STATES])
 
 
 def test_the_public_classes_are_documented() -> None:

@@ -146,7 +146,7 @@ def test_a_paused_socket_can_be_closed(pair: tuple[WebSocket, WebSocket]) -> Non
         (b'\x83\x00', 'no handler for opcode 3', 1002),
         (b'\x09\x00', 'fragmented ping is not supported', 1002),
         (b'\x89\x7e', 'control frames cannot have more than 125 bytes of data', 1002),
-        (b'\x81\x80', 'MASK must be clear', 1002),
+        (b'\x81\x80', 'Invalid WebSocket frame: MASK must be clear', 1002),
         (b'\x88\x01', 'close packets with data must be at least two bytes long', 1002),
         (b'\x88\x02\x03\xec', 'invalid error code', 1002),
         (b'\x81\x01\xff', 'invalid utf8 sequence', 1007),

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Union
 
 import pytest
 from support import (
@@ -138,7 +138,7 @@ def test_options_of_send(data: Any, options: dict[str, Any], expected: Any) -> N
         ws.send(data, options)
         assert options == before
         if expected is None:
-            assert str(peer_log.get()[1]) == 'MASK must be set'
+            assert str(peer_log.get()[1]) == 'Invalid WebSocket frame: MASK must be set'
         else:
             assert peer_log.get()[1] == expected
         ws.terminate()
@@ -153,13 +153,27 @@ def test_options_of_send_as_keywords(pair: tuple[WebSocket, WebSocket]) -> None:
     assert message.get()[0] == b'text'
 
 
+@pytest.mark.parametrize(
+    ('options', 'expected'), [({'compress': False}, b'text'), ({'binary': False}, 'text'), ({'binary': None}, 'text')]
+)
+def test_options_of_send_and_keywords(
+    pair: tuple[WebSocket, WebSocket], options: dict[str, Any], expected: Union[str, bytes]
+) -> None:
+    """What the options do not name stays as the keywords say."""
+    ws, peer = pair
+    message = Waiter()
+    peer.on('message', message)
+    ws.send('text', options, binary=True)
+    assert message.get()[0] == expected
+
+
 def test_a_server_may_mask(pair: tuple[WebSocket, WebSocket]) -> None:
     """Its client fails the connection (RFC 6455 section 5.1)."""
     ws, peer = pair
     log = Log(ws, 'error', 'close')
     peer.send('x', {'mask': True})
     kind, error, code = log.get()
-    assert (kind, str(error), code) == ('error', 'MASK must be clear', 1002)
+    assert (kind, str(error), code) == ('error', 'Invalid WebSocket frame: MASK must be clear', 1002)
     assert log.get() == ('close', 1006, '')
 
 
@@ -381,7 +395,7 @@ def test_a_peer_that_pings_and_reads_nothing_fills_no_memory() -> None:
             peer = connected.get()[0]
             # Fill what the kernel takes, so that pongs have to wait.
             on_loop(peer, lambda: [peer.send(b'x' * 65536) for _ in range(400)])
-            until(lambda: peer._socket.stalled)
+            until(lambda: peer._stream.stalled)
             queued = peer.bufferedAmount
             pings = Waiter()
             peer.on('ping', pings)

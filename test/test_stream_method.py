@@ -85,7 +85,7 @@ def test_the_next_piece_is_asked_for_when_the_kernel_has_taken_the_last_one() ->
                 pieces()
 
         ws.stream(callback)
-        until(lambda: ws._socket.stalled)
+        until(lambda: ws._stream.stalled)
         assert len(sent) <= kernel // 65536 + 1
         assert ws.bufferedAmount < 2 * 65536
         incoming = frames(sock)

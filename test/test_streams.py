@@ -163,7 +163,7 @@ def test_a_client_that_does_not_mask_its_file() -> None:
 def test_a_file_is_closed_once_it_is_read_however_slow_the_peer() -> None:
     with raw_pair() as (ws, _):
         on_loop(ws, lambda: [ws.send(bytes(1 << 16)) for _ in range(400)])  # more than the kernel takes
-        until(lambda: ws._socket.stalled)
+        until(lambda: ws._stream.stalled)
         file = Chunks(b'')
         ws.send(file)
         file.closings.get()
@@ -383,7 +383,7 @@ def _take_slowly(ws: WebSocket, sock: socket.socket, file: Counting, portions: i
     portion = file.size // portions
     while received < file.size:
         if received % portion < 65536:
-            until(lambda: ws._socket.stalled or file.position == file.size)
+            until(lambda: ws._stream.stalled or file.position == file.size)
             assert file.position <= received + kernel + 3 * CHUNK_SIZE
             assert ws.bufferedAmount <= 2 * CHUNK_SIZE
         received += len(sock.recv(65536))

@@ -491,7 +491,7 @@ def test_each_socket_ends_in_one_close(how: str) -> None:
         elif how == 'peer terminates':
             peer.terminate()
         else:
-            ws._loop.call(ws._socket.write, b'\xff\xff\xff')
+            ws._loop.call(ws._stream.write, b'\xff\xff\xff')
         states = []
         ws.on('close', lambda: states.append(ws.readyState))
         events = [event for event, *_ in log.until('close')]

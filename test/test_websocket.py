@@ -62,7 +62,7 @@ def test_an_address_that_is_no_text_raises(address: Any) -> None:
         ({'protocolVersion': 'hixie-76'}, ValueError, 'unsupported protocol version'),
         ({'headers': {'X-A': 'b\r\nX-Evil: 1'}}, ValueError, 'X-A'),
         ({'headers': {'X A': 'b'}}, ValueError, 'X A'),
-        ({'headers': {'X-A': 5}}, TypeError, 'X-A'),
+        ({'headers': {'X-A': b'5'}}, TypeError, 'X-A'),
         ({'protocol': 'a b'}, ValueError, 'a b'),
         ({'origin': 'x\ny'}, ValueError, 'Origin'),
         ({'maxPayload': -1}, ValueError, 'maxPayload'),
@@ -243,7 +243,7 @@ def test_the_handshake_times_out() -> None:
     done = threading.Event()
     with fake_server(lambda sock, head: done.wait(TIMEOUT) and None) as url:
         log = Log(WebSocket(url, handshakeTimeout=100))
-        assert str(log.get()[1]) == 'opening handshake has timed out'
+        assert str(log.get()[1]) == 'Opening handshake has timed out'
         assert log.get() == ('close', 1006, '')
         done.set()
 

@@ -10,7 +10,7 @@ from .net.lifetime import wait
 from .protocol.error_codes import ErrorCodes
 from .protocol.receiver import Receiver
 from .sender import Sender
-from .websocket import WebSocket, connect
+from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
 
 __version__ = '0.1.0'
@@ -22,6 +22,10 @@ createConnection = connect
 speedups: bool = native is not None
 
 __all__ = [
+    'CLOSED',
+    'CLOSING',
+    'CONNECTING',
+    'OPEN',
     'ErrorCodes',
     'EventEmitter',
     'HandshakeError',

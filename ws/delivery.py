@@ -48,6 +48,10 @@ class _Complete(type):
         instance._begin()  # type: ignore[attr-defined]  # only Emitter and its subclasses are of this type
         return instance
 
+    def __dir__(cls) -> list[str]:
+        """What help() and editors show: what is there, and not what only stands in the way of a misspelt name."""
+        return [name for name in super().__dir__() if hasattr(cls, name)]
+
     @property
     def __signature__(cls) -> inspect.Signature:
         """What help() and editors show: the constructor's."""

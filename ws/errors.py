@@ -1,6 +1,7 @@
 """The exceptions of this package, under one root.
 
-``str()`` of each is the text that Node's ``ws`` gives for the same event, so that ported code can compare it.
+``str()`` of each is the text that Node's ``ws`` 0.4.31 has for the same, or where only ``ws`` 8 has one, that: ported
+code may compare it.
 What goes wrong below the WebSocket protocol (TCP, TLS, name look-ups) keeps its Python class:
 :class:`OSError`, :class:`ssl.SSLError`, :class:`TimeoutError`.
 """

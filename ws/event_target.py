@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional, Union
 
-from .events import EventEmitter, Listener
+from .events import EventEmitter, Listener, check_callable, warn_user
 from .protocol.error_codes import NO_STATUS
 
 EventListener = Callable[..., Any]
@@ -98,7 +98,9 @@ def _on(event: str) -> property:
         return None if listener is None else listener.function
 
     def set_(self: EventTarget, function: Optional[EventListener]) -> None:
-        # Made first: what is not callable raises TypeError, and the former one stays.
+        # Both first: what is not callable raises TypeError, and the former one stays.
+        if function is not None:
+            check_callable(function, f'on{event}')
         new = None if function is None else _EventListener(function, False, _EVENTS[event], True)
         with self._lock:  # an event on its way must find one of the two, and not both
             old = self._property_listener(event)
@@ -122,6 +124,9 @@ class EventTarget(EventEmitter):
     onmessage = _on('message')
     onclose = _on('close')
     onerror = _on('error')
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _misspelt or name in self.__dict__]
 
     def addEventListener(
         self, type: str, listener: Optional[EventListener], options: Union[Mapping[str, Any], bool, None] = None
@@ -165,3 +170,42 @@ class EventTarget(EventEmitter):
             if isinstance(listener, _EventListener) and not listener.is_property and listener.function == function:
                 return listener
         return None
+
+
+class _Misspelt:
+    """An attribute whose name looks like ``onmessage`` or one of its sisters: who puts a function there is told so.
+
+    A ``__setattr__`` would find more of them, and make each attribute of a connection twenty times as slow to set.
+    """
+
+    def __init__(self, name: str, meant: str) -> None:
+        self._name = name
+        self._meant = meant
+
+    def __get__(self, instance: Optional[EventTarget], owner: object) -> Any:
+        if instance is None or self._name not in instance.__dict__:
+            raise AttributeError(f'there is no {self._name}; did you mean {self._meant}?')
+        return instance.__dict__[self._name]
+
+    def __set__(self, instance: EventTarget, value: object) -> None:
+        if callable(value):
+            warn_user(f'{type(instance).__name__} never calls {self._name}; did you mean {self._meant}?')
+        instance.__dict__[self._name] = value
+
+    def __delete__(self, instance: EventTarget) -> None:
+        self.__get__(instance, None)
+        del instance.__dict__[self._name]
+
+
+def _misspellings(event: str) -> Iterator[str]:
+    yield from (f'on{event.capitalize()}', f'on_{event}', f'on{event}s', f'on{event}d', f'on{event}ed')
+    for at, letter in enumerate(event):
+        before, after = event[:at], event[at + 1 :]
+        yield f'on{before}{after}'
+        yield f'on{before}{letter}{letter}{after}'
+        yield f'on{before}{after[:1]}{letter}{after[1:]}'
+
+
+_misspelt = {name: f'on{event}' for event in _EVENTS for name in _misspellings(event) if name[2:] != event}
+for _name, _meant in _misspelt.items():
+    setattr(EventTarget, _name, _Misspelt(_name, _meant))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import inspect
+import sys
 import threading
-from collections.abc import Callable, Mapping
-from types import FunctionType, MethodType
-from typing import Any, Optional, TypeVar, overload
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import CodeType, FrameType, FunctionType, MethodType
+from typing import Any, ClassVar, Optional, TypeVar, overload
 
 from pyee import EventEmitter as PyeeEventEmitter
 
@@ -17,6 +21,11 @@ _ANY_NUMBER = 1 << 30
 # CPython 3.11 raises SystemError when two threads have inspect look at built-in functions at the same time.
 _inspecting = threading.RLock()
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_AWAITED = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+#: In the place of a listener that was not given: None is one that is wrong.
+_MISSING: Any = object()
+#: How alike two names are that are taken for one: `mesage` and `message` are, `connected` and `connection` are not.
+_ALIKE = 0.81
 
 
 class Arity:
@@ -53,22 +62,84 @@ def _own_arity(function: Callable[..., Any]) -> Arity:
     if type(plain) is FunctionType:  # the usual case, without inspect's cost
         code = plain.__code__
         names = code.co_varnames[bound : code.co_argcount]
-        return Arity(names, len(plain.__defaults__ or ()), bool(code.co_flags & inspect.CO_VARARGS))
-    try:
-        with _inspecting:
-            parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    except (TypeError, ValueError):
+        optional = len(plain.__defaults__ or ())
+        return _arity(code, names, optional, bool(code.co_flags & inspect.CO_VARARGS))
+    parameters = _parameters(function)
+    if parameters is None:
         return Arity((), 0, True)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
-    return Arity(
+    return _arity(
+        _code_of(function),
         tuple(parameter.name for parameter in positional),
         sum(parameter.default is not inspect.Parameter.empty for parameter in positional),
         any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters),
     )
 
 
+def _arity(code: Optional[CodeType], names: tuple[str, ...], optional: int, any_number: bool) -> Arity:
+    if optional and code is not None and code.co_name == '<lambda>':
+        # In a loop, `lambda message, i=i: ...` is how Python captures a value: no place for an argument of the event.
+        return Arity(names[:-optional], 0, False)
+    return Arity(names, optional, any_number)
+
+
+def _parameters(function: Callable[..., Any]) -> Optional[Sequence[inspect.Parameter]]:
+    try:
+        with _inspecting:
+            return list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _code_of(function: Callable[..., Any]) -> Optional[CodeType]:
+    """That of the function which a partial or a method is made of."""
+    code = getattr(_without_partials(function), '__code__', None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _without_partials(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def takes_second(function: Callable[..., Any], name: str) -> bool:
+    """Whether the second parameter that `function` has, beside `this`, is named `name`."""
+    parameters = _parameters(inspect.unwrap(function)) or ()
+    names = [parameter.name for parameter in parameters if parameter.kind in _POSITIONAL]
+    return names[1 + (names[:1] == ['this']) :][:1] == [name]
+
+
+def check_callable(function: object, what: str) -> None:
+    """Raises TypeError, about `what`, for what can't be called, and for what does nothing if it is only called."""
+    if not callable(function):
+        raise TypeError(f'{what} must be callable, not {type(function).__name__}')
+    if is_awaited(function):
+        raise TypeError(
+            f'{what} must not be a coroutine function, which nobody would await: give a function that calls '
+            'asyncio.run_coroutine_threadsafe(coroutine, loop)'
+        )
+
+
+def is_awaited(function: Callable[..., Any]) -> bool:
+    """Whether calling `function` runs nothing of it yet: it is a coroutine function, or an asynchronous generator."""
+    plain = function.__func__ if isinstance(function, MethodType) else function
+    if type(plain) is FunctionType:
+        return bool(plain.__code__.co_flags & _AWAITED)
+    function = _without_partials(function)
+    return any(
+        test(candidate)
+        for test in (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        for candidate in (function, type(function).__call__)
+    )
+
+
 def fitted(callback: Callable[..., Any], this: object) -> Callable[..., Any]:
-    """`callback`, callable with any number of positional arguments (see :class:`Arity`)."""
+    """`callback`, callable with any number of positional arguments (see :class:`Arity`).
+
+    Raises TypeError for what is no callback: see :func:`check_callable`.
+    """
+    check_callable(callback, 'a callback')
     arity = arity_of(callback)
     if arity.this:
         return lambda *args: callback(this, *arity.fit(args))
@@ -83,8 +154,7 @@ class Listener:
     __slots__ = ('_arity', 'function', 'most', 'needed', 'once', 'this')
 
     def __init__(self, function: Callable[..., Any], once: bool) -> None:
-        if not callable(function):
-            raise TypeError(f'a listener must be callable, not {type(function).__name__}')
+        check_callable(function, 'a listener')
         self.function = function
         self.once = once
         self._arity = arity = arity_of(function)
@@ -98,6 +168,30 @@ class Listener:
             self.function(emitter, *args)
         else:
             self.function(*args)
+
+
+def _check_decorator(event: object) -> None:
+    """Raises TypeError for what stands above a function as `@wss.on`, without the name of an event."""
+    if callable(event) and not isinstance(event, type):
+        raise TypeError("the name of the event is missing: it is @emitter.on('connection'), not @emitter.on")
+
+
+def nearest(name: str, names: Collection[str]) -> Optional[str]:
+    """The one of `names` that `name` may have been meant to be; with `on` before it, it is the browser's name."""
+    lowered = name.lower()
+    if lowered[:2] == 'on' and lowered[2:] in names:
+        return lowered[2:]
+    near = difflib.get_close_matches(lowered, names, 1, _ALIKE)
+    return near[0] if near else None
+
+
+def warn_user(text: str) -> None:
+    """A warning about the line of the user's program that has called this package, directly or through pyee."""
+    frame: Optional[FrameType] = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_globals.get('__name__', '').partition('.')[0] in ('ws', 'pyee'):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def check_listener(listener: object) -> None:
@@ -119,6 +213,9 @@ class EventEmitter(PyeeEventEmitter):
     - Any method may be called from any thread. :meth:`emit` calls the listeners where it is called.
     """
 
+    #: The events that this class emits. Those of its users are none of its business, unless they look like these.
+    _emits: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(self) -> None:
         super().__init__()
         # Reentrant: a signal handler, or a destructor run by the collector, may come here in the middle of it.
@@ -138,9 +235,10 @@ class EventEmitter(PyeeEventEmitter):
     @overload
     def on(self: E, event: str, f: Callable[..., Any]) -> E: ...
 
-    def on(self, event: str, f: Optional[Callable[..., Any]] = None) -> Any:
+    def on(self, event: str, f: Callable[..., Any] = _MISSING) -> Any:
         """Call `f` on each `event`; without `f`, a decorator that does so."""
-        if f is None:
+        if f is _MISSING:
+            _check_decorator(event)
             return self.listens_to(event)
         self._add_event_handler(event, f, f)
         return self
@@ -151,9 +249,10 @@ class EventEmitter(PyeeEventEmitter):
     @overload
     def once(self: E, event: str, f: Callable[..., Any]) -> E: ...
 
-    def once(self, event: str, f: Optional[Callable[..., Any]] = None) -> Any:
+    def once(self, event: str, f: Callable[..., Any] = _MISSING) -> Any:
         """Call `f` on the next `event` only; without `f`, a decorator that does so."""
-        if f is None:
+        if f is _MISSING:
+            _check_decorator(event)
 
             def decorate(function: F) -> F:
                 self._attach(event, function, once=True)
@@ -185,6 +284,8 @@ class EventEmitter(PyeeEventEmitter):
         self._insert(event, Listener(function, once), first)
 
     def _insert(self, event: str, listener: Listener, first: bool = False) -> None:
+        if self._emits and event not in self._emits:
+            self._question(event)
         for name in ('newListener', 'new_listener'):  # Node's name and pyee's; both come before the attaching
             if name in self._listeners:
                 self.emit(name, event, listener.function)
@@ -193,6 +294,14 @@ class EventEmitter(PyeeEventEmitter):
             self._listeners[event] = (listener, *attached) if first else (*attached, listener)
             self._changed(event)
         self._attached(event)
+
+    def _question(self, event: str) -> None:
+        """Somebody listens to what this class does not emit."""
+        if not isinstance(event, str):
+            raise TypeError(f'the name of an event must be a str, not {type(event).__name__}')
+        near = nearest(event, self._emits)
+        if near is not None:
+            warn_user(f'{type(self).__name__} emits no {event!r}; did you mean {near!r}?')
 
     def _attached(self, event: str) -> None:
         """A listener for `event` has just been attached."""

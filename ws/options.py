@@ -36,6 +36,7 @@ LIMITS: dict[str, Any] = {
 CLIENT_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,
     'protocol': None,
+    'protocols': None,
     'origin': None,
     'host': None,
     'headers': None,
@@ -125,6 +126,22 @@ def count(options: Options, name: str) -> int:
     return value
 
 
+def flag(options: Options, name: str) -> bool:
+    """The option `name` as a bool. Raises TypeError naming it."""
+    value = options[name]
+    if not isinstance(value, bool):
+        raise TypeError(f'{name} must be a bool, not {type(value).__name__}')
+    return value
+
+
+def text(options: Options, name: str) -> Optional[str]:
+    """The option `name` as a str, None if it is not given. Raises TypeError naming it."""
+    value = options[name]
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f'{name} must be a str, not {type(value).__name__}')
+    return value
+
+
 def deflate_options(options: Options) -> Optional[DeflateOptions]:
     """The option ``perMessageDeflate``; None if it is off. Raises TypeError or ValueError naming what is wrong."""
     value = options.perMessageDeflate
@@ -136,8 +153,8 @@ def deflate_options(options: Options) -> Optional[DeflateOptions]:
     deflate = merge('zlibDeflateOptions', _ZLIB_DEFLATE_OPTIONS, given.zlibDeflateOptions, {}, depth=1)
     inflate = merge('zlibInflateOptions', _ZLIB_INFLATE_OPTIONS, given.zlibInflateOptions, {}, depth=1)
     return DeflateOptions(
-        _yes_or_no(given, 'serverNoContextTakeover'),
-        _yes_or_no(given, 'clientNoContextTakeover'),
+        None if given.serverNoContextTakeover is None else flag(given, 'serverNoContextTakeover'),
+        None if given.clientNoContextTakeover is None else flag(given, 'clientNoContextTakeover'),
         _window_bits(given, 'serverMaxWindowBits'),
         _window_bits(given, 'clientMaxWindowBits'),
         count(given, 'threshold'),
@@ -147,13 +164,6 @@ def deflate_options(options: Options) -> Optional[DeflateOptions]:
         _dictionary(deflate),
         _dictionary(inflate),
     )
-
-
-def _yes_or_no(options: Options, name: str) -> Optional[bool]:
-    value = options[name]
-    if value is None or isinstance(value, bool):
-        return value
-    raise TypeError(f'{name} must be a bool, not {type(value).__name__}')
 
 
 def _window_bits(options: Options, name: str) -> Union[bool, int, None]:

@@ -15,8 +15,12 @@ class Sender(EventEmitter):
     What writing raises goes to the callback, or without one to the event ``error``.
     """
 
+    _emits = frozenset(('error',))
+
     def __init__(self, socket: Any) -> None:
         super().__init__()
+        if not callable(getattr(socket, 'write', None)):
+            raise TypeError(f'socket must have a method write, which {type(socket).__name__} has not')
         self._sender = sender.Sender(_Socket(socket))
         self._calls_back = arity_of(socket.write).most > 1
 
@@ -24,17 +28,17 @@ class Sender(EventEmitter):
         self, data: Any, options: Optional[Mapping[str, Any]] = None, callback: Optional[Callable[..., Any]] = None
     ) -> None:
         """Send a message, or a fragment of one. Options: ``fin`` (bool, True), ``mask`` and ``binary`` (bool)."""
-        options = options or {}
+        options = _checked(options)
         arguments = (data, options.get('binary'), options.get('fin') is not False, bool(options.get('mask')))
         self._write(callback, self._sender.send, *arguments)
 
     def ping(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
         """Send a ping. Options: ``mask`` (bool)."""
-        self._write(None, self._sender.ping, data, bool((options or {}).get('mask')))
+        self._write(None, self._sender.ping, data, bool(_checked(options).get('mask')))
 
     def pong(self, data: Any = None, options: Optional[Mapping[str, Any]] = None) -> None:
         """Send a pong. Options: ``mask`` (bool)."""
-        self._write(None, self._sender.pong, data, bool((options or {}).get('mask')))
+        self._write(None, self._sender.pong, data, bool(_checked(options).get('mask')))
 
     def close(self, code: Optional[int] = None, data: Any = None, mask: bool = False) -> None:
         """Send a close frame. Raises ValueError for a `code` or reason that none may carry."""
@@ -63,6 +67,12 @@ class Sender(EventEmitter):
         else:
             if callback is not None and not self._calls_back:
                 callback(None)
+
+
+def _checked(options: Optional[Mapping[str, Any]]) -> Mapping[str, Any]:
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f'options must be a dict, not {type(options).__name__}')
+    return options or {}
 
 
 class _Socket:

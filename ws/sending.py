@@ -37,8 +37,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'over', 'sender',
-        'streams',
+        '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'direct', 'over',
+        'sender', 'streams',
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,9 @@ class Outgoing:
         self.over = False
         #: While a message in pieces is being sent.
         self.streams: Optional[Streams] = None
+        #: Where messages go at once, unmasked and uncompressed; None as long as the next one does not.
+        self.direct: Optional[Stream] = None
+        self._decide()
         self._waiting = 0  # bytes handed in that can't be written at once
         self._pong_queued = False
         self._late_pong: Optional[bytes] = None
@@ -73,6 +76,11 @@ class Outgoing:
         """So many bytes more, or fewer, wait for the loop thread or behind a message in pieces."""
         with self._lock:
             self._waiting += size
+
+    def _decide(self) -> None:
+        """What the next message meets is another state than before."""
+        usual = self.sender.plain and not (self._masks or self.over or self.streams)
+        self.direct = self._stream if usual else None
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -118,10 +126,12 @@ class Outgoing:
             return
         if self.streams is None:
             self.streams = Streams(self.sender, self._on_streams_idle, self._owner._on_broken)
+            self._decide()
         self.streams.add(pieces)
 
     def _on_streams_idle(self) -> None:
         self.streams = None
+        self._decide()
 
     # -- control frames ----------------------------------------------------------------------------------------------
 
@@ -153,10 +163,16 @@ class Outgoing:
 
     def end(self) -> None:
         """The connection is no longer open: what is still waiting is not sent."""
-        self.over = True
-        streams, self.streams = self.streams, None
+        streams = self.streams
+        self.abandon()
         if streams is not None:
             streams.cancel()
+
+    def abandon(self) -> None:
+        """Send no more, and tell nobody."""
+        self.over = True
+        self.streams = None
+        self._decide()
 
     def close(self, code: int, reason: bytes) -> None:
         """Send a close frame."""
@@ -178,7 +194,8 @@ def message_options(
     options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool
 ) -> tuple[Optional[bool], Optional[bool], bool]:
     """`binary`, `mask` and `compress`, unless `options` has others."""
-    if not isinstance(options, (Mapping, MessageFlags)):  # the flags of a message may be the options of its echo
+    # The flags of a message may be the options of its echo.
+    if type(options) is not dict and not isinstance(options, (Mapping, MessageFlags)):
         raise TypeError(f'options must be a dict, not {type(options).__name__}')
     return options.get('binary', binary), options.get('mask', mask), options.get('compress', compress)
 
@@ -194,7 +211,7 @@ def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     if code is not None and not is_valid_error_code(code):
         raise WebSocketError('first argument must be a valid error code number')
     if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
-        raise WebSocketError('second argument must be a string')
+        raise WebSocketError('Second argument must be a string or a Uint8Array')
     reason = payload_of(data)[0]
     try:
         reason.decode()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, Optional
 
-from .events import arity_of
+from .events import arity_of, check_callable
 from .net.lifetime import get_loop
 from .net.loop import Timer, report_exception
 
@@ -247,8 +247,7 @@ def _milliseconds(delay: Optional[float]) -> int:
 
 def _fitted(callback: Callable[..., object], args: tuple[Any, ...]) -> _Call:
     """Not :func:`ws.events.fitted`: what that returns would refer back to the object that it is kept in."""
-    if not callable(callback):
-        raise TypeError(f'a callback must be callable, not {type(callback).__name__}')
+    check_callable(callback, 'a callback')
     arity = arity_of(callback)
     return callback, arity.fit(args), arity.this
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from typing import Any, ClassVar, Optional, Union
 
 from . import sender
@@ -14,6 +15,7 @@ from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
 from .heartbeat import Heartbeat
+from .net.face import Socket
 from .net.loop import Timer
 from .net.stream import Stream
 from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
@@ -22,7 +24,8 @@ from .protocol.error_codes import ErrorCodeTable
 from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
-from .protocol.sender import Sender, control_payload
+from .protocol.sender import LARGE, Sender, control_payload, message_frame
+from .protocol.url import URLObject, url_text
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
@@ -45,13 +48,15 @@ _log = logging.getLogger('ws')
 class WebSocket(Emitter, EventTarget):
     """A WebSocket connection (RFC 6455).
 
-    ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL.
-    `protocols` is one sub-protocol or a list of them. Options, as a dict or as keywords:
+    ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL, a str
+    or an object that stands for one. `protocols` is one sub-protocol or a list of them; it may also be an option.
+    Options, as a dict or as keywords:
 
     - ``protocolVersion`` (int, 13): 13, or 8 for the drafts before RFC 6455.
-    - ``protocol`` (str): sub-protocols, separated by commas; those of `protocols` come first.
+    - ``protocols`` (str or list of str): as the argument, which counts if both are given. ``protocol`` (str):
+      sub-protocols, separated by commas, behind those.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
-    - ``headers`` (dict): further header lines of the request.
+    - ``headers`` (dict, or list of pairs): further header lines of the request; values are str, numbers, or lists.
     - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
       these arguments, returns a connected socket, another one each time; it is called on a thread of its own, and may
       block. ``options`` has ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``,
@@ -68,12 +73,14 @@ class WebSocket(Emitter, EventTarget):
       (8 to 15; False: not negotiated): that side refers back this many bits far; ``zlibDeflateOptions`` (dict):
       ``level`` (-1 to 9), ``memLevel`` (1 to 9), ``strategy`` (0 to 4), ``dictionary`` (bytes); ``zlibInflateOptions``
       (dict): ``dictionary``. See doc/compression.md.
-    - ``ca`` (str, bytes or a list), ``cert``, ``key``, ``passphrase`` (str or bytes), ``ciphers`` (str): TLS, in PEM:
-      contents, not file names. ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the
-      package cryptography. ``rejectUnauthorized`` (bool, True): verify the server's certificate.
+    - ``ca`` (str, bytes, path or a list), ``cert``, ``key`` (str, bytes or path): TLS, in PEM: contents, not file
+      names; a path (``pathlib.Path``) is read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or
+      path): PKCS#12 in place of ``cert`` and ``key``; needs the package cryptography. ``rejectUnauthorized`` (bool,
+      True): verify the server's certificate.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
-    :class:`ssl.SSLError` for TLS material that can't be used. What fails later is an ``error`` event.
+    :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error``
+    event.
 
     Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
     ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``error(error)``, and after
@@ -91,6 +98,8 @@ class WebSocket(Emitter, EventTarget):
     connect: ClassVar[Callable[..., WebSocket]]
     createConnection: ClassVar[Callable[..., WebSocket]]
 
+    _emits = frozenset(('open', 'message', 'ping', 'pong', 'error', 'close'))
+
     CONNECTING = CONNECTING
     OPEN = OPEN
     CLOSING = CLOSING
@@ -103,7 +112,7 @@ class WebSocket(Emitter, EventTarget):
 
     def __init__(
         self,
-        address: Union[str, Sequence[Any]],
+        address: Union[str, URLObject, Sequence[Any]],
         protocols: Union[str, Sequence[str], Mapping[str, Any], None] = None,
         options: Optional[Mapping[str, Any]] = None,
         **keywords: Any,
@@ -111,7 +120,7 @@ class WebSocket(Emitter, EventTarget):
         if isinstance(protocols, Mapping):
             protocols, options = None, protocols
         super().__init__()
-        server_side = isinstance(address, (list, tuple))
+        server_side = _is_handed_over(address)
         self.options = merge('WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords)
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
         milliseconds(self.options, 'pingInterval')
@@ -124,8 +133,8 @@ class WebSocket(Emitter, EventTarget):
         #: 13 or 8; on a server's end 'hixie-76', too.
         self.protocolVersion: Any = self.options.protocolVersion
         self._deflate: Optional[PerMessageDeflate] = None  # if it is in force
-        #: The network stream; Node's ``ws._socket``.
-        self._socket: Optional[Stream] = None
+        #: The network stream, once there is one.
+        self._stream: Optional[Stream] = None
         self._incoming = Incoming(self._make_receiver())
         self._opening: Optional[ClientOpening] = None
         self._close_timer: Optional[Timer] = None
@@ -136,18 +145,18 @@ class WebSocket(Emitter, EventTarget):
         #: Told when this connection has ended, before the listeners are.
         self._on_closed: Optional[Callable[[WebSocket], object]] = None
         if server_side:
-            self._adopt(*address)
+            self._adopt(*address)  # type: ignore[misc]  # it was looked at
         else:
+            self.url = url_text(address)
             self._opening = prepare(
                 self._loop,
-                address,  # type: ignore[arg-type]  # what is no str is refused
+                self.url,
                 protocols,
                 self.options,
                 deflate_options(self.options),
                 self._on_handshake,
                 self._on_handshake_failure,
             )
-            self.url = address  # type: ignore[assignment]  # now it is one
 
     def _make_receiver(self) -> BaseReceiver:
         max_payload = count(self.options, 'maxPayload')
@@ -219,7 +228,7 @@ class WebSocket(Emitter, EventTarget):
         return self._is_server and bool(self.options.protocolVersion == hixie.VERSION)
 
     def _use(self, stream: Stream, deflate: Optional[PerMessageDeflate]) -> None:
-        self._socket = stream
+        self._stream = stream
         self._deflate = deflate
         sender: Union[Sender, hixie.Sender]
         receiver = self._incoming.receiver
@@ -235,16 +244,21 @@ class WebSocket(Emitter, EventTarget):
 
     def __repr__(self) -> str:
         peer = _find_credentials.sub('//', self.url or '')
-        if self.upgradeReq is not None and self._socket is not None:
-            peer = f'from {self._socket.remoteAddress}:{self._socket.remotePort}'
+        if self.upgradeReq is not None and self._stream is not None:
+            peer = f'from {self._stream.remoteAddress}:{self._stream.remotePort}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
+
+    @property
+    def _socket(self) -> Optional[Socket]:
+        """Node's ``net.Socket``, and the same as ``upgradeReq.connection``. Made when somebody asks for it."""
+        return self._stream.face if self._stream is not None else None
 
     # -- attributes --------------------------------------------------------------------------------------------------
 
     @property
     def bytesReceived(self) -> int:
         """Bytes received since the opening handshake, frame headers included."""
-        return self._socket.bytes_read - self._head_bytes if self._socket is not None else 0
+        return self._stream.bytes_read - self._head_bytes if self._stream is not None else 0
 
     @property
     def extensions(self) -> str:
@@ -291,13 +305,8 @@ class WebSocket(Emitter, EventTarget):
         no callback to tell.
         """
         if options is not None:
-            if type(options) is dict:
-                if 'binary' in options:
-                    binary = options['binary']
-                if 'mask' in options:
-                    mask = options['mask']
-                if 'compress' in options:
-                    compress = options['compress']
+            if type(options) is dict and len(options) == 1 and 'binary' in options:  # nearly always
+                binary = options['binary']
             elif callable(options):
                 callback = options
             else:
@@ -308,10 +317,17 @@ class WebSocket(Emitter, EventTarget):
         if outgoing is None or outgoing.over:
             self._refuse_message(data, binary, callback)
             return
+        if (
+            outgoing.direct is not None
+            and (type(data) is bytes or type(data) is str)
+            and not mask
+            and len(data) < LARGE
+            and get_ident() == self._loop.ident
+        ):
+            outgoing.direct.write(message_frame(data, binary), callback)
+            return
         masked = not self._is_server if mask is None else bool(mask)
-        if (type(data) is str or type(data) is bytes) and outgoing.streams is None and self._loop.in_thread():
-            outgoing.sender.send(data, binary, True, masked, callback, compress)
-        elif is_file(data):
+        if is_file(data):
             tell = self._complain_of_file if callback is None else callback
             self._run(outgoing.send_in_pieces, File(self._loop, data, binary, masked, compress, tell))
         elif outgoing.streams is None and self._loop.in_thread():
@@ -485,12 +501,12 @@ class WebSocket(Emitter, EventTarget):
 
     def _on_protocol_error(self, error: ProtocolError, code: int) -> None:
         """Fail the connection (RFC 6455 section 7.1.7)."""
-        assert self._socket is not None and self._outgoing is not None
+        assert self._stream is not None and self._outgoing is not None
         was_open = self.readyState == OPEN
         self._leave_open()
         if was_open:
             self._outgoing.close(code, b'')
-        self._socket.end()
+        self._stream.end()
         self._expect_end()
         if was_open:
             self._deliver('error', error, code)
@@ -563,17 +579,17 @@ class WebSocket(Emitter, EventTarget):
             self._opening.cancel()
             self._opening = None
             self._loop.defer(self._finish)
-        elif self._socket is not None:
+        elif self._stream is not None:
             self._incoming.receiver.cleanup()
-            self._socket.destroy()
+            self._stream.destroy()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
-        assert self._socket is not None and self._outgoing is not None
+        assert self._stream is not None and self._outgoing is not None
         self._close_frame = (code, reason)
         if self.readyState == OPEN:
             self._leave_open()
             self._outgoing.answer_close(code, reason)
-        self._socket.end()
+        self._stream.end()
         self._expect_end()
 
     def _expect_end(self) -> None:
@@ -583,10 +599,10 @@ class WebSocket(Emitter, EventTarget):
 
     def _on_end(self) -> None:
         """The peer has finished sending, with or without a close frame."""
-        assert self._socket is not None
+        assert self._stream is not None
         if self.readyState == OPEN:
             self._leave_open()
-        self._socket.end()
+        self._stream.end()
         self._expect_end()
 
     def _on_stream_closed(self, error: Optional[Exception]) -> None:
@@ -622,7 +638,7 @@ class WebSocket(Emitter, EventTarget):
             heartbeat.watch(self)
 
     def _progress(self) -> Optional[tuple[int, int]]:
-        return self._socket.progress if self._socket is not None else None
+        return self._stream.progress if self._stream is not None else None
 
     def _probe(self) -> None:
         assert self._outgoing is not None
@@ -666,14 +682,19 @@ class WebSocket(Emitter, EventTarget):
         super().abandon()
         self.readyState = CLOSED
         if self._outgoing is not None:
-            self._outgoing.over = True
+            self._outgoing.abandon()
         if self._opening is not None:
             self._opening.abandon()
-        if self._socket is not None:
-            self._socket.abandon()
+        if self._stream is not None:
+            self._stream.abandon()
 
 
-def connect(address: str, openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
+def _is_handed_over(address: object) -> bool:
+    """Whether that is what a server has: a request, its stream, and what was read beyond the request."""
+    return isinstance(address, (list, tuple)) and bool(address) and isinstance(address[0], Request)
+
+
+def connect(address: Union[str, URLObject], openListener: Optional[Callable[..., Any]] = None) -> WebSocket:
     """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
     check_listener(openListener)
     client = WebSocket(address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +22,10 @@ from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
-from .net.tls_context import server_context
+from .net.tls_context import check_types, server_context
 from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
-from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
+from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds, text
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
 from .sending import close_reason
@@ -67,6 +68,9 @@ _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
 #: name, attaches another listener.
 _SAME_BREATH = 10
 
+#: Names of what other servers have for TLS: certfile, keyfile, ssl, ssl_context, tls, https, requestCert …
+_is_about_security = re.compile('(?i)ssl|tls|https|secur|cert|key|pem|pfx|pkcs').search
+
 _log = logging.getLogger('ws')
 
 
@@ -102,8 +106,8 @@ class WebSocketServer(Emitter):
       ``callback(ok, code, name, headers)``, now or later, from any thread: `code` (int, 401), `name` (str) and
       `headers` (dict) are for a refusal.
     - ``handleProtocols`` (callable): ``handleProtocols(protocols, callback)`` returns the sub-protocol to use, or calls
-      ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. By
-      default the first is used.
+      ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. A second
+      parameter named `request` gets the request. By default the first is used.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
@@ -116,16 +120,20 @@ class WebSocketServer(Emitter):
     - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is
       that of :class:`WebSocket`. Offers that are malformed, or can't be accepted, get status 400.
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
-    - ``key``, ``cert`` (str or bytes, PEM: contents, not file names), ``passphrase``, ``ciphers`` (str): serve TLS.
-      ``pfx`` (bytes): a PKCS#12 file's contents in place of ``cert`` and ``key``; needs the package cryptography.
+    - ``key``, ``cert`` (str, bytes or path): serve TLS, in PEM: contents, not file names; a path (``pathlib.Path``) is
+      read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or path): PKCS#12 in place of ``cert`` and
+      ``key``; needs the package cryptography.
 
-    Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` for TLS material that can't be used,
+    Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for TLS material
+    that can't be used,
     :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
 
     Events, all on the loop thread: ``listening()``; ``headers(lines, request)`` before the answer to a handshake is
     sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``; ``error(error)``
     if it can't listen; ``close()``.
     """
+
+    _emits = frozenset(('listening', 'headers', 'connection', 'error', 'close'))
 
     def __init__(
         self,
@@ -135,6 +143,7 @@ class WebSocketServer(Emitter):
     ) -> None:
         super().__init__()
         #: All options, with their defaults.
+        _check_security(options if isinstance(options, Mapping) else {}, keywords)
         self.options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
         self._place = place_of(self.options)
         self._given_only = self._place is None and self.options.server is None
@@ -165,9 +174,12 @@ class WebSocketServer(Emitter):
         self._on_closed: list[Callable[..., None]] = []
 
     def _make_client_options(self) -> dict[str, Any]:
+        text(self.options, 'host')
+        for name in ('noServer', 'disableHixie', 'clientTracking', 'allowUnmasked'):
+            flag(self.options, name)
+        for name in ('backlog', 'maxPayload', 'maxFragments'):
+            count(self.options, name)
         milliseconds(self.options, 'closeTimeout')
-        count(self.options, 'maxPayload')
-        count(self.options, 'maxFragments')
         return {name: self.options[name] for name in SERVER_SIDE_OPTIONS if name in self.options}
 
     def _make_heartbeat(self) -> Optional[Heartbeat]:
@@ -177,8 +189,16 @@ class WebSocketServer(Emitter):
     def _tls_context(self) -> Optional[ssl.SSLContext]:
         options = self.options
         if options.cert is None and options.key is None and options.pfx is None:
+            check_types(None, None, None, options.passphrase, options.ciphers, None)
+            if options.passphrase is not None or options.ciphers is not None:  # they want TLS, and would not get it
+                raise ValueError('passphrase and ciphers go with key and cert, or with pfx')
             return None
         return server_context(options.cert, options.key, options.passphrase, options.ciphers, options.pfx)
+
+    def _question(self, event: str) -> None:
+        name = event.partition('/')[0] if isinstance(event, str) else event  # of connection<url>
+        if name not in self._emits:
+            super()._question(name)
 
     # -- listening ---------------------------------------------------------------------------------------------------
 
@@ -562,6 +582,17 @@ class WebSocketServer(Emitter):
         self._unheard.clear()
         if self._listener is not None:
             self._listener.abandon()
+
+
+def _check_security(*sources: Mapping[str, Any]) -> None:
+    """Raises TypeError for what is no option and looks as if it asked for TLS: that must not end without."""
+    for given in sources:
+        for name, value in given.items():
+            if value and name not in SERVER_OPTIONS and _is_about_security(str(name)):
+                raise TypeError(
+                    f'WebSocketServer has no option {name!r}: for TLS it takes key and cert, '
+                    'the contents of PEM files or pathlib.Path objects'
+                )
 
 
 def _refuse_at_once(sock: socket.socket) -> None:

@@ -95,7 +95,7 @@ def test_neither_this_package_nor_the_ceiling_is_a_peer() -> None:
     assert report_of(ECHO, c=0.1, ws=1.0, ws_pure=2.0).best(ECHO, 'cpu') is None
 
 
-@pytest.mark.parametrize('name', ['64-text', '1m-unicode', 'broadcast', 'deflate-64'])
+@pytest.mark.parametrize('name', ['64-text', '1m-unicode', 'deflate-64'])
 def test_where_messages_are_text_who_hands_out_bytes_is_no_peer(name: str) -> None:
     scenario = BY_NAME[name]
     report = report_of(scenario, ws=2.0, picows=1.0, node=1.0, aiohttp_uvloop=4.0)

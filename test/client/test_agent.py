@@ -312,7 +312,7 @@ def test_a_socket_that_comes_too_late_is_closed(how: str) -> None:
     if how == 'timeout':
         error = log.get()[1]
         assert isinstance(error, HandshakeError)
-        assert str(error) == 'opening handshake has timed out'
+        assert str(error) == 'Opening handshake has timed out'
     else:
         getattr(ws, how)()
     assert log.get() == ('close', 1006, '')

@@ -142,7 +142,7 @@ def test_123_a_frame_together_with_the_request() -> None:
     """Decision `unmasked frame to a server`: the option ``allowUnmasked`` is needed for the original's frame."""
     assert first_event(MASKED) == ('message', 'Hello')
     assert first_event(UNMASKED, allowUnmasked=True) == ('message', 'Hello')
-    assert first_event(UNMASKED) == ('error', 'MASK must be set')
+    assert first_event(UNMASKED) == ('error', 'Invalid WebSocket frame: MASK must be set')
 
 
 # -- sub-protocols ----------------------------------------------------------------------------------------------------

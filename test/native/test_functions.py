@@ -39,6 +39,14 @@ def test_mask(data: bytes, key: bytes) -> None:
     assert native.mask(masked, key) == data
 
 
+@given(st.lists(st.tuples(payloads, st.one_of(st.none(), keys)), max_size=6))
+def test_join_masked(masked: list[tuple[bytes, Optional[bytes]]]) -> None:
+    pieces, with_keys = [piece for piece, _ in masked], [key for _, key in masked]
+    joined = native.join_masked(pieces, with_keys)
+    assert joined == masking._join_masked(pieces, with_keys)
+    assert joined == b''.join(piece if key is None else masking._mask(piece, key) for piece, key in masked)
+
+
 @given(st.integers(0, 255), st.one_of(payloads, texts), st.one_of(st.none(), keys))
 def test_frame(first: int, payload: Union[str, bytes], key: Optional[bytes]) -> None:
     assert native.frame(first, payload, key) == frames._frame(first, payload, key)
@@ -150,6 +158,14 @@ class Number(int):
         ('mask', (memoryview(b'abcdef')[::2], b'abcd')),
         ('mask', (Blob(b'x'), b'abcd')),
         ('mask', (b'x', Blob(b'abcd'))),
+        ('join_masked', ([],)),
+        ('join_masked', ([b'x'], [])),
+        ('join_masked', ((b'x',), (None,))),
+        ('join_masked', (['x'], [None])),
+        ('join_masked', ([b'x', bytearray(b'y')], [None, None])),
+        ('join_masked', ([b'x', Blob(b'y')], [b'abcd', b'abcd'])),
+        ('join_masked', ([b'x'], [b'abc'])),
+        ('join_masked', ([b'x'], [5])),
         ('frame', (0x81, b'x')),
         ('frame', (256, b'', None)),
         ('frame', (-1, b'', None)),
@@ -221,6 +237,9 @@ def test_no_reference_is_kept_or_lost(data: Any) -> None:
             with pytest.raises((TypeError, ValueError)):
                 native.frame(*wrong)
         native.mask(broken, key)
+        native.join_masked([broken, starts, broken], [key, None, key])
+        with pytest.raises(TypeError):
+            native.join_masked([broken, data], [key, 5])
 
     involved = [data, key, starts, broken, None, True, False]
     all_of_it()

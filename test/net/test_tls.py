@@ -660,7 +660,10 @@ def test_our_end_is_no_truncation_to_the_peer(
     stream = server_stream(driver, tls_contexts, pair[0])
     received = Received(stream)
     with in_thread(tls_contexts[1].wrap_socket, pair[1], False, True, False, 'localhost') as peer:
-        driver(stream.handshake, stream.resume)
+        shaken = Waiter()  # the peer has finished before it: its last words may still be on their way to us
+        driver(stream.handshake, shaken)
+        shaken.get()
+    driver(stream.resume)
     with peer() as sock:
         driver(stream.end)
         assert sock.recv(1) == b''  # raises for an end without close_notify, suppress_ragged_eofs being False

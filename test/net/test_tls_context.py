@@ -108,19 +108,59 @@ def test_no_authority_is_not_any_authority(none: Any) -> None:
         client_context(ca=none)
 
 
-@pytest.mark.parametrize('given', [5, Path('ca.pem'), [None], object()])
+@pytest.mark.parametrize('given', [5, [5], {'a': 1}, object()])
 def test_other_types_are_refused(given: Any, certificate: trustme.LeafCert) -> None:
-    with pytest.raises(TypeError):
+    wanted = r'must be a str or bytes, the contents of a PEM file, or the pathlib\.Path of one'
+    with pytest.raises(TypeError, match=f'^ca {wanted}, or a list of these, not (int|dict|object)$'):
         client_context(ca=given)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f'^cert {wanted}, not (int|list|dict|object)$'):
         server_context(given, certificate.private_key_pem.bytes())
+    with pytest.raises(TypeError, match=f'^key {wanted}, not (int|list|dict|object)$'):
+        client_context(cert=chain_of(certificate), key=given)
+    with pytest.raises(TypeError, match=r'^passphrase must be a str or bytes, not '):
+        server_context(chain_of(certificate), certificate.private_key_pem.bytes(), given)
+    with pytest.raises(TypeError, match=r'^ciphers must be a str, not '):
+        client_context(ciphers=given)
+
+
+@pytest.mark.parametrize('name', ['cert.pem', '/etc/ssl/private', './key', 'C:\\keys\\key.pem', 'a certificate.crt'])
+@pytest.mark.parametrize('kind', [str, str.encode])
+def test_a_file_name_is_no_contents(name: str, kind: Any, certificate: trustme.LeafCert) -> None:
+    chain, key, given = chain_of(certificate), certificate.private_key_pem.bytes(), kind(name)
+    text = r'must be the contents of a PEM file; if it is a name, pathlib\.Path\(name\) has it read'
+    with pytest.raises(ValueError, match=f'^ca {text}$'):
+        client_context(ca=given)
+    with pytest.raises(ValueError, match=f'^ca {text}$'):
+        client_context(ca=[chain, given])
+    for make in (client_context, server_context):
+        with pytest.raises(ValueError, match=f'^cert {text}$'):
+            make(cert=given, key=key)
+        with pytest.raises(ValueError, match=f'^key {text}$'):
+            make(cert=chain, key=given)
+
+
+def test_a_path_is_read(authority: trustme.CA, certificate: trustme.LeafCert, tmp_path: Path) -> None:
+    ca, cert, key = (tmp_path / name for name in ('ca', 'cert', 'key'))
+    authority.cert_pem.write_to_path(ca)
+    cert.write_bytes(chain_of(certificate))
+    certificate.private_key_pem.write_to_path(key)
+    assert authorities_of(client_context(ca=ca)) == authorities_of(client_context(ca=[ca])) == 1
+    assert shakes_hands(server_context(cert, key), client_context(ca=ca))
+    pfx = tmp_path / 'pfx'
+    pfx.write_bytes(pfx_of(certificate, b'secret'))
+    assert shakes_hands(server_context(pfx=pfx, passphrase='secret'), client_context(ca=ca))
+
+
+@pytest.mark.parametrize('option', ['ca', 'cert', 'key', 'pfx'])
+def test_a_path_to_nowhere(option: str, certificate: trustme.LeafCert, tmp_path: Path) -> None:
+    given = {'cert': chain_of(certificate), 'key': certificate.private_key_pem.bytes()} if option != 'pfx' else {}
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        client_context(**{**given, option: tmp_path / 'nowhere'})
 
 
 def test_rubbish_is_refused(certificate: trustme.LeafCert) -> None:
     with pytest.raises(ssl.SSLError):
         client_context(ca='no certificate')
-    with pytest.raises(ssl.SSLError):
-        client_context(ca='/etc/ssl/ca.pem')  # a name, not contents
     with pytest.raises(ssl.SSLError):
         server_context('no certificate', certificate.private_key_pem.bytes())
     with pytest.raises(ssl.SSLError):
@@ -216,9 +256,10 @@ class TestPfxThatCannotBeUsed:
         with pytest.raises(ValueError, match=r'^pfx cannot be opened: '):
             make(pfx=rubbish)
 
-    @pytest.mark.parametrize('given', ['file.pfx', 5, Path('file.pfx')])
+    @pytest.mark.parametrize('given', ['file.pfx', 5, [b'']])
     def test_other_types(self, make: Any, given: Any) -> None:
-        with pytest.raises(TypeError, match=f'^pfx must be the bytes of a PKCS#12 file, not {type(given).__name__}$'):
+        text = r'^pfx must be bytes, the contents of a PKCS#12 file, or the pathlib\.Path of one, not '
+        with pytest.raises(TypeError, match=text + f'{type(given).__name__}$'):
             make(pfx=given)
 
     @pytest.mark.parametrize('missing', ['key', 'certificate'])

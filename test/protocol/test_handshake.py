@@ -202,10 +202,54 @@ def test_options_let_no_data_become_headers(name: str) -> None:
         client(**{name: 'a\r\nEvil: 1'})
 
 
-@pytest.mark.parametrize('value', [None, 1, b'a', ['a', None], [b'a']])
-def test_values_of_headers_are_str(value: Any) -> None:
-    with pytest.raises(TypeError, match=r'^header X-Own: value must be a str, not (NoneType|int|bytes)$'):
+@pytest.mark.parametrize('value', [None, True, b'a', bytearray(b'a'), ['a', None], [b'a'], {'a': 1}, object()])
+def test_values_of_headers_are_text_or_numbers(value: Any) -> None:
+    kind = r'(NoneType|bool|bytes|bytearray|dict|object)'
+    with pytest.raises(TypeError, match=f'^header X-Own: value must be a str or a number, not {kind}$'):
         client(headers={'X-Own': value})
+
+
+def test_numbers_are_sent_as_their_text() -> None:
+    assert fields_of(client(headers={'X-Own': 5, 'X-Half': 0.5}))['x-half'] == '0.5'
+    assert client(headers={'X-Own': [5, 'a']}).request.count(b'\r\nX-Own: ') == 2
+
+
+class Items:
+    """What has items, some of them more than once, and is no Mapping: as http.client.HTTPMessage."""
+
+    def items(self) -> list[tuple[str, str]]:
+        return [('X-Own', '1'), ('x-own', '2')]
+
+
+@pytest.mark.parametrize(
+    'headers',
+    [
+        [('X-Own', '1'), ('x-own', '2')],
+        (['X-Own', 1], ['X-Own', 2]),
+        iter([('X-Own', ['1', '2'])]),
+        Items(),
+        {'X-Own': ('1', '2')},
+    ],
+)
+def test_headers_in_pairs(headers: Any) -> None:
+    request = client(headers=headers).request
+    assert request.endswith(b'\r\nX-Own: 1\r\nX-Own: 2\r\n\r\n')
+
+
+def test_pairs_replace_what_is_built_in() -> None:
+    request = client(headers=[('HOST', 'h'), ('X-Own', '1')]).request
+    assert request.count(b'\r\nHOST: h\r\n') == 1 and b'\r\nHost: ' not in request
+
+
+@pytest.mark.parametrize('headers', [5, 'X-Own: 1', b'x', ['X-Own'], [('X-Own',)], [(b'X-Own', '1')], [5], True])
+def test_headers_are_a_dict_or_pairs(headers: Any) -> None:
+    with pytest.raises(TypeError, match=r'^headers must be a dict, or a list of pairs of a name and a value'):
+        client(headers=headers)
+
+
+def test_names_of_headers_are_text() -> None:
+    with pytest.raises(TypeError, match=r'^the name of a header must be a str, not int$'):
+        client(headers={5: 'a'})
 
 
 @pytest.mark.parametrize('protocols', [[''], ['a b'], ['a,b'], ['a', 'b', 'a'], ['a\r\nEvil: 1'], ['é'], ['a', 'a\n']])
@@ -242,13 +286,13 @@ def test_status_other_than_101(status: int) -> None:
 def test_upgrade_must_be_websocket(upgrade: Optional[str]) -> None:
     handshake = client()
     error = client_error(handshake, response(handshake, upgrade=upgrade))
-    assert (str(error), error.status) == ('invalid Upgrade header', None)
+    assert (str(error), error.status) == ('Invalid Upgrade header', None)
 
 
 @pytest.mark.parametrize('connection', [None, '', 'close', 'Upgraded', 'keep-alive Upgrade'])
 def test_connection_must_be_upgrade(connection: Optional[str]) -> None:
     handshake = client()
-    assert str(client_error(handshake, response(handshake, connection=connection))) == 'invalid Connection header'
+    assert str(client_error(handshake, response(handshake, connection=connection))) == 'Invalid Connection header'
 
 
 @pytest.mark.parametrize('accept', [None, '', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=', 'é'])
@@ -267,7 +311,7 @@ def test_accept_key_is_compared_with_case() -> None:
 def test_extension_that_was_not_offered(extension: str) -> None:
     handshake = client()
     error = client_error(handshake, response(handshake, sec_websocket_extensions=extension))
-    assert str(error) == 'server sent an extension even though none requested'
+    assert str(error) == 'Server sent a Sec-WebSocket-Extensions header but no extension was requested'
 
 
 def test_extension_is_offered_if_wanted() -> None:
@@ -300,15 +344,15 @@ def test_extension_that_is_accepted() -> None:
 @pytest.mark.parametrize(
     'answer, text',
     [
-        ('', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate;', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate; foo', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate; client_max_window_bits', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate; client_max_window_bits=11', 'invalid Sec-WebSocket-Extensions header'),
-        ('permessage-deflate, permessage-deflate', 'invalid Sec-WebSocket-Extensions header'),
-        ('x-webkit-deflate-frame', 'server indicated an extension that was not requested'),
-        ('Permessage-Deflate', 'server indicated an extension that was not requested'),
-        ('permessage-deflate, x', 'server indicated an extension that was not requested'),
+        ('', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate;', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; foo', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; client_max_window_bits', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate; client_max_window_bits=11', 'Invalid Sec-WebSocket-Extensions header'),
+        ('permessage-deflate, permessage-deflate', 'Invalid Sec-WebSocket-Extensions header'),
+        ('x-webkit-deflate-frame', 'Server indicated an extension that was not requested'),
+        ('Permessage-Deflate', 'Server indicated an extension that was not requested'),
+        ('permessage-deflate, x', 'Server indicated an extension that was not requested'),
     ],
 )
 def test_extension_that_is_not_an_answer(answer: str, text: str) -> None:

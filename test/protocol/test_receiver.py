@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ws.errors import ProtocolError
 from ws.protocol.permessage_deflate import Inflater
-from ws.protocol.receiver import MessageFlags, Receiver
+from ws.protocol.receiver import MessageFlags, Receiver, flags_of
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 RSV1 = 0x40
@@ -248,7 +248,7 @@ class TestFlags:
     def test_any_other_name_is_none(self) -> None:
         flags: Any = self.flags_of(frame(TEXT, b'x'))
         assert flags.compressed is None
-        assert not MessageFlags(False, None)
+        assert not flags_of(False, None)
 
     def test_as_the_options_of_an_answer(self) -> None:
         flags = self.flags_of(frame(TEXT, b'x', key=KEY))
@@ -272,8 +272,8 @@ RESERVED = ('error', 'reserved fields must be empty', 1002)
 LONE_CONTINUATION = ('error', 'continuation frame cannot follow current opcode', 1002)
 NO_CONTINUATION = ('error', 'data frames after the initial data frame must have opcode 0', 1002)
 LONG_CONTROL = ('error', 'control frames cannot have more than 125 bytes of data', 1002)
-MASK_MISSING = ('error', 'MASK must be set', 1002)
-MASK_WRONG = ('error', 'MASK must be clear', 1002)
+MASK_MISSING = ('error', 'Invalid WebSocket frame: MASK must be set', 1002)
+MASK_WRONG = ('error', 'Invalid WebSocket frame: MASK must be clear', 1002)
 HUGE = ('error', 'packets with length spanning more than 32 bit is currently not supported', 1008)
 SHORT_CLOSE = ('error', 'close packets with data must be at least two bytes long', 1002)
 BAD_CODE = ('error', 'invalid error code', 1002)
@@ -1171,7 +1171,7 @@ class TestTheDataAlone:
 def test_flags_that_hold_flags_and_so_on_are_let_go() -> None:
     flags: Any = None
     for _ in range(300_000):
-        flags = MessageFlags(False, flags)
+        flags = flags_of(False, flags)
     del flags
     gc.collect()
 

@@ -6,13 +6,14 @@ import re
 import sys
 from base64 import b64decode
 from typing import Any
+from urllib.parse import urlparse, urlsplit
 
 import idna
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ws.protocol.url import Address, parse_url
+from ws.protocol.url import Address, parse_url, url_text
 
 
 @pytest.mark.parametrize(
@@ -240,10 +241,23 @@ def test_longest_host() -> None:
     assert parse_url('ws://' + host).host == host
 
 
-@pytest.mark.parametrize('url', [None, 1, b'ws://localhost', ['ws://localhost']])
-def test_only_str_is_an_address(url: Any) -> None:
-    with pytest.raises(TypeError, match=f'address must be a str, not {type(url).__name__}'):
-        parse_url(url)
+class Text:
+    def __str__(self) -> str:
+        return 'ws://host/path'
+
+
+@pytest.mark.parametrize('url', ['ws://host/path', urlsplit('ws://host/path'), urlparse('ws://host/path'), Text()])
+def test_what_stands_for_a_url(url: Any) -> None:
+    assert url_text(url) == 'ws://host/path'
+
+
+@pytest.mark.parametrize(
+    'url', [None, 1, 1.5, b'ws://host', bytearray(b'ws://host'), ['ws://host'], ('ws://host',), {}, print, object()]
+)
+def test_what_does_not(url: Any) -> None:
+    text = r'^address must be a str, or an object whose str\(\) is a URL, not '
+    with pytest.raises(TypeError, match=f'{text}{type(url).__name__}$'):
+        url_text(url)
 
 
 URLS = st.builds(

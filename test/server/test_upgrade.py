@@ -414,6 +414,70 @@ def test_what_is_no_function(option: str) -> None:
 # -- handleProtocols --------------------------------------------------------------------------------------------------
 
 
+class ByMethod:
+    def choose(self, protocols: list[str], request: Request) -> str:
+        return by_request(protocols, request)
+
+    __call__ = choose
+
+
+def by_request(protocols: list[str], request: Request) -> str:
+    return protocols[request.url == '/second']
+
+
+def by_optional_request(protocols: list[str], request: Optional[Request] = None) -> str:
+    assert request is not None
+    return by_request(protocols, request)
+
+
+def with_this(this: WebSocketServer, protocols: list[str], request: Request) -> str:
+    assert isinstance(this, WebSocketServer)
+    return by_request(protocols, request)
+
+
+@pytest.mark.parametrize(
+    'handle',
+    [
+        by_request,
+        by_optional_request,
+        with_this,
+        lambda protocols, request: by_request(protocols, request),
+        ByMethod().choose,
+        ByMethod(),
+        functools.wraps(by_request)(lambda *args: by_request(*args)),
+        functools.partial(by_request),
+    ],
+)
+def test_a_second_parameter_named_request_gets_the_request(handle: Any) -> None:
+    """The form of ws 8."""
+    with server(handleProtocols=handle) as wss:
+        for path, protocol in (('/first', 'a'), ('/second', 'b')):
+            ws = WebSocket(url_of(wss, path), ['a', 'b'])
+            wait_for(ws, 'open')
+            assert ws.protocol == protocol
+            end(ws)
+
+
+def test_with_the_request_it_can_only_return_the_protocol() -> None:
+    """None is no protocol then, and not the 501 of a callback that was not called."""
+    asked = Waiter()
+
+    def handle(protocols: list[str], request: Request) -> None:
+        asked(protocols, request)
+
+    with server(handleProtocols=handle) as wss:
+        wss.on('connection', lambda: None)
+        with raw_connection(wss) as sock:
+            sock.sendall(with_header(b'Sec-WebSocket-Protocol: a, b'))
+            head = read_head(sock)
+        assert head.startswith(b'HTTP/1.1 101 ') and b'Sec-WebSocket-Protocol' not in head
+        protocols, request = asked.get()
+        assert protocols == ['a', 'b'] and isinstance(request, Request)
+    with server(handleProtocols=lambda protocols, request: False) as wss:
+        wss.on('connection', lambda: None)
+        assert answer(wss).startswith(b'HTTP/1.1 404 ')
+
+
 def twice(protocols: Any, callback: Callable[..., None]) -> None:
     callback(True, 'a')
     callback(False)
@@ -672,7 +736,7 @@ def test_a_socket_is_taken_once(kind: str, certificate: dict[str, bytes], tmp_pa
     with no_server() as wss, pair(kind, certificate, tmp_path) as (here, there):
         connected = Waiter()
         wss.handleUpgrade(parsed(), there, b'', connected)
-        with pytest.raises(ValueError, match='closed, or given to handleUpgrade'):
+        with pytest.raises(ValueError, match='was called more than once with the same socket'):
             wss.handleUpgrade(parsed(), there, b'', connected)
         ws = connected.get()[0]
         assert read_head(here).startswith(b'HTTP/1.1 101 ')

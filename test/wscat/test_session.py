@@ -228,7 +228,7 @@ def test_when_the_connection_breaks() -> None:
 def test_when_the_peer_breaks_the_protocol() -> None:
     with server() as wss, typing_to(wss) as (window, ws, _):
         window.shows(CONNECTED, '>')
-        ws._loop.call(ws._socket.write, b'\xff\xff')
+        ws._loop.call(ws._stream.write, b'\xff\xff')
         window.shows(CONNECTED, 'error: reserved fields must be empty', 'Disconnected (code: 1006, reason: "")')
         assert window.colour(1) == 'brown'  # that is yellow
         window.ends(1)

@@ -5,6 +5,7 @@
 
 static PyMethodDef functions[] = {
     FUNCTION(mask, "(data, key, /)"),
+    FUNCTION(join_masked, "(pieces, keys, /)"),
     FUNCTION(frame, "(first, payload, key, /)"),
     FUNCTION(whole_frame, "(data, pos, starts, masked, max_payload, /)"),
 #ifndef MS_WINDOWS

@@ -34,6 +34,7 @@ int check_bytes(const char *what, PyObject *object);
 int check_key(PyObject *key);
 
 PyObject *native_mask(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+PyObject *native_join_masked(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *native_frame(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 PyObject *native_whole_frame(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
 #ifndef MS_WINDOWS

@@ -6,6 +6,7 @@ import socket
 from typing import Any, Optional
 from weakref import WeakSet
 
+from ..events import check_callable
 from ..options import Options
 from ..protocol.handshake import ClientHandshake
 from ..protocol.http import RequestParser
@@ -17,8 +18,12 @@ _claimed: WeakSet[socket.socket] = WeakSet()
 
 def check_agent(agent: Any) -> None:
     """Raises TypeError for what is no agent."""
-    if agent is not None and not callable(getattr(agent, 'addRequest', agent)):
+    if agent is None:
+        return
+    connect = getattr(agent, 'addRequest', agent)
+    if not callable(connect):
         raise TypeError(f'agent must be callable, or have a method addRequest, not {type(agent).__name__}')
+    check_callable(connect, 'agent')
 
 
 def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -> socket.socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
@@ -14,10 +14,10 @@ from ..net.connect import Connector
 from ..net.loop import Loop, Timer
 from ..net.stream import Stream
 from ..net.tls import TLSStream
-from ..net.tls_context import client_context
+from ..net.tls_context import check_types, client_context
 from ..net.tls_socket import TLSSocketStream
 from ..net.workers import Workers
-from ..options import Options, milliseconds
+from ..options import Options, flag, milliseconds, text
 from ..protocol.handshake import VERSIONS, ClientHandshake
 from ..protocol.http import Response, ResponseParser
 from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
@@ -103,7 +103,7 @@ class ClientOpening:
         on_failure(error)
 
     def _on_timeout(self) -> None:
-        self.fail(HandshakeError('opening handshake has timed out'))
+        self.fail(HandshakeError('Opening handshake has timed out'))
 
     def _ask_agent(self) -> None:
         """On a thread that may block."""
@@ -211,7 +211,7 @@ def _nobody(*arguments: object) -> None:
 def prepare(
     loop: Loop,
     url: str,
-    protocols: Union[str, Sequence[str], None],
+    protocols: Union[str, Iterable[str], None],
     options: Options,
     deflate: Optional[DeflateOptions],
     on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
@@ -224,9 +224,9 @@ def prepare(
     handshake = ClientHandshake(
         address=address,
         version=_version(options.protocolVersion),
-        protocols=_protocol_list(protocols, options.protocol),
-        origin=options.origin,
-        host=options.host,
+        protocols=_protocol_list(options.protocols if protocols is None else protocols, text(options, 'protocol')),
+        origin=text(options, 'origin'),
+        host=text(options, 'host'),
         headers=options.headers,
         deflate=deflate,
     )
@@ -234,17 +234,12 @@ def prepare(
 
 
 def _tls_context(address: Address, options: Options) -> Optional[ssl.SSLContext]:
+    verify = flag(options, 'rejectUnauthorized')
+    material = options.ca, options.cert, options.key, options.passphrase, options.ciphers
     if not address.secure:
+        check_types(*material, options.pfx)
         return None
-    return client_context(
-        options.ca,
-        options.cert,
-        options.key,
-        options.passphrase,
-        options.ciphers,
-        options.rejectUnauthorized,
-        options.pfx,
-    )
+    return client_context(*material, verify, options.pfx)
 
 
 def _version(value: object) -> int:
@@ -254,8 +249,15 @@ def _version(value: object) -> int:
     raise ValueError('unsupported protocol version')
 
 
-def _protocol_list(protocols: Union[str, Sequence[str], None], more: Optional[str]) -> list[str]:
-    listed = [protocols] if isinstance(protocols, str) else list(protocols or ())
+def _protocol_list(protocols: Union[str, Iterable[str], None], more: Optional[str]) -> list[str]:
+    if isinstance(protocols, str):
+        protocols = [protocols]
+    elif isinstance(protocols, (bytes, bytearray, memoryview, Mapping)) or not isinstance(protocols or (), Iterable):
+        raise TypeError(f'protocols must be a str or a list of str, not {type(protocols).__name__}')
+    listed = list(protocols or ())
+    for name in listed:
+        if not isinstance(name, str):
+            raise TypeError(f'protocols must be a str or a list of str, not one with {type(name).__name__}')
     if more:
         listed += [name for name in (part.strip() for part in more.split(',')) if name not in listed]
     return listed

@@ -192,7 +192,8 @@ class Loop:
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
         self._thread: Optional[threading.Thread] = None
-        self._ident: Optional[int] = None
+        #: The number of the loop thread while there is one; see :meth:`in_thread`.
+        self.ident: Optional[int] = None
         self._stopping = False
         #: The process is ending.
         self.leaving = False
@@ -222,7 +223,7 @@ class Loop:
 
     def in_thread(self) -> bool:
         """Whether the caller runs on the loop thread."""
-        return threading.get_ident() == self._ident
+        return threading.get_ident() == self.ident
 
     def call(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the loop thread call ``callback(*args)`` soon. Calls made by one thread keep their order."""
@@ -392,7 +393,7 @@ class Loop:
         self._woken = False
 
     def _run(self) -> None:
-        self._ident = threading.get_ident()
+        self.ident = threading.get_ident()
         bytes(_LARGE_BLOCK)
         while True:
             try:
@@ -578,7 +579,7 @@ class Loop:
 
     def _end(self) -> None:
         self._thread = None
-        self._ident = None  # the system may give this number to another thread
+        self.ident = None  # the system may give this number to another thread
         self._timers.clear()
         self._heart = None
         self._close_descriptors()
@@ -605,7 +606,7 @@ class Loop:
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.
         self._close_descriptors()
         self._thread = None
-        self._ident = None
+        self.ident = None
         for handle in handles:
             handle.abandon()
         for pollable in pollables:

@@ -6,12 +6,15 @@ Everything here runs on the loop thread, except the attributes that describe the
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Optional
 
 from .calls import Data, handle_of, recv, send, send_several
+from .face import Socket
 from .loop import Loop
 from .poller import READ, WRITE
 
@@ -34,6 +37,9 @@ _JOINED_LIMIT = 65536
 _CALLS_PER_FLUSH = 16
 
 
+#: Any thread may ask for a face.
+_making_faces = threading.Lock()
+
 WriteCallback = Callable[[Optional[Exception]], object]
 
 
@@ -49,7 +55,7 @@ class Stream:
     """
 
     __slots__ = (
-        '_callbacks', '_dirty', '_ended', '_ending', '_fd', '_handed_over', '_handle', '_loop', '_mask',
+        '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop', '_mask',
         '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read', 'eof', 'on_close',
         'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
     )  # fmt: skip
@@ -93,6 +99,7 @@ class Stream:
         self._ending = False  # finish sending once the queue is empty
         self._ended = False  # finished sending
         self._mask = 0  # what the poller watches for
+        self._face: Optional[Socket] = None  # once somebody has asked for it
 
     # -- the peer, named as Node's net.Socket names it ----------------------------------------------------------------
 
@@ -125,6 +132,14 @@ class Stream:
         except OSError:
             return None
 
+    @property
+    def face(self) -> Socket:
+        """This stream as Node's ``net.Socket``, always the same one."""
+        with _making_faces:
+            if self._face is None:
+                self._face = Socket(self, self._loop, self._sock)
+            return self._face
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @property
@@ -142,6 +157,8 @@ class Stream:
 
     def resume(self) -> None:
         """Start, or go on, reading."""
+        if self._face is not None and self._face.paused:
+            return
         if not self._reading and not self.eof and not self.closed:
             self._reading = True
             self._watch()
@@ -153,10 +170,13 @@ class Stream:
             self._watch()
 
     def on_event(self, mask: int) -> None:
-        if mask != READ and self.stalled:  # writable, or broken: trying it tells
-            self.stalled = False
-            self.flush()
-        if mask == WRITE or not self._reading:
+        if mask != READ:
+            if self.stalled:  # writable, or broken: trying it tells
+                self.stalled = False
+                self.flush()
+            if mask == WRITE:
+                return
+        if not self._reading:
             return
         try:
             data = recv(self._handle, self._read_size)
@@ -201,6 +221,21 @@ class Stream:
             self._scheduled = True
             self._dirty.append(self)
         return queued <= HIGH_WATER_MARK or self._written_much()
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is written goes out."""
+        return not (self._fd < 0 or self._ending)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the queue is above the high-water mark."""
+        return self.queued > HIGH_WATER_MARK
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes written so far, those included that the kernel has not taken yet."""
+        return self._handed_over + self.queued
 
     def _add_callback(self, callback: WriteCallback) -> None:
         if self._callbacks is None:
@@ -331,6 +366,8 @@ class Stream:
         if self._waits_for_drain:
             self._waits_for_drain = False
             self._loop.defer(self.on_drain)
+            if self._face is not None:
+                self._loop.defer(self._face.tell_drained)
         if self._ending and not self._ended:
             self._ended = True
             self._finish_sending()
@@ -377,6 +414,8 @@ class Stream:
             self._loop.unregister(self._fd)
         self._fd = -1
         self._close_socket()
+        if self._face is not None:
+            self._loop.defer(self._face.tell_closed, error)
         self._drop_queue(error)
         self._loop.defer(self.on_close, error)
         # The owner refers to this stream, and these to the owner: let both go without waiting for the collector.
@@ -441,3 +480,12 @@ def _host_of(name: Any) -> Optional[str]:
 
 def _port_of(name: Any) -> Optional[int]:
     return int(name[1]) if isinstance(name, tuple) else None
+
+
+def _renew_after_fork() -> None:
+    global _making_faces
+    _making_faces = threading.Lock()  # the old one may be held by a thread that does not exist here
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_after_fork)

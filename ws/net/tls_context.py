@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Optional, Union
 
-#: PEM text, as Node takes it: contents, not a file name.
-PEM = Union[str, bytes]
+#: PEM text, as Node takes it: contents, not a file name. A path is one that is to be read.
+PEM = Union[str, bytes, bytearray, memoryview, os.PathLike[str]]
+Passphrase = Union[str, bytes]
+
+_MATERIAL = (bytes, bytearray, memoryview, os.PathLike)
+# What PEM never is: it has lines (RFC 7468 section 2).
+_is_file_name = re.compile(rb'[^\n]*(?:[/\\][^\n]*|\.\w{1,5})').fullmatch
 
 
 def client_context(
     ca: Optional[Union[PEM, Sequence[PEM]]] = None,
     cert: Optional[PEM] = None,
     key: Optional[PEM] = None,
-    passphrase: Optional[PEM] = None,
+    passphrase: Optional[Passphrase] = None,
     ciphers: Optional[str] = None,
     reject_unauthorized: bool = True,
-    pfx: Optional[bytes] = None,
+    pfx: Optional[Union[bytes, os.PathLike[str]]] = None,
 ) -> ssl.SSLContext:
     """A context for clients: verifies chain and host name unless told otherwise.
 
     `pfx` (PKCS#12) stands for `cert` and `key`; `passphrase` opens it.
 
-    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use, and
-    :class:`ModuleNotFoundError` for `pfx` without the package cryptography.
+    Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use,
+    :class:`OSError` for a path that can't be read, and :class:`ModuleNotFoundError` for `pfx` without the package
+    cryptography.
     """
+    check_types(ca, cert, key, passphrase, ciphers, pfx)
     if ca is None and cert is None and key is None and ciphers is None and pfx is None:
         return _plain_client_context(reject_unauthorized)
     context = _new_context(ssl.Purpose.SERVER_AUTH, _authorities(ca))
@@ -55,14 +63,32 @@ def _plain_client_context(reject_unauthorized: bool) -> ssl.SSLContext:
 def server_context(
     cert: Optional[PEM] = None,
     key: Optional[PEM] = None,
-    passphrase: Optional[PEM] = None,
+    passphrase: Optional[Passphrase] = None,
     ciphers: Optional[str] = None,
-    pfx: Optional[bytes] = None,
+    pfx: Optional[Union[bytes, os.PathLike[str]]] = None,
 ) -> ssl.SSLContext:
     """A context for servers. Raises as :func:`client_context`."""
+    check_types(None, cert, key, passphrase, ciphers, pfx)
     context = _new_context(ssl.Purpose.CLIENT_AUTH)
     _load(context, cert, key, passphrase, ciphers, pfx)
     return context
+
+
+def check_types(ca: object, cert: object, key: object, passphrase: object, ciphers: object, pfx: object) -> None:
+    """Raises TypeError that names what is none of its kind."""
+    pem = 'a str or bytes, the contents of a PEM file, or the pathlib.Path of one'
+    for authority in ca if isinstance(ca, (list, tuple)) else [ca]:
+        _check_type('ca', authority, (str, *_MATERIAL), f'{pem}, or a list of these')
+    _check_type('cert', cert, (str, *_MATERIAL), pem)
+    _check_type('key', key, (str, *_MATERIAL), pem)
+    _check_type('passphrase', passphrase, (str, bytes, bytearray), 'a str or bytes')
+    _check_type('ciphers', ciphers, (str,), 'a str')
+    _check_type('pfx', pfx, _MATERIAL, 'bytes, the contents of a PKCS#12 file, or the pathlib.Path of one')
+
+
+def _check_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:
+    if value is not None and not isinstance(value, types):
+        raise TypeError(f'{name} must be {wanted}, not {type(value).__name__}')
 
 
 def _new_context(purpose: ssl.Purpose, authorities: Optional[str] = None) -> ssl.SSLContext:
@@ -82,26 +108,35 @@ def _trust_anyone(context: ssl.SSLContext) -> None:
 def _authorities(ca: Optional[Union[PEM, Sequence[PEM]]]) -> Optional[str]:
     if ca is None:
         return None
-    listed = [ca] if isinstance(ca, (str, bytes, bytearray)) else ca
-    text = '\n'.join(_ascii(pem) for pem in listed)
+    listed = [ca] if isinstance(ca, (str, bytes, bytearray, memoryview, os.PathLike)) else ca
+    text = '\n'.join(_ascii('ca', pem) for pem in listed)
     if not text:  # OpenSSL would trust the system's authorities instead
         raise ValueError('ca is empty: it names no authority')
     return text
 
 
-def _ascii(pem: PEM) -> str:
+def _ascii(name: str, pem: PEM) -> str:
     """PEM without the commentary in other characters that may stand around it (RFC 7468 section 2)."""
-    data = pem.encode() if isinstance(pem, str) else bytes(memoryview(pem))
+    data = _contents(pem)
+    if _is_file_name(data):
+        raise ValueError(f'{name} must be the contents of a PEM file; if it is a name, pathlib.Path(name) has it read')
     return data.decode('ascii', 'ignore')
+
+
+def _contents(material: PEM) -> bytes:
+    if isinstance(material, os.PathLike):
+        with open(material, 'rb') as file:
+            return file.read()
+    return material.encode() if isinstance(material, str) else bytes(memoryview(material))
 
 
 def _load(
     context: ssl.SSLContext,
     cert: Optional[PEM],
     key: Optional[PEM],
-    passphrase: Optional[PEM],
+    passphrase: Optional[Passphrase],
     ciphers: Optional[str],
-    pfx: Optional[bytes],
+    pfx: Optional[Union[bytes, os.PathLike[str]]],
 ) -> None:
     if ciphers is not None:
         context.set_ciphers(ciphers)
@@ -116,17 +151,15 @@ def _load(
         raise ValueError('cert and key belong together: only one of them was given')
     # Without a password, OpenSSL would ask for one on the terminal and stop the whole process.
     password = '' if passphrase is None else passphrase
-    with _files(cert, key) as (cert_file, key_file):
+    with _files(_ascii('cert', cert), _ascii('key', key)) as (cert_file, key_file):
         context.load_cert_chain(cert_file, key_file, password)
 
 
-def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
+def _open_pfx(pfx: Union[bytes, os.PathLike[str]], passphrase: Optional[Passphrase]) -> tuple[bytes, bytes]:
     """What a PKCS#12 file holds (RFC 7292), in PEM: the certificate with those it is signed by, and the key.
 
     Neither the standard library nor its OpenSSL functions can read such files.
     """
-    if not isinstance(pfx, (bytes, bytearray, memoryview)):
-        raise TypeError(f'pfx must be the bytes of a PKCS#12 file, not {type(pfx).__name__}')
     try:
         # Statements, which freezers see; here, as only who uses this needs the package.
         from cryptography.hazmat.primitives import serialization
@@ -138,8 +171,9 @@ def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
             name='cryptography',
         ) from error
     password = passphrase.encode() if isinstance(passphrase, str) else passphrase
+    content = _contents(pfx)  # an OSError is no fault of what is in it
     try:
-        key, cert, more = pkcs12.load_key_and_certificates(bytes(pfx), password)
+        key, cert, more = pkcs12.load_key_and_certificates(content, password)
     except Exception as error:  # from garbage it makes errors of several kinds
         raise ValueError(f'pfx cannot be opened: {error}') from error
     if key is None or cert is None:
@@ -152,13 +186,13 @@ def _open_pfx(pfx: bytes, passphrase: Optional[PEM]) -> tuple[bytes, bytes]:
 
 
 @contextlib.contextmanager
-def _files(*contents: PEM) -> Iterator[list[str]]:
+def _files(*contents: str) -> Iterator[list[str]]:
     """Files for an interface that takes nothing else: readable by this user only, and gone when it has read them."""
     with tempfile.TemporaryDirectory(prefix='ws-') as folder:
         names = []
         for number, content in enumerate(contents):
             name = os.path.join(folder, f'{number}.pem')
             with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
-                file.write(_ascii(content))
+                file.write(content)
             names.append(name)
         yield names

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
 from .extensions import format_extension, parse_extensions
@@ -42,6 +42,11 @@ _is_authority = re.compile(_AUTHORITY).fullmatch
 _is_target = re.compile(rf'/.*|(?:https?|wss?)://(?=[^/?]){_AUTHORITY}(?:[/?].*)?', re.IGNORECASE).fullmatch
 
 
+#: What a header may hold; and headers: a dict or what else has its ``items()``, or pairs.
+HeaderValue = Union[str, float, Sequence[Union[str, float]]]
+HeaderFields = Union[Mapping[str, HeaderValue], Iterable[tuple[str, HeaderValue]]]
+
+
 def accept_key(key: str) -> str:
     """The ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
     return b64encode(sha1((key + GUID).encode('latin-1')).digest()).decode('ascii')
@@ -51,13 +56,13 @@ class ClientHandshake:
     """The client's side: builds the request, checks the response.
 
     ``headers`` are added to the request and replace what it has built in, in any case;
-    a sequence as value gives one line for each item, an empty one takes the header away.
+    a list as value gives one line for each item, an empty one takes the header away. They are a dict, or pairs.
     ``host`` replaces the ``Host`` header, if ``headers`` does not.
     ``origin`` replaces ``Origin``, or goes into ``Sec-WebSocket-Origin`` with version 8, whatever ``headers`` say.
     With ``deflate`` permessage-deflate is offered.
 
     Raises ValueError for another version than 8 and 13, for ``protocols`` that are no tokens or not different,
-    and for what can't stand in a header; TypeError for a header that is no str.
+    and for what can't stand in a header; TypeError for headers of other types.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class ClientHandshake:
         protocols: Sequence[str] = (),
         origin: Optional[str] = None,
         host: Optional[str] = None,
-        headers: Optional[Mapping[str, Union[str, Sequence[str]]]] = None,
+        headers: Optional[HeaderFields] = None,
         deflate: Optional[DeflateOptions] = None,
     ) -> None:
         if version not in VERSIONS:
@@ -95,7 +100,7 @@ class ClientHandshake:
             fields.set('Sec-WebSocket-Protocol', ', '.join(protocols))
         if deflate is not None:
             fields.set('Sec-WebSocket-Extensions', format_extension(make_offer(deflate).extension()))
-        for name, value in (headers or {}).items():
+        for name, value in _header_fields(headers):
             fields.set(name, value)
         if origin is not None:
             fields.set('Origin' if version == 13 else 'Sec-WebSocket-Origin', origin)
@@ -111,9 +116,9 @@ class ClientHandshake:
             raise HandshakeError(f'unexpected server response ({response.statusCode})', response.statusCode)
         headers = response.headers
         if headers.get('upgrade', '').lower() != 'websocket':
-            raise HandshakeError('invalid Upgrade header')
+            raise HandshakeError('Invalid Upgrade header')
         if not _has_upgrade_token(headers.get('connection', '')):
-            raise HandshakeError('invalid Connection header')
+            raise HandshakeError('Invalid Connection header')
         if headers.get('sec-websocket-accept') != accept_key(self.key):
             raise HandshakeError('invalid server key')
         self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
@@ -124,15 +129,15 @@ class ClientHandshake:
         if header is None:
             return None
         if self._deflate_options is None:
-            raise HandshakeError('server sent an extension even though none requested')
+            raise HandshakeError('Server sent a Sec-WebSocket-Extensions header but no extension was requested')
         try:
             extensions = parse_extensions(header)
             if any(extension.name != EXTENSION for extension in extensions):
-                raise HandshakeError('server indicated an extension that was not requested')
+                raise HandshakeError('Server indicated an extension that was not requested')
             [extension] = extensions  # RFC 7692 section 5: of several offers, one at most is accepted
             return agreed(self._deflate_options, check_answer(self._deflate_options, extension), False)
         except ValueError as error:
-            raise HandshakeError('invalid Sec-WebSocket-Extensions header') from error
+            raise HandshakeError('Invalid Sec-WebSocket-Extensions header') from error
 
     def _check_protocol(self, protocol: Optional[str]) -> Optional[str]:
         if protocol is not None and not self.protocols:
@@ -268,19 +273,47 @@ def _has_upgrade_token(connection: str) -> bool:
     return any(token.strip(' \t').lower() == 'upgrade' for token in connection.split(','))
 
 
+def _header_fields(headers: Any) -> Iterable[tuple[str, Any]]:
+    """Names and values. Raises TypeError for what has none."""
+    if headers is None:
+        return []
+    if isinstance(headers, Mapping):
+        return headers.items()
+    together: dict[str, tuple[str, list[Any]]] = {}  # pairs may have a name more than once: so many lines
+    for pair in _pairs(headers):
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise TypeError('headers must be a dict, or a list of pairs of a name and a value')
+        name, value = pair
+        together.setdefault(name.lower(), (name, []))[1].extend(_values(value))
+    return together.values()
+
+
+def _pairs(headers: Any) -> Iterable[Any]:
+    pairs = headers.items() if hasattr(headers, 'items') else headers
+    if not isinstance(pairs, Iterable) or isinstance(pairs, (str, bytes)):
+        raise TypeError(f'headers must be a dict, or a list of pairs of a name and a value, not {type(pairs).__name__}')
+    return pairs
+
+
+def _values(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
 class _Fields:
     """Header lines to be, in the order they were first set, one name in whatever case only once."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[str]] = {}
 
-    def set(self, name: str, value: Union[str, Sequence[str]]) -> None:
+    def set(self, name: str, value: HeaderValue) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f'the name of a header must be a str, not {type(name).__name__}')
         if not is_token(name):
             raise ValueError(f'invalid header name {name!r}')
-        values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+        values = _values(value)
         for item in values:
-            if not isinstance(item, str):
-                raise TypeError(f'header {name}: value must be a str, not {type(item).__name__}')
+            if isinstance(item, bool) or not isinstance(item, (str, int, float)):
+                raise TypeError(f'header {name}: value must be a str or a number, not {type(item).__name__}')
         self._lines[name.lower()] = [f'{name}: {item}' for item in values]
 
     def lines(self) -> list[str]:

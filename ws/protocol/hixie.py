@@ -7,16 +7,16 @@ Its frames know text and nothing else: no fragments, no pings, no codes and reas
 from __future__ import annotations
 
 import re
-import sys
 from functools import partial
 from hashlib import md5
 from typing import Callable, Optional
 
 from ..errors import HandshakeError, NotOpenError, ProtocolError
 from .error_codes import NO_STATUS
+from .frames import TEXT, WholeFrame
 from .handshake import check_upgrade
 from .http import Request
-from .receiver import BaseReceiver, MessageFlags
+from .receiver import BaseReceiver, Found, flags_of
 from .sender import Callback, Writable, payload_of
 
 #: What ``protocolVersion`` calls it.
@@ -118,13 +118,12 @@ class Receiver(BaseReceiver):
     0 is none.
     """
 
-    __slots__ = ('_content', '_length', '_max_payload', '_take')
+    __slots__ = ('_content', '_length', '_take')
 
     def __init__(self, max_payload: int = 104857600) -> None:
-        super().__init__()
-        self._max_payload = max_payload or sys.maxsize
+        super().__init__(b'', None, max_payload)  # no frame of its is one of RFC 6455
         #: What takes the next bytes. Not a bound method: that would refer back to this object.
-        self._take: Callable[[Receiver], Optional[Callable[[], object]]] = Receiver._frame_type
+        self._take: Callable[[Receiver], Found] = Receiver._frame_type
         self._content = bytearray()  # of the message that is under way
         self._length = 0  # that it is to have; at least, as long as that is coming in
 
@@ -132,7 +131,7 @@ class Receiver(BaseReceiver):
         super()._end()
         self._content = bytearray()
 
-    def _advance(self) -> Optional[Callable[[], object]]:
+    def _advance(self) -> Found:
         return self._take(self)
 
     def _frame_type(self) -> None:
@@ -148,7 +147,7 @@ class Receiver(BaseReceiver):
         else:
             raise _wrong_start()
 
-    def _text(self) -> Optional[Callable[[], object]]:
+    def _text(self) -> Found:
         end = self._data.find(_TEXT_END, self._pos)
         if end < 0:
             self._gather(len(self._data))
@@ -157,7 +156,7 @@ class Receiver(BaseReceiver):
         self._pos += len(_TEXT_END)
         return self._message()
 
-    def _counted_length(self) -> Optional[Callable[[], object]]:
+    def _counted_length(self) -> Found:
         """Nothing is kept of it but the number: any number of leading zeros may come."""
         for byte in memoryview(self._data)[self._pos :]:
             self._pos += 1
@@ -170,7 +169,7 @@ class Receiver(BaseReceiver):
             self._check_size(self._length)
         return None
 
-    def _counted(self) -> Optional[Callable[[], object]]:
+    def _counted(self) -> Found:
         missing = self._length - len(self._content)
         self._gather(min(self._pos + missing, len(self._data)))
         return self._message() if len(self._content) == self._length else None
@@ -179,7 +178,7 @@ class Receiver(BaseReceiver):
         if self._data[self._pos] != _CLOSE_FRAME[1]:
             raise _wrong_start()
         self._end()
-        return partial(self.onclose, NO_STATUS, '', MessageFlags(False, None))
+        return partial(self.onclose, NO_STATUS, '', flags_of(False, None))
 
     def _gather(self, stop: int) -> None:
         self._check_size(len(self._content) + stop - self._pos)
@@ -190,11 +189,11 @@ class Receiver(BaseReceiver):
         if size > self._max_payload:
             raise ProtocolError('Max payload size exceeded', 1009)
 
-    def _message(self) -> Callable[[], object]:
+    def _message(self) -> WholeFrame:
         text = self._content.decode('utf-8', 'replace')
         self._content = bytearray()
         self._take = Receiver._frame_type
-        return partial(self._hand_over, text, False)
+        return TEXT, text, False, self._pos
 
 
 def _wrong_start() -> ProtocolError:
@@ -209,6 +208,9 @@ class Sender:
     """
 
     __slots__ = ('_closed', '_fragmented', '_socket')
+
+    #: As of :class:`ws.protocol.sender.Sender`.
+    plain = False
 
     def __init__(self, socket: Writable) -> None:
         self._socket = socket

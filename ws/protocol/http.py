@@ -96,10 +96,10 @@ class Headers(dict[str, str]):
 class Request:
     """A request head, with the attributes of Node's ``http.IncomingMessage``. Takes attributes of the user's own.
 
-    ``url`` is the request target as sent. ``connection`` is set by the server that took the request.
+    ``url`` is the request target as sent. ``connection``, also ``socket`` and ``client``, is the socket it came over.
     """
 
-    __slots__ = ('__dict__', '__weakref__', 'connection', 'headers', 'httpVersion', 'method', 'rawHeaders', 'url')
+    __slots__ = ('__dict__', '__weakref__', '_connection', 'headers', 'httpVersion', 'method', 'rawHeaders', 'url')
 
     def __init__(self, method: str, url: str, httpVersion: str, headers: Headers, rawHeaders: list[str]) -> None:
         self.method = method
@@ -108,7 +108,16 @@ class Request:
         self.headers = headers
         #: Names and values in turn, as sent.
         self.rawHeaders = rawHeaders
-        self.connection: Any = None
+        self._connection: Any = None
+
+    @property
+    def connection(self) -> Any:
+        """Where it came from, as Node's ``net.Socket``; made of the server's stream when somebody asks for it."""
+        return getattr(self._connection, 'face', self._connection)
+
+    @connection.setter
+    def connection(self, connection: Any) -> None:
+        self._connection = connection
 
     @property
     def socket(self) -> Any:
@@ -148,7 +157,7 @@ class Request:
 
         Headers with an underscore in their name are left out: they would pass for those with a hyphen.
         """
-        peer = self.connection
+        peer = self._connection
         encrypted = bool(getattr(peer, 'encrypted', False))
         path, query = _path_and_query(self.url)
         environ = {

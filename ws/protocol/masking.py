@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Optional
 
 from .._native import native
 
@@ -46,7 +47,16 @@ def _mask(data: bytes, key: bytes, /) -> bytes:
     return bytes(masked)
 
 
+def _join_masked(pieces: list[bytes], keys: list[Optional[bytes]], /) -> bytes:
+    """Join `pieces`, each masked with the key at its place, if there is one. `pieces` is used up."""
+    for place, key in enumerate(keys):
+        if key is not None:
+            pieces[place] = _mask(pieces[place], key)
+    return b''.join(pieces)
+
+
 mask: Callable[[bytes, bytes], bytes] = native.mask if native else _mask
+join_masked: Callable[[list[bytes], list[Optional[bytes]]], bytes] = native.join_masked if native else _join_masked
 
 _keys: list[bytes] = []
 

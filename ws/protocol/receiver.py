@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from codecs import utf_8_decode
 from functools import partial
-from typing import Any, AnyStr, Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from ..errors import ProtocolError
+from .content import Bytes, Message, Text, invalid_utf8
 from .error_codes import NO_STATUS, is_valid_error_code
 from .frames import (
     BINARY,
@@ -25,20 +25,16 @@ from .frames import (
     RSV1,
     SHORT_LIMIT,
     TEXT,
+    WholeFrame,
     whole_frame,
 )
 from .masking import mask
 from .permessage_deflate import PORTION, Inflater
 
 _CONTROL_NAMES = {CLOSE: 'close', PING: 'ping', PONG: 'pong'}
-#: What whole messages begin with: without compression, and where that was agreed on.
+#: What whole messages begin with, without compression and with it.
 _STARTS = bytes((FIN | TEXT, FIN | BINARY))
-_STARTS_OR_COMPRESSED = _STARTS + bytes((FIN | TEXT | RSV1, FIN | BINARY | RSV1))
-
-#: Bytes or characters; smaller pieces of a message are put together.
-_PIECE_SIZE = 1024
-#: Bytes; with larger texts care is taken how much memory they need.
-_LARGE_TEXT = 1 << 20
+_COMPRESSED_STARTS = bytes((FIN | TEXT | RSV1, FIN | BINARY | RSV1))
 
 # BaseReceiver._state: 0, or one or more of these.
 _RUNNING = 1  # add or resume is at work further up the stack
@@ -56,10 +52,10 @@ class MessageFlags:
 
     __slots__ = ('_payload', 'binary', 'masked')
 
-    def __init__(self, masked: bool, payload: Union[str, bytes, None]) -> None:
-        self.masked = masked
-        self.binary = type(payload) is bytes  # no property: that would cost each echo more than this
-        self._payload = payload
+    # No properties: each would cost an echo more than to set all three. Made by flags_of.
+    masked: bool
+    binary: bool
+    _payload: Union[str, bytes, None]
 
     @property
     def buffer(self) -> Optional[bytes]:
@@ -81,134 +77,26 @@ class MessageFlags:
             raise AttributeError(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return MessageFlags, (self.masked, self._payload)
+        return flags_of, (self.masked, self._payload)
 
     def __repr__(self) -> str:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
 
 
-def _add_piece(pieces: list[AnyStr], piece: AnyStr) -> None:
-    """Put tiny pieces together: each object costs dozens of bytes, and a peer may send a million pieces of one byte."""
-    if len(pieces[-1]) + len(piece) < _PIECE_SIZE:
-        pieces[-1] += piece
-    else:
-        pieces.append(piece)
-
-
-class _Bytes:
-    """The content of a binary message as it grows."""
-
-    __slots__ = ('_pieces',)
-
-    def __init__(self) -> None:
-        self._pieces = [b'']  # joined in the end: what grows instead is copied over and over by some allocators
-
-    def append(self, data: bytes, key: Optional[bytes]) -> None:
-        """Add what is masked with `key`, if there is one."""
-        _add_piece(self._pieces, data if key is None else mask(data, key))
-
-    def value(self) -> bytes:
-        return b''.join(self._pieces)
-
-
-class _Text:
-    """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1).
-
-    One character beyond the BMP makes each of a str take four bytes. While much of it is put together, that would be
-    there twice; so it is kept as bytes then, and decoded once more in the end.
-    """
-
-    __slots__ = ('_pieces', '_size', '_tail', '_wide')
-
-    def __init__(self) -> None:
-        self._pieces = ['']
-        self._size = 0  # in bytes
-        self._tail = b''  # up to 3 bytes of a character
-        self._wide: Optional[bytearray] = None  # in the place of the pieces
-
-    def append(self, data: bytes, key: Optional[bytes]) -> None:
-        data = self._tail + (data if key is None else mask(data, key))
-        try:
-            text, used = utf_8_decode(data, 'strict', False)
-        except UnicodeDecodeError:
-            raise _invalid_utf8() from None
-        self._size += used
-        if self._wide is None and self._size > _LARGE_TEXT and _is_wide(text):
-            self._wide = self._encoded()
-        if self._wide is None:
-            _add_piece(self._pieces, text)
-        else:
-            self._wide += memoryview(data)[:used]
-        self._tail = data[used:]
-        # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
-        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
-            raise _invalid_utf8()
-
-    def value(self) -> str:
-        if self._tail:
-            raise _invalid_utf8()
-        return ''.join(self._pieces) if self._wide is None else self._wide.decode()
-
-    def _encoded(self) -> bytearray:
-        encoded = bytearray()
-        pieces, self._pieces = self._pieces, []
-        for piece in pieces:
-            encoded += piece.encode()
-        return encoded
-
-
-def _is_wide(text: str) -> bool:
-    """Whether it takes four bytes for each character. Of a short one it may be said in error."""
-    return not text.isascii() and sys.getsizeof(text) > 4 * len(text)
-
-
-class _Message:
-    """A message of which not everything has come, and the frame of it that is under way."""
-
-    __slots__ = ('content', 'fin', 'fragments', 'inflater', 'key', 'max_size', 'remaining', 'size')
-    fin: bool
-    key: Optional[bytes]
-    remaining: int  # bytes of the frame that are still to come
-
-    def __init__(self, content: Union[_Text, _Bytes], inflater: Optional[Inflater], max_size: int) -> None:
-        self.content = content
-        self.inflater = inflater  # if it is compressed
-        self.max_size = max_size
-        self.size = 0  # bytes announced by the frames so far, or inflated of them
-        self.fragments = 0
-
-    def begin_frame(self, fin: bool, key: Optional[bytes], length: int) -> None:
-        self.fin = fin
-        self.key = key
-        self.remaining = length
-        if self.inflater is None:
-            self.size += length
-        self.fragments += 1
-
-    def take(self, data: bytes) -> None:
-        """Add what has come of the frame."""
-        size = len(data)
-        self.remaining -= size
-        if self.inflater is None:
-            self.content.append(data, self.key)
-        else:
-            self._inflate(self.inflater, data if self.key is None else mask(data, self.key))
-        turn = size & 3
-        if turn and self.key is not None:
-            self.key = self.key[turn:] + self.key[:turn]
-
-    def _inflate(self, inflater: Inflater, data: bytes) -> None:
-        for piece in inflater.inflate(data, self.fin and not self.remaining, self.max_size - self.size):
-            self.size += len(piece)
-            self.content.append(piece, None)
-
-
-def _invalid_utf8() -> ProtocolError:
-    return ProtocolError('invalid utf8 sequence', 1007)
+def flags_of(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
+    flags = MessageFlags()
+    flags.masked = masked
+    flags.binary = type(payload) is bytes
+    flags._payload = payload
+    return flags
 
 
 def _ignore(*_: object) -> None:
     """What stands for a callback nobody has set."""
+
+
+#: What a step finds: a message, or what is to be called for another frame; or nothing that is complete.
+Found = Union[WholeFrame, Callable[[], object], None]
 
 
 class BaseReceiver(ABC):
@@ -219,11 +107,15 @@ class BaseReceiver(ABC):
     """
 
     __slots__ = (
-        '_data', '_later', '_pos', '_state', 'onbinary', 'onclose', 'onerror', 'onexception', 'onmessage', 'onping',
-        'onpong', 'ontext',
+        '_data', '_later', '_masked', '_max_payload', '_pos', '_starts', '_state', 'onbinary', 'onclose', 'onerror',
+        'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, starts: bytes, masked: Optional[bool], max_payload: int) -> None:
+        self._starts = starts  # what the next message begins with if it may be taken whole
+        self._masked = masked
+        # More than there is memory is no limit; C must be able to hold it, and zlib to take one more.
+        self._max_payload = min(max_payload or sys.maxsize, sys.maxsize - 1)
         self._state = 0
         self._data = b''  # what is being worked on: from _pos on it is still to be done
         self._pos = 0
@@ -287,9 +179,34 @@ class BaseReceiver(ABC):
         self._state = _RUNNING
         try:
             while self._state == _RUNNING:
-                self._burst()
-                if self._pos < len(self._data) and self._state == _RUNNING and self._step():
-                    continue
+                before = self._pos
+                if before < len(self._data):
+                    found = whole_frame(self._data, before, self._starts, self._masked, self._max_payload)
+                    if found is None:
+                        found = self._step()
+                    if found is not None:
+                        _, payload, masked, self._pos = found
+                        onmessage = self.onmessage  # once: another thread may attach a listener now
+                        try:
+                            if onmessage is not None:
+                                onmessage(payload)
+                            else:
+                                flags = MessageFlags()  # as flags_of does, in half the time
+                                flags.masked = masked
+                                flags._payload = payload
+                                if type(payload) is str:
+                                    flags.binary = False
+                                    self.ontext(payload, flags)
+                                else:
+                                    flags.binary = True
+                                    self.onbinary(payload, flags)  # type: ignore[arg-type]  # it is bytes
+                        except BaseException:
+                            if self.onexception is None:
+                                raise
+                            self.onexception()
+                        continue
+                    if self._pos > before:
+                        continue
                 if self._later is None:
                     break
                 self._compact()
@@ -311,44 +228,25 @@ class BaseReceiver(ABC):
             self._data = self._data[self._pos :]
             self._pos = 0
 
-    def _burst(self) -> None:  # noqa: B027  # no abstract method: not all have one
-        """Call back for all that comes next and needs no ``_step``: the fast lane."""
-
-    def _step(self) -> bool:
-        """Take one frame, or what is there of it. False if there is too little to do anything."""
-        before = self._pos
+    def _step(self) -> Optional[WholeFrame]:
+        """Take one frame, or what is there of it; call back for a control frame, return the message it completes."""
         try:
-            callback = self._advance()
+            found = self._advance()
         except ProtocolError as error:
             self._fail(error)
-            return False
-        progress = self._pos > before
-        if callback is not None:
-            callback()
-        return progress
-
-    def _hand_over(self, payload: Union[str, bytes], masked: bool) -> None:
-        """Call back for a message."""
-        onmessage = self.onmessage  # once: another thread may attach a listener now
-        try:
-            if onmessage is not None:
-                onmessage(payload)
-            elif isinstance(payload, str):
-                self.ontext(payload, MessageFlags(masked, payload))
-            else:
-                self.onbinary(payload, MessageFlags(masked, payload))
-        except BaseException:
-            if self.onexception is None:
-                raise
-            self.onexception()
+            return None
+        if callable(found):
+            found()
+            return None
+        return found
 
     def _fail(self, error: ProtocolError) -> None:
         self._end()
         self.onerror(error, error.code)
 
     @abstractmethod
-    def _advance(self) -> Optional[Callable[[], object]]:
-        """Like ``_step``, but return the callback to be made, if any, and raise ProtocolError."""
+    def _advance(self) -> Found:
+        """Like ``_step``, but return the callback to be made, too, and raise ProtocolError."""
 
 
 class Receiver(BaseReceiver):
@@ -359,17 +257,14 @@ class Receiver(BaseReceiver):
     included) are limits; 0 is none.
     """
 
-    __slots__ = ('_masked', '_max_fragments', '_max_payload', '_message', 'inflater')
+    __slots__ = ('_max_fragments', '_message', 'inflater')
 
     def __init__(
         self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
     ) -> None:
-        super().__init__()
-        self._masked = masked
-        # More than there is memory is no limit; zlib must be able to take one more, and C to hold it.
-        self._max_payload = min(max_payload or sys.maxsize, sys.maxsize - 1)
+        super().__init__(_STARTS, masked, max_payload)
         self._max_fragments = max_fragments or sys.maxsize
-        self._message: Optional[_Message] = None
+        self._message: Optional[Message] = None
         #: To be set when permessage-deflate is agreed upon.
         self.inflater: Optional[Inflater] = None
 
@@ -378,56 +273,25 @@ class Receiver(BaseReceiver):
         self._message = None
         self.inflater = None  # it holds some 40 KiB
 
-    def _burst(self) -> None:
-        """The whole, unfragmented messages that come next: the fast lane.
-
-        Whatever else comes, it stops there; what it lets through would pass every check of ``_step``, which says what
-        is wrong with the rest.
-        """
-        if self._message is not None:
-            return
-        data, pos, masked, max_payload = self._data, self._pos, self._masked, self._max_payload
-        starts = _STARTS if self.inflater is None else _STARTS_OR_COMPRESSED
-        while self._state == _RUNNING:
-            found = whole_frame(data, pos, starts, masked, max_payload)
-            if found is None:
-                return
-            first, payload, is_masked, end = found
-            if first & RSV1:
-                if len(payload) > PORTION:
-                    return
-                try:
-                    payload = self._inflated(payload, first & OPCODE)  # type: ignore[arg-type]  # it is bytes
-                except ProtocolError as error:
-                    self._fail(error)
-                    return
-            self._pos = pos = end
-            # As _hand_over does; the call would cost a tenth of all that is done for a short message.
-            onmessage = self.onmessage
+    def _whole_compressed_message(self, inflater: Inflater) -> Optional[WholeFrame]:
+        found = whole_frame(self._data, self._pos, _COMPRESSED_STARTS, self._masked, self._max_payload)
+        if found is None or len(found[1]) > PORTION:
+            return None
+        first, payload, masked, end = found
+        content: Union[str, bytes] = inflater.inflate_whole(payload, self._max_payload)  # type: ignore[arg-type]  # bytes
+        if first & OPCODE == TEXT:
             try:
-                if onmessage is not None:
-                    onmessage(payload)
-                elif type(payload) is str:
-                    self.ontext(payload, MessageFlags(is_masked, payload))
-                else:
-                    self.onbinary(payload, MessageFlags(is_masked, payload))  # type: ignore[arg-type]  # it is bytes
-            except BaseException:
-                if self.onexception is None:
-                    raise
-                self.onexception()
+                content = content.decode()  # type: ignore[union-attr]
+            except UnicodeDecodeError:
+                raise invalid_utf8() from None
+        return first, content, masked, end
 
-    def _inflated(self, payload: bytes, opcode: int) -> Union[str, bytes]:
-        assert self.inflater is not None
-        content = self.inflater.inflate_whole(payload, self._max_payload)
-        if opcode == BINARY:
-            return content
-        try:
-            return content.decode()
-        except UnicodeDecodeError:
-            raise _invalid_utf8() from None
-
-    def _advance(self) -> Optional[Callable[[], object]]:
+    def _advance(self) -> Found:
         message = self._message
+        if message is None and self.inflater is not None:
+            found = self._whole_compressed_message(self.inflater)
+            if found is not None:
+                return found
         if message is None or not message.remaining:
             header = self._header()
             if header is None:
@@ -436,9 +300,10 @@ class Receiver(BaseReceiver):
             if first & OPCODE >= CLOSE:
                 return self._control_frame(first & OPCODE, length, key, body)
             if message is None:
-                content = _Text() if first & OPCODE == TEXT else _Bytes()
+                content = Text() if first & OPCODE == TEXT else Bytes()
                 inflater = self.inflater if first & RSV1 else None
-                message = self._message = _Message(content, inflater, self._max_payload)
+                message = self._message = Message(content, inflater, self._max_payload)
+                self._starts = b''
             message.begin_frame(first >= FIN, key, length)
             self._pos = body
         return self._data_frame(message)
@@ -499,7 +364,7 @@ class Receiver(BaseReceiver):
         if opcode >= CLOSE and length > SHORT_LIMIT:
             raise ProtocolError('control frames cannot have more than 125 bytes of data')
         if self._masked is not None and self._masked is not (second >= MASK):
-            raise ProtocolError('MASK must be set' if self._masked else 'MASK must be clear')
+            raise ProtocolError(f'Invalid WebSocket frame: MASK must be {"set" if self._masked else "clear"}')
         if opcode == CLOSE and length == 1:
             raise ProtocolError('close packets with data must be at least two bytes long')
 
@@ -512,15 +377,15 @@ class Receiver(BaseReceiver):
         if (0 if message is None else message.size) + length > self._max_payload:
             raise ProtocolError('Max payload size exceeded', 1009)
 
-    def _data_frame(self, message: _Message) -> Optional[Callable[[], object]]:
+    def _data_frame(self, message: Message) -> Optional[WholeFrame]:
         data = self._data[self._pos : self._pos + message.remaining]
         self._pos += len(data)
         message.take(data)
         if message.remaining or not message.fin:
             return None
         self._message = None
-        value = message.content.value()
-        return partial(self._hand_over, value, message.key is not None)
+        self._starts = _STARTS
+        return FIN, message.content.value(), message.key is not None, self._pos
 
     def _control_frame(
         self, opcode: int, length: int, key: Optional[bytes], body: int
@@ -534,7 +399,7 @@ class Receiver(BaseReceiver):
             payload = mask(payload, key)
         if opcode == CLOSE:
             return self._close_frame(payload, key is not None)
-        return partial(self.onping if opcode == PING else self.onpong, payload, MessageFlags(key is not None, payload))
+        return partial(self.onping if opcode == PING else self.onpong, payload, flags_of(key is not None, payload))
 
     def _close_frame(self, payload: bytes, masked: bool) -> Callable[[], object]:
         code = int.from_bytes(payload[:2], 'big') if payload else NO_STATUS
@@ -543,6 +408,6 @@ class Receiver(BaseReceiver):
         try:
             reason = payload[2:].decode()
         except UnicodeDecodeError:
-            raise _invalid_utf8() from None
+            raise invalid_utf8() from None
         self._end()
-        return partial(self.onclose, code, reason, MessageFlags(masked, None))
+        return partial(self.onclose, code, reason, flags_of(masked, None))

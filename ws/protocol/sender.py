@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 from decimal import Decimal
-from typing import Callable, Optional, Protocol
+from typing import Callable, Optional, Protocol, Union
 
 from .error_codes import NO_STATUS, is_valid_error_code
 from .frames import (
@@ -27,7 +27,7 @@ from .frames import (
 from .permessage_deflate import Deflater
 
 #: Bytes; below that, copying a payload behind its header costs less than a second write.
-_LARGE = 16384
+LARGE = 16384
 Callback = Callable[[Optional[Exception]], object]
 
 
@@ -114,6 +114,20 @@ def _float_text(value: float) -> str:
 _last_frame: tuple[object, Optional[bool], bytes] = (object(), None, b'')
 
 
+def message_frame(data: Union[str, bytes], binary: Optional[bool]) -> bytes:
+    """The frame of a whole message that is neither masked nor compressed; the same one if the same object comes again.
+
+    `data` is no subclass's.
+    """
+    global _last_frame
+    last_data, last_binary, built = _last_frame
+    if data is not last_data or binary is not last_binary:
+        is_binary = type(data) is bytes if binary is None else binary
+        built = frame(FIN | BINARY if is_binary else FIN | TEXT, data, None)
+        _last_frame = (data, binary, built)
+    return built
+
+
 def control_payload(data: object) -> bytes:
     """Return what ``data`` is as the payload of a control frame (section 5.5); raises ValueError for more than fits."""
     payload, _ = payload_of(data)
@@ -137,6 +151,11 @@ class Sender:
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
         self._deflating: Optional[Deflater] = None  # what compresses the latest message, if anything does
 
+    @property
+    def plain(self) -> bool:
+        """Whether what a message is sent as, if it is not masked, is its :func:`message_frame`."""
+        return self._deflater is None
+
     def send(
         self,
         data: object,
@@ -150,20 +169,14 @@ class Sender:
 
         Whether a message is compressed is decided with its first fragment.
         """
-        global _last_frame
         if (
-            not (mask or self._fragmented)
-            and fin
+            fin
+            and not (mask or self._fragmented)
             and (self._deflater is None or not compress)
             and (type(data) is str or type(data) is bytes)
-            and len(data) < _LARGE
+            and len(data) < LARGE
         ):
-            last_data, last_binary, built = _last_frame
-            if data is not last_data or binary is not last_binary:
-                is_binary = type(data) is bytes if binary is None else binary
-                built = frame(FIN | BINARY if is_binary else FIN | TEXT, data, None)
-                _last_frame = (data, binary, built)
-            self._socket.write(built, callback)
+            self._socket.write(message_frame(data, binary), callback)
             return
         payload, is_binary = payload_of(data)
         opcode = BINARY if (is_binary if binary is None else binary) else TEXT
@@ -223,7 +236,7 @@ class Sender:
         self, opcode: int, payload: bytes, fin: bool = True, mask: bool = False, callback: Optional[Callback] = None
     ) -> None:
         """Write one frame; a large payload that isn't masked is not copied but written on its own."""
-        if mask or len(payload) < _LARGE:
+        if mask or len(payload) < LARGE:
             self._socket.write(build_frame(opcode, payload, fin, mask), callback)
         else:
             self._socket.write(build_header(opcode | FIN if fin else opcode, len(payload), False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from ipaddress import IPv6Address
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Protocol
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 _DEFAULT_PORTS = {'ws': 80, 'http': 80, 'wss': 443, 'https': 443}
@@ -45,6 +45,24 @@ class Address(NamedTuple):
     socket_path: Optional[str] = None
 
 
+class URLObject(Protocol):
+    """What the standard library and others make of URLs: ``str()`` or ``geturl()`` makes one again."""
+
+    @property
+    def scheme(self) -> Any: ...
+
+
+def url_text(address: object) -> str:
+    """The URL that `address` is or stands for. Raises TypeError for what is none by its type."""
+    if isinstance(address, str):
+        return address
+    if hasattr(address, 'geturl'):  # of urllib.parse, whose str() is something else
+        return str(address.geturl())
+    if type(address).__str__ is object.__str__ or isinstance(address, (bytes, bytearray)):
+        raise TypeError(f'address must be a str, or an object whose str() is a URL, not {type(address).__name__}')
+    return str(address)
+
+
 def parse_url(address: str) -> Address:
     """Parse a ``ws:``, ``wss:``, ``http:``, ``https:`` or ``ws+unix:`` URL.
 
@@ -55,11 +73,8 @@ def parse_url(address: str) -> Address:
     the request target then is ``/`` (0.4.31 asked for the file name); the two can be mixed. The file name is absolute
     and ends at the first ``:`` or ``?``; percent-encoded, it may hold these, too.
 
-    Raises TypeError for what is no str, ValueError 'invalid url' where scheme or host are missing,
-    and ValueError 'invalid url: …' that tells what else is wrong.
+    Raises ValueError: 'invalid url' where scheme or host are missing, 'invalid url: …' that tells what else is wrong.
     """
-    if not isinstance(address, str):
-        raise TypeError(f'address must be a str, not {type(address).__name__}')
     forbidden = _find_forbidden(address)
     if forbidden:
         raise ValueError(f'invalid url: character {forbidden[0]!r} at position {forbidden.start()}')

@@ -5,13 +5,12 @@ In this order: path, handshake, ``verifyClient``, then ``handleProtocols`` and `
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
-from ..events import arity_of, fitted
+from ..events import arity_of, check_callable, fitted, takes_second
 from ..net.loop import Loop, report_exception
 from ..options import Options
 from ..protocol import hixie
@@ -38,7 +37,12 @@ class Rules:
         self.path: Optional[str] = options.path
         self.disable_hixie = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)
-        self.handle_protocols, self.protocols_by_callback = _function(options, 'handleProtocols', server)
+        self.handle_protocols, takes_two = _function(options, 'handleProtocols', server)
+        #: The second argument of ``handleProtocols``: the request, as in ws 8, or a callback.
+        self.protocols_by_request = self.handle_protocols is not None and takes_second(
+            options.handleProtocols, 'request'
+        )
+        self.protocols_by_callback = takes_two and not self.protocols_by_request
 
     def check(self, request: Request) -> Union[ServerHandshake, hixie.ServerHandshake]:
         """Raises :class:`HandshakeError` with the status to refuse the request with."""
@@ -57,10 +61,7 @@ def _function(options: Options, name: str, server: object) -> tuple[Optional[Cal
     function = options[name]
     if function is None:
         return None, False
-    if not callable(function):
-        raise TypeError(f'{name} must be callable, not {type(function).__name__}')
-    if inspect.iscoroutinefunction(function):  # what it returns is true, whatever it is going to say
-        raise TypeError(f'{name} must not be a coroutine function: nobody would await its answer')
+    check_callable(function, name)
     return fitted(function, server), arity_of(function).needed == 2
 
 
@@ -181,8 +182,13 @@ class Upgrade:
         if handle is None:
             return handshake.protocols[0] if handshake.protocols else None
         answers: list[tuple[object, Optional[str]]] = []
+
+        def answer(ok: object = False, protocol: Optional[str] = None) -> None:
+            answers.append((ok, protocol))
+
         # As in the original, one empty name stands for none.
-        returned = handle(handshake.protocols or [''], lambda ok=False, protocol=None: answers.append((ok, protocol)))
+        offered = handshake.protocols or ['']
+        returned = handle(offered, self._request if self._rules.protocols_by_request else answer)
         if not answers and returned is None and self._rules.protocols_by_callback:
             raise HandshakeError('Could not process protocols', 501)
         ok, protocol = answers[0] if answers else (returned is not False, returned)

@@ -23,7 +23,7 @@ from .http_server import take_socket
 #: Where hosts put the socket of a request: Werkzeug, and gunicorn's workers `sync` and `gthread`.
 _SOCKET_KEYS = ('werkzeug.socket', 'gunicorn.socket')
 
-#: The sockets of hosts whose connection has been taken.
+#: The sockets whose connection has been taken, and is no longer theirs.
 _taken: WeakSet[socket.socket] = WeakSet()
 
 
@@ -106,17 +106,24 @@ def take(source: Any, sock: Optional[socket.socket]) -> tuple[socket.socket, byt
         sock = host.sock
     sock = _checked(sock)
     if host is None or sock is not host.sock:
-        return take_socket(sock), b''
-    taken = _take_from_host(sock)
-    # From here on there is nothing to read for the host: what it has now was there already.
-    return taken, _read_ahead(host.input)
+        taken, ahead = take_socket(sock), b''
+    else:
+        taken = _take_from_host(sock)
+        # From here on there is nothing to read for the host: what it has now was there already.
+        ahead = _read_ahead(host.input)
+    _taken.add(sock)
+    return taken, ahead
 
 
 def _checked(sock: Any) -> socket.socket:
     if not isinstance(sock, socket.socket):
         raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
-    if sock.fileno() < 0 or sock in _taken or is_kept_open(sock):
-        raise ValueError('the socket is closed, or given to handleUpgrade() already')
+    if sock in _taken or is_kept_open(sock):
+        raise ValueError(
+            'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration'
+        )
+    if sock.fileno() < 0:
+        raise ValueError('the socket is closed')
     return sock
 
 
@@ -124,9 +131,7 @@ def _take_from_host(sock: socket.socket) -> socket.socket:
     if isinstance(sock, ssl.SSLSocket):
         keep_from_owner(sock)
         return sock
-    taken = _leave_dead(sock)
-    _taken.add(sock)
-    return taken
+    return _leave_dead(sock)
 
 
 def has_gone(sock: socket.socket) -> bool:
