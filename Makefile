@@ -6,7 +6,11 @@
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
-#   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600
+#   make fuzz       whatever bytes come in, only documented errors come out; longer than 60 s for each target:  make fuzz F=600;
+#                   another time that others may wait, in milliseconds:  make fuzz FUZZ_BUDGET=20
+#   make soak       connections with every ending there is, for 10 minutes, and nothing lost or left; longer:  make soak S=3600
+#   make chaos      a network that loses, delays and reorders, links that go down, hosts that vanish; in namespaces of their own
+#   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
@@ -18,6 +22,8 @@ VENV ?= .venv
 T ?=
 B ?=
 F ?= 60
+S ?= 600
+A ?=
 
 SHELL := /bin/bash
 BIN := $(VENV)/bin
@@ -28,7 +34,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick lint coverage sanitize autobahn autobahn-quick fuzz pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -87,7 +93,18 @@ autobahn-quick: $(VENV)/installed
 # Atheris has no packages for some Pythons and systems.
 fuzz: $(VENV)/installed-test
 	$(BIN)/python -m pip install -qq --only-binary :all: atheris || echo 'atheris cannot be installed'
-	$(BIN)/python test/fuzz/run.py $(F)
+	PYTHONPATH=test $(BIN)/python test/fuzz/run.py $(F)
+
+LOAD := PYTHONPATH=test:bench $(BIN)/python -m
+
+soak: $(VENV)/installed-test
+	$(LOAD) load.soak $(S)
+
+chaos: $(VENV)/installed-test
+	$(LOAD) load.chaos
+
+attacks: $(VENV)/installed-test
+	ulimit -n 16384 && $(LOAD) load.attacks $(A)
 
 # Runs $(1) for each of PYTHONS, with $$python its path and $$version its number; fails if one fails, says which are missing.
 define on-each-python

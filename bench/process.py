@@ -8,6 +8,7 @@ import select
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,7 +23,12 @@ class Process:
     """A child process on one core, killed at the end of the ``with`` block."""
 
     def __init__(
-        self, command: list[str], core: int, folder: Path, environment: Optional[dict[str, str]] = None
+        self,
+        command: list[str],
+        core: int,
+        folder: Path,
+        environment: Optional[dict[str, str]] = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._errors = tempfile.TemporaryFile('w+')  # noqa: SIM115 closed by kill()
         self._process = subprocess.Popen(
@@ -33,6 +39,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            pass_fds=pass_fds,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
         self.pid = self._process.pid
@@ -49,10 +56,14 @@ class Process:
         self._process.communicate()
         self._errors.close()
 
+    def errors(self) -> str:
+        """What it wrote to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read()
+
     def last_error(self) -> str:
         """The last line it wrote to its standard error, or nothing."""
-        self._errors.seek(0)
-        return self._errors.read().strip().rpartition('\n')[2]
+        return self.errors().strip().rpartition('\n')[2]
 
     def read_line(self, timeout: float) -> str:
         readable, _, _ = select.select([self._process.stdout], [], [], timeout)

@@ -1,5 +1,5 @@
-"""What is fuzzed: all that reads a peer's bytes. Each function takes any bytes, and raises only if something is wrong:
-an undocumented exception, or an outcome that depends on the portions the bytes came in."""
+"""What is fuzzed by itself: all that reads a peer's bytes. Each function takes any bytes, and raises only if something
+is wrong: an undocumented exception, or an outcome that depends on the portions the bytes came in."""
 
 from __future__ import annotations
 

@@ -4,9 +4,10 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=['ws', 'targets']):
+with atheris.instrument_imports(include=['ws', 'targets', 'whole']):
     from targets import TARGETS
+    from whole import WHOLE
 
 name = sys.argv.pop(1)
-atheris.Setup(sys.argv, TARGETS[name][0])
+atheris.Setup(sys.argv, {**TARGETS, **WHOLE}[name][0])
 atheris.Fuzz()
