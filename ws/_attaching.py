@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable, Literal, Protocol, TypeVar, overload
 
 from .typing import (
+    ClientErrorListener,
     CloseListener,
     ConnectionListener,
     ControlListener,
@@ -30,6 +31,7 @@ _Error = TypeVar('_Error', bound=ErrorListener)
 _Close = TypeVar('_Close', bound=CloseListener)
 _Connection = TypeVar('_Connection', bound=ConnectionListener)
 _Headers = TypeVar('_Headers', bound=HeadersListener)
+_ClientError = TypeVar('_ClientError', bound=ClientErrorListener)
 _ListenError = TypeVar('_ListenError', bound=ListenErrorListener)
 
 
@@ -95,6 +97,8 @@ class AttachToServer(Protocol[_E]):
     @overload
     def __call__(self, event: Literal['headers'], listener: HeadersListener, /) -> _E: ...
     @overload
+    def __call__(self, event: Literal['wsClientError'], listener: ClientErrorListener, /) -> _E: ...
+    @overload
     def __call__(self, event: Literal['error'], listener: ListenErrorListener, /) -> _E: ...
     @overload
     def __call__(self, event: str, listener: ConnectionListener, /) -> _E: ...
@@ -110,6 +114,8 @@ class OnServer(Protocol[_E]):
     @overload
     def __call__(self, event: Literal['headers'], f: HeadersListener, /) -> _E: ...
     @overload
+    def __call__(self, event: Literal['wsClientError'], f: ClientErrorListener, /) -> _E: ...
+    @overload
     def __call__(self, event: Literal['error'], f: ListenErrorListener, /) -> _E: ...
     @overload
     def __call__(self, event: str, f: ConnectionListener, /) -> _E: ...
@@ -117,6 +123,8 @@ class OnServer(Protocol[_E]):
     def __call__(self, event: Literal['listening', 'close'], /) -> Callable[[_No], _No]: ...
     @overload
     def __call__(self, event: Literal['headers'], /) -> Callable[[_Headers], _Headers]: ...
+    @overload
+    def __call__(self, event: Literal['wsClientError'], /) -> Callable[[_ClientError], _ClientError]: ...
     @overload
     def __call__(self, event: Literal['error'], /) -> Callable[[_ListenError], _ListenError]: ...
     @overload

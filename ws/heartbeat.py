@@ -20,7 +20,7 @@ class Watched(Protocol):
     def _probe(self) -> None:
         """Send a ping."""
 
-    def _terminate(self) -> None:
+    def _on_vanished(self) -> None:
         """Nobody is there."""
 
 
@@ -81,7 +81,7 @@ class Heartbeat:
                 self._ask(connection)
         for connection, look in _due(self._asked, now):
             if not look.is_answered_by(connection._progress()):
-                connection._terminate()
+                connection._on_vanished()
         self._set_timer()
 
     def _ask(self, connection: Watched) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias as TypeAlias
     from typing_extensions import Unpack as Unpack
 
+    from .errors import HandshakeError
+    from .net.face import Socket as ConnectionSocket
     from .websocket import WebSocket
 
     #: Whether programs may set attributes of their own on our objects. setup.cfg says no for the package itself: there,
@@ -42,6 +44,7 @@ __all__ = [
     'ControlOptions',
     'Data',
     'MessageFlags',
+    'Metrics',
     'PerMessageDeflateOptions',
     'Request',
     'SendOptions',
@@ -84,6 +87,27 @@ class AgentOptions(Options):
     path: str
 
 
+class Metrics(Options):
+    """What ``metrics`` of a server tells. Bytes are those of frames, without opening handshakes."""
+
+    __slots__ = ()
+    #: How many are open now, and how many have been opened in all.
+    connections: int
+    connectionsTotal: int
+    #: How many opening handshakes are under way.
+    handshakes: int
+    #: HTTP status -> how many requests were refused with it.
+    refused: dict[int, int]
+    #: How many connections have ended before they had a complete request, or an answer.
+    abandoned: int
+    bytesReceived: int
+    bytesSent: int
+    #: Bytes that wait to be sent.
+    bufferedBytes: int
+    #: Milliseconds that the loop was late at most, in about the last minute; None until that is measured.
+    loopLag: Optional[float]
+
+
 # -- functions of the user's -------------------------------------------------------------------------------------------
 
 
@@ -102,6 +126,12 @@ ErrorListener = Union[Callable[[Exception, Optional[int]], object], Callable[[Ex
 CloseListener = Union[Callable[[int, str], object], Callable[[int], object], NoListener]
 ConnectionListener = Union[Callable[['WebSocket', Request], object], Callable[['WebSocket'], object], NoListener]
 HeadersListener = Union[Callable[[list[str], Request], object], Callable[[list[str]], object], NoListener]
+ClientErrorListener = Union[
+    Callable[['HandshakeError', 'ConnectionSocket', Request], object],
+    Callable[['HandshakeError', 'ConnectionSocket'], object],
+    Callable[['HandshakeError'], object],
+    NoListener,
+]
 ListenErrorListener = Union[Callable[[OSError], object], NoListener]
 
 #: What is called with None, or with what went wrong.

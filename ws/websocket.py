@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overload
@@ -201,7 +202,8 @@ class WebSocket(Emitter, EventTarget):
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
         self._may_fail = True  # until there was the one `error` of the connection, or an end that is none
-        self._head_bytes = 0
+        self._head_bytes = self._head_bytes_sent = 0
+        self._began = time.monotonic()
         self._heartbeat: Optional[Heartbeat] = None  # while it is open, if there is to be one
         self._outgoing: Optional[Outgoing] = None  # once it is open
         self._sent_too_late = 0  # bytes
@@ -301,6 +303,8 @@ class WebSocket(Emitter, EventTarget):
         else:
             sender = hixie.Sender(stream)
         self._outgoing = Outgoing(self._loop, self._lock, stream, sender, not self._is_server, self)
+        self._head_bytes_sent = stream.bytes_written
+        self._began = time.monotonic()
         self._incoming.use(stream)
         stream.on_end = self._on_end
         stream.on_close = self._on_stream_closed
@@ -308,7 +312,7 @@ class WebSocket(Emitter, EventTarget):
     def __repr__(self) -> str:
         peer = _find_credentials.sub('//', self.url or '')
         if self.upgradeReq is not None and self._stream is not None:
-            peer = f'from {self._stream.remoteAddress}:{self._stream.remotePort}'
+            peer = f'from {self._stream.peer}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
 
     @property
@@ -705,7 +709,11 @@ class WebSocket(Emitter, EventTarget):
     def _expect_end(self) -> None:
         """The peer gets ``closeTimeout`` to do its part."""
         if self._close_timer is None and self._close_timeout:
-            self._close_timer = self._loop.call_later(self._close_timeout, self._terminate)
+            self._close_timer = self._loop.call_later(self._close_timeout, self._on_close_timeout)
+
+    def _on_close_timeout(self) -> None:
+        _log.info('%r: not ended within %g ms (closeTimeout)', self, self._close_timeout)
+        self._terminate()
 
     def _on_end(self) -> None:
         """The peer has finished sending, with or without a close frame: nobody waits until it has read everything."""
@@ -740,10 +748,30 @@ class WebSocket(Emitter, EventTarget):
         if self._deflate is not None:
             self._deflate.deflater.cleanup()
         code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
-        _log.debug('%r: close %d %s', self, code, message)
+        self._log_end(code, message)
         if self._on_closed is not None:
             self._on_closed(self)
         self._deliver('close', code, message)
+
+    def _log_end(self, code: int, message: str) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            received, sent, _ = self._count()
+            seconds = time.monotonic() - self._began
+            _log.debug(
+                '%r: close %d %r, after %.3f s, %d bytes received, %d sent',
+                self,
+                code,
+                message,
+                seconds,
+                received,
+                sent,
+            )
+
+    def _count(self) -> tuple[int, int, int]:
+        """Bytes received, bytes that the kernel has taken, and those that wait for that; without the handshake's."""
+        if self._stream is None or self._outgoing is None:
+            return 0, 0, 0
+        return self.bytesReceived, max(0, self._stream.bytes_sent - self._head_bytes_sent), self._outgoing.buffered
 
     # -- silent peers ------------------------------------------------------------------------------------------------
 
@@ -755,6 +783,10 @@ class WebSocket(Emitter, EventTarget):
 
     def _progress(self) -> Optional[tuple[int, int]]:
         return self._stream.progress if self._stream is not None else None
+
+    def _on_vanished(self) -> None:
+        _log.info('%r: silent after a ping for %g ms (pingTimeout)', self, self.options.pingTimeout)
+        self._terminate()
 
     def _probe(self) -> None:
         assert self._outgoing is not None

@@ -16,6 +16,8 @@ from .delivery import Emitter
 from .errors import HandshakeError, WebSocketError
 from .events import check_listener
 from .heartbeat import Heartbeat
+from .metrics import Counts, add_open
+from .net.lag import Lag
 from .net.lifetime import get_loop
 from .net.listen import BACKLOG, Listener
 from .net.loop import Timer
@@ -31,10 +33,10 @@ from .protocol.permessage_deflate import PerMessageDeflate
 from .sending import close_reason
 from .server.http_server import attach, detach, request_from
 from .server.listening import Place, Port, address_of, file_of, is_shared, open_socket, place_of
-from .server.opening import ServerOpening
+from .server.opening import CLOSING, ServerOpening, log_refusal
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
-from .typing import Address, Callback, ConnectionListener, NoListener, ServerOptions, Unpack
+from .typing import Address, Callback, ConnectionListener, Metrics, NoListener, ServerOptions, Unpack
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ SERVER_OPTIONS: dict[str, Any] = {
 }
 
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
+_UPGRADE_REQUIRED = 426  # the answer to who asks for no WebSocket, which is no mistake
 #: How long, in milliseconds, a server that was made off the loop thread waits for what its maker does next: gives it a
 #: name, attaches another listener.
 _SAME_BREATH = 10
@@ -137,10 +140,11 @@ class WebSocketServer(Emitter):
 
     Events, all on the loop thread: ``listening()``; ``headers(lines, request)`` before the answer to a handshake is
     sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``; ``error(error)``
-    if it can't listen; ``close()``.
+    if it can't listen; ``close()``; ``wsClientError(error, socket, request)``: a request is wrong. Who listens to that
+    answers it, and ends `socket`.
     """
 
-    _emits = frozenset(('listening', 'headers', 'connection', 'error', 'close'))
+    _emits = frozenset(('listening', 'headers', 'connection', 'wsClientError', 'error', 'close'))
     if TYPE_CHECKING:
         # What they are given depends on the event.
         @property
@@ -177,6 +181,8 @@ class WebSocketServer(Emitter):
         self.clients: Clients = Clients()
         self._connections: set[WebSocket] = set()
         self._openings: set[ServerOpening] = set()
+        self._counts = Counts()
+        self._lag: Optional[Lag] = None  # once somebody has asked
         self._heartbeat = self._make_heartbeat()
         self._context = self._tls_context()
         #: The HTTP server whose port is shared, while it is.
@@ -348,7 +354,9 @@ class WebSocketServer(Emitter):
         return TLSStream(self._loop, sock, self._context, server_side=True)
 
     def _open(self, stream: Stream, on_request: Callable[[ServerOpening, Request], object]) -> ServerOpening:
-        opening = ServerOpening(self._loop, stream, self._handshake_timeout, on_request, self._openings.discard)
+        opening = ServerOpening(
+            self._loop, stream, self._handshake_timeout, self._counts, on_request, self._openings.discard
+        )
         self._openings.add(opening)
         return opening
 
@@ -450,13 +458,26 @@ class WebSocketServer(Emitter):
             self._rules,
             opening,
             request,
-            self._tell_of_headers,
+            self,
             functools.partial(self._connect, request, opening.stream, tell),
         )
         if callback is None and not self._accepting:
             self._unheard.append(upgrade.start)
         else:
             upgrade.start()
+
+    def shouldHandle(self, request: Request) -> bool:
+        """Whether `request`, which asks for a WebSocket, is for this server: by default, whether it has the option
+        ``path``. To be overridden; runs on the loop thread. If it returns false, the client gets status 400."""
+        return self.path is None or request.path == self.path
+
+    def _tell_of_client_error(self, error: HandshakeError, opening: ServerOpening, request: Request) -> bool:
+        if error.status == _UPGRADE_REQUIRED or not self.listenerCount('wsClientError'):
+            return False
+        opening.leave_to_program(error)
+        if not self._dispatch('wsClientError', (error, opening.stream.face, request)):
+            opening.refuse(HandshakeError('Internal Server Error', 500))
+        return True
 
     def _tell_of_headers(self, lines: list[str], request: Request) -> bool:
         return self._dispatch('headers', (lines, request))
@@ -478,10 +499,12 @@ class WebSocketServer(Emitter):
         ws._on_closed = self._forget
         if self._heartbeat is not None:
             ws._join(self._heartbeat)
-        self._connections.add(ws)
+        with self._lock:
+            self._connections.add(ws)
+            self._counts.opened()
         if self.options.clientTracking:
             self.clients.append(ws)
-        _log.debug('%r: connection %r', self, ws)
+        _log.debug('%r: connection %r, path %s', self, ws, request.path)
         tell(ws, request)
 
     def _tell_of_connection(self, ws: WebSocket, request: Request) -> None:
@@ -490,7 +513,9 @@ class WebSocketServer(Emitter):
         self._dispatch('connection', (ws, request))
 
     def _forget(self, ws: WebSocket) -> None:
-        self._connections.discard(ws)
+        with self._lock:
+            self._connections.discard(ws)
+            self._counts.ended(ws)
         with contextlib.suppress(ValueError):  # no clientTracking, or the user has removed it
             self.clients.remove(ws)
         if self._closing and not self._connections:
@@ -500,6 +525,26 @@ class WebSocketServer(Emitter):
         """RFC 6455 section 7.4.1, code 1011: for the connection it was told about, if there is one."""
         if args and isinstance(args[0], WebSocket):
             args[0]._listener_failed(args)
+
+    # -- what it counts ----------------------------------------------------------------------------------------------
+
+    def metrics(self) -> Metrics:
+        """What there is and what there was: connections, refusals by their status, bytes; and how late the loop is,
+        which is measured from the first call on, as long as there is one each five minutes."""
+        with self._lock:
+            counted = self._counts.metrics()
+            connections = list(self._connections)
+        add_open(counted, connections)
+        counted['handshakes'] = len(self._openings)
+        if not self._closed:
+            counted['loopLag'] = self._ask_for_lag()
+        return counted
+
+    def _ask_for_lag(self) -> Optional[float]:
+        with self._lock:
+            if self._lag is None or self._lag.loop is not self._loop:  # another one after a fork
+                self._lag = Lag(self._loop)
+            return self._lag.ask()
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
@@ -562,6 +607,8 @@ class WebSocketServer(Emitter):
     def _finish(self) -> None:
         if not self._closed:
             self._closed = True
+            if self._lag is not None:
+                self._lag.stop()
             self._deliver('close')
             self._end_of_events(self._on_closed)
 
@@ -598,6 +645,8 @@ class WebSocketServer(Emitter):
         for opening in self._openings:  # the loop does not know of those that read nothing
             opening.stream.abandon()
         self._openings.clear()
+        self._counts = Counts()
+        self._lag = None
         self._unheard.clear()
         if self._listener is not None:
             self._listener.abandon()
@@ -617,9 +666,11 @@ def _check_security(*sources: Mapping[str, Any]) -> None:
 def _refuse_at_once(sock: socket.socket) -> None:
     """The server is closing, or has closed: there is no loop any more to do it properly."""
     kind = type(sock)  # its own methods may be for others: see keep_from_owner
+    with contextlib.suppress(OSError):
+        log_refusal(printable(sock.getpeername()), CLOSING)
     kind.setblocking(sock, False)
     with contextlib.suppress(OSError):  # also if it can't be sent without waiting
-        kind.send(sock, build_refusal(503, 'The server is closing'))
+        kind.send(sock, build_refusal(503, str(CLOSING)))
     close_socket(sock)
 
 

@@ -236,7 +236,7 @@ class Socket(EventEmitter):
             self._look_later()
 
     def _count(self) -> tuple[int, int]:
-        return self._stream.bytes_read, self._stream.bytes_written - self._stream.queued
+        return self._stream.bytes_read, self._stream.bytes_sent
 
     def _look_later(self) -> None:
         self._timer = self._loop.call_later(max(1.0, self._timeout / _LOOKS), self._look)

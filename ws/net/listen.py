@@ -52,7 +52,7 @@ def _bind(endpoint: Endpoint, backlog: int, reuse_port: bool) -> socket.socket:
                 sock.bind(endpoint.address)
             sock.listen(backlog)
         except OSError as error:
-            raise OSError(error.errno, f'{error.strerror}: {_printable(endpoint.address)}') from None
+            raise OSError(error.errno, f'{error.strerror}: {printable(endpoint.address)}') from None
     except BaseException:
         sock.close()
         raise
@@ -70,10 +70,6 @@ def _set_options(sock: socket.socket, reuse_port: bool) -> None:
         # '::' means both families, as in Node, whatever the system's default is.
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-
-
-def _printable(address: Union[tuple[Any, ...], str]) -> str:
-    return printable(address) if isinstance(address, str) else f'{address[0]}:{address[1]}'
 
 
 # -- sockets that are handed in ---------------------------------------------------------------------------------------
@@ -252,10 +248,9 @@ class Listener:
 
 def _where(sock: socket.socket) -> str:
     try:
-        where = describe(sock)
+        return printable(sock.getsockname())
     except OSError:
         return 'a server'
-    return printable(where) if isinstance(where, str) else f'{where["address"]}:{where["port"]}'
 
 
 def _log_visibly(message: str, *args: object) -> None:

@@ -17,6 +17,7 @@ from .calls import Data, handle_of, recv, send, send_several
 from .face import Socket
 from .loop import Loop
 from .poller import READ, WRITE
+from .unix import printable
 
 if sys.platform == 'win32':
     fcntl = None
@@ -128,6 +129,11 @@ class Stream:
     def localPort(self) -> Optional[int]:
         return _port_of(self._name(self._sock.getsockname))
 
+    @property
+    def peer(self) -> str:
+        """The peer's address, for people."""
+        return printable(self._peer)
+
     @staticmethod
     def _name(ask: Callable[[], Any]) -> Any:
         try:
@@ -237,6 +243,11 @@ class Stream:
     def is_full(self) -> bool:
         """Whether the queue is above the high-water mark."""
         return self.queued > HIGH_WATER_MARK
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes that the kernel has taken so far."""
+        return self._handed_over
 
     @property
     def bytes_written(self) -> int:

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import stat
-from typing import Optional
+from typing import Any, Optional
 
 
 def bind_to_path(sock: socket.socket, path: str) -> None:
@@ -71,6 +71,11 @@ class SocketFile:
                 os.unlink(self._path)
 
 
-def printable(path: str) -> str:
-    """As the system's tools show it: an abstract name begins with '@' there."""
-    return path.replace('\0', '@')
+def printable(address: Any) -> str:
+    """An address as :mod:`socket` has it, None if that knows none. An abstract name begins with '@', as the system's
+    tools show it."""
+    if address is None:
+        return 'an unknown peer'
+    if isinstance(address, (str, bytes)):
+        return os.fsdecode(address).replace('\0', '@') or 'a UNIX socket'
+    return f'{address[0]}:{address[1]}'

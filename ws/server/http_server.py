@@ -20,7 +20,9 @@ from urllib.parse import quote
 
 from ..errors import HandshakeError, WebSocketError
 from ..net.tls_socket import keep_open
+from ..net.unix import printable
 from ..protocol.http import Request, RequestParser, build_head, build_refusal
+from .opening import log_refusal
 
 OnUpgrade = Callable[[Request, socket.socket, bytes], object]
 
@@ -120,6 +122,7 @@ class _UpgradingHandler(BaseHTTPRequestHandler):
         return False  # to a handler: this request has its answer
 
     def _refuse(self, error: HandshakeError) -> None:
+        log_refusal(printable(self.client_address), error)
         try:
             self.wfile.write(build_refusal(error.status or 400, str(error), error.headers, method=self.command))
             self.wfile.flush()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import ssl
 from collections.abc import Callable
-from typing import Optional
+from typing import Optional, Protocol
 
 from ..errors import HandshakeError
 from ..net.loop import Loop
@@ -13,18 +15,35 @@ from ..protocol.http import Request, RequestParser, build_refusal
 
 #: How many bytes a client may send ahead while its request is considered.
 REST_LIMIT = 65536
+#: How much of what a stranger says stands in the log.
+_LOGGED = 200
+
+CLOSING = HandshakeError('The server is closing', 503)
+
+_log = logging.getLogger('ws.handshake')
+
+
+class Counter(Protocol):
+    """Who counts what becomes of opening handshakes that lead to nothing."""
+
+    def refused(self, status: int) -> None:
+        """A request was refused."""
+
+    def abandoned(self) -> None:
+        """The connection has ended before there was a request, or an answer to it."""
 
 
 class ServerOpening:
     """From a connection to a request. ``on_request(opening, request)`` is called at most once.
 
-    Who is called takes the stream (:meth:`take`) or refuses (:meth:`refuse`), at once or later. ``on_done(opening)``
-    follows in any case, once the connection is somebody else's or closed.
+    Who is called takes the stream (:meth:`take`), refuses (:meth:`refuse`) or leaves that to the program
+    (:meth:`leave_to_program`), at once or later. ``on_done(opening)`` follows in any case, once the connection is
+    somebody else's or closed.
     """
 
     __slots__ = (
-        '_decided', '_loop', '_method', '_on_done', '_on_more', '_on_request', '_parser', '_rest', '_timer', 'answered',
-        'stream',
+        '_counter', '_decided', '_loop', '_on_done', '_on_more', '_on_request', '_parser', '_request', '_rest',
+        '_timer', 'stream',
     )  # fmt: skip
 
     def __init__(
@@ -32,10 +51,12 @@ class ServerOpening:
         loop: Loop,
         stream: Stream,
         timeout: float,
+        counter: Counter,
         on_request: Callable[[ServerOpening, Request], object],
         on_done: Callable[[ServerOpening], object],
     ) -> None:
         self._loop = loop
+        self._counter = counter
         self._on_request = on_request
         self._on_done = on_done
         self._on_more: Optional[Callable[[], object]] = None
@@ -43,10 +64,8 @@ class ServerOpening:
         self._rest = bytearray()  # what has come after the request
         self._timer = loop.call_later(timeout, self._on_timeout) if timeout else None
         self._decided = False
-        self._method: Optional[str] = None  # of the request, once it is known
+        self._request: Optional[Request] = None
         self.stream: Stream = stream
-        #: Whether the head of the answer is written.
-        self.answered: bool = False
         stream.on_close = self._on_close
 
     @property
@@ -64,7 +83,6 @@ class ServerOpening:
     def start_with(self, request: Request, head: bytes) -> None:
         """Somebody else has read the request, and `head` behind it."""
         self.stream.on_end = self._on_end
-        self._method = request.method
         self._on_parsed(request, head)
         if not self.over and len(self._rest) < REST_LIMIT:
             self.stream.resume()
@@ -86,7 +104,6 @@ class ServerOpening:
 
     def answer(self, head: bytes) -> None:
         """Write the head of the answer; the rest is up to who takes the stream."""
-        self.answered = True
         self.stream.write(head)
 
     def take(self) -> bytes:
@@ -103,18 +120,26 @@ class ServerOpening:
     def refuse(self, error: HandshakeError, name: Optional[str] = None) -> None:
         """Answer with an HTTP error, `name` its reason phrase, and end; just end if the answer has begun already. The
         deadline stays in force until the peer has ended, too. Raises as :func:`build_refusal` does."""
-        response = build_refusal(error.status or 400, str(error), error.headers, name, self._method)
-        self._decided = True
-        self._on_more = None
-        self.stream.on_data = _nobody
-        self.stream.resume()  # it may be paused, and would not see the peer's end
-        if not self.answered:
+        method = self._parser.method if self._request is None else self._request.method
+        response = build_refusal(error.status or 400, str(error), error.headers, name, method)
+        self.leave_to_program(error)
+        if not self.stream.bytes_written:
             self.stream.write(response)
         self.stream.end()
 
+    def leave_to_program(self, error: HandshakeError) -> None:
+        """It is refused, and somebody else writes the answer, and ends. The deadline stays in force."""
+        if not self._decided:
+            self._decided = True
+            self._counter.refused(error.status or 400)
+            log_refusal(self.stream.peer, error, self._request)
+        self._on_more = None
+        self.stream.on_data = _nobody
+        self.stream.resume()  # it may be paused, and would not see the peer's end
+
     def cancel(self) -> None:
         """The server is closing."""
-        self._cut_off(HandshakeError('The server is closing', 503))
+        self._cut_off(CLOSING)
 
     def _read(self) -> None:
         self.stream.on_data = self._on_data
@@ -125,14 +150,13 @@ class ServerOpening:
         try:
             request = self._parser.feed(data)
         except HandshakeError as error:
-            self._method = self._parser.method
             self.refuse(error)
             return
         if request is not None:
-            self._method = request.method
             self._on_parsed(request, self._parser.rest)
 
     def _on_parsed(self, request: Request, rest: bytes) -> None:
+        self._request = request
         self._rest += rest
         # Reading goes on, so that a client that leaves is noticed.
         self.stream.on_data = self._on_rest
@@ -154,21 +178,47 @@ class ServerOpening:
 
     def _cut_off(self, reason: HandshakeError) -> None:
         """Answer as far as that takes no time, and close."""
-        if not (isinstance(self.stream, TLSStream) and self.stream.handshaking):
+        if isinstance(self.stream, TLSStream) and self.stream.handshaking:
+            self.leave_to_program(reason)  # and to nobody: there is no way yet to tell
+        else:
             self.refuse(reason)  # nothing happens if a refusal is under way already
             self.stream.flush()
         self.stream.destroy()
 
     def _on_end(self) -> None:
-        self._decided = True
+        self._abandon(None)
         self.stream.end()
 
+    def _abandon(self, error: Optional[Exception]) -> None:
+        """The connection has ended on its own."""
+        if not self._decided:
+            self._decided = True
+            self._counter.abandoned()
+            level = logging.INFO if isinstance(error, ssl.SSLError) else logging.DEBUG
+            _log.log(
+                level,
+                '%s has left during the opening handshake: %s',
+                self.stream.peer,
+                _plain(str(error or 'it has ended the connection')),
+            )
+
     def _on_close(self, error: Optional[Exception]) -> None:
-        self._decided = True
+        self._abandon(error)
         self._on_more = None
         if self._timer is not None:
             self._timer.cancel()
         self._on_done(self)
+
+
+def log_refusal(peer: str, error: HandshakeError, request: Optional[Request] = None) -> None:
+    """Also for who refuses without an opening. The query is left out: it may hold what is nobody's business."""
+    path = '-' if request is None else _plain(request.path)
+    _log.info('%s refused: %d %s, path %s', peer, error.status or 400, _plain(str(error)), path)
+
+
+def _plain(text: str) -> str:
+    """What may come from a stranger, as a part of one line for people, whose terminals may do as they are told."""
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_LOGGED])
 
 
 def _nobody(*arguments: object) -> None:

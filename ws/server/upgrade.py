@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Optional, Union
+from typing import Any, Optional, Protocol, Union
 
 from ..errors import HandshakeError
 from ..events import arity_of, check_callable, fitted, takes_second
@@ -26,6 +26,20 @@ OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDefl
 _SWITCHING = 'HTTP/1.1 101 '
 
 
+class Program(Protocol):
+    """What a program has to say to its requests, beside the functions among the options: overridden methods and
+    listeners of its server."""
+
+    def shouldHandle(self, request: Request) -> object:
+        """Whether the request is for this server."""
+
+    def _tell_of_headers(self, lines: list[str], request: Request) -> bool:
+        """An answer is about to be sent. Returns whether no listener raised."""
+
+    def _tell_of_client_error(self, error: HandshakeError, opening: ServerOpening, request: Request) -> bool:
+        """The request is wrong. Returns whether the program answers it."""
+
+
 class Rules:
     """What a server asks of a request: its options, and the functions among them as they are called."""
 
@@ -40,7 +54,6 @@ class Rules:
         if options.path is not None and not options.path.startswith('/'):  # no request could match it
             raise ValueError(f'path must begin with a slash, as /chat does, not {options.path!r}')
         self.deflate = deflate
-        self.path: Optional[str] = options.path
         self.disable_hixie: bool = bool(options.disableHixie)
         self.verify, self.verifies_later = _function(options, 'verifyClient', server)
         self.handle_protocols, takes_two = _function(options, 'handleProtocols', server)
@@ -52,9 +65,6 @@ class Rules:
 
     def check(self, request: Request) -> Union[ServerHandshake, hixie.ServerHandshake]:
         """Raises :class:`HandshakeError` with the status to refuse the request with."""
-        # Who wants no WebSocket is told so, whatever the path.
-        if self.path is not None and request.path != self.path and 'upgrade' in request.headers:
-            raise HandshakeError('Bad Request', 400)
         if not hixie.is_hixie(request):
             return check_request(request, self.deflate)
         if self.disable_hixie:
@@ -102,14 +112,14 @@ class Upgrade:
         rules: Rules,
         opening: ServerOpening,
         request: Request,
-        on_headers: Callable[[list[str], Request], bool],
+        program: Program,
         on_accepted: OnAccepted,
     ) -> None:
         self._loop = loop
         self._rules = rules
         self._opening = opening
         self._request = request
-        self._on_headers = on_headers
+        self._program = program
         self._on_accepted = on_accepted
         self._verified = False  # or the opposite; verifyClient has answered
 
@@ -117,9 +127,21 @@ class Upgrade:
         if self._opening.over:  # the client did not wait for it
             return
         try:
+            # Who wants no WebSocket is told so, whatever the path.
+            handled = 'upgrade' not in self._request.headers or self._program.shouldHandle(self._request)
+        except BaseException:
+            self._fail()
+            return
+        if self._opening.over:  # it closed the server, or the connection
+            return
+        if not handled:
+            self._opening.refuse(HandshakeError('Bad Request', 400))
+            return
+        try:
             self._handshake = self._rules.check(self._request)
         except HandshakeError as error:
-            self._opening.refuse(error)
+            if not self._program._tell_of_client_error(error, self._opening, self._request):
+                self._opening.refuse(error)
         else:
             self._verify()
 
@@ -203,7 +225,7 @@ class Upgrade:
         return protocol or None
 
     def _accept(self, lines: list[str], handshake: ServerHandshake, protocol: Optional[str]) -> None:
-        healthy = self._on_headers(lines, self._request)
+        healthy = self._program._tell_of_headers(lines, self._request)
         if self._opening.over:  # a listener closed the server, or the connection
             return
         try:
