@@ -661,7 +661,7 @@ class WebSocket(Emitter, EventTarget):
             self._terminate()
         elif self.readyState == OPEN:
             self._leave_open()
-            _log.debug('%r: close %d', self, code)
+            _log.debug('%r: closing with %d', self, code)
             assert self._outgoing is not None
             self._outgoing.close(code, reason)
             # If it was paused, the peer's answer would never be seen.

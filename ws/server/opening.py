@@ -15,7 +15,7 @@ from ..protocol.http import Request, RequestParser, build_refusal
 
 #: How many bytes a client may send ahead while its request is considered.
 REST_LIMIT = 65536
-#: How much of what a stranger says stands in the log.
+#: How many characters of a path stand in the log. There are only visible ones of ASCII: the parser takes no others.
 _LOGGED = 200
 
 CLOSING = HandshakeError('The server is closing', 503)
@@ -194,13 +194,10 @@ class ServerOpening:
         if not self._decided:
             self._decided = True
             self._counter.abandoned()
-            level = logging.INFO if isinstance(error, ssl.SSLError) else logging.DEBUG
-            _log.log(
-                level,
-                '%s has left during the opening handshake: %s',
-                self.stream.peer,
-                _plain(str(error or 'it has ended the connection')),
-            )
+            if isinstance(error, ssl.SSLError):
+                _log.info('%s failed the TLS handshake: %s', self.stream.peer, error)
+            else:
+                _log.debug('%s has left during the opening handshake', self.stream.peer)
 
     def _on_close(self, error: Optional[Exception]) -> None:
         self._abandon(error)
@@ -212,13 +209,8 @@ class ServerOpening:
 
 def log_refusal(peer: str, error: HandshakeError, request: Optional[Request] = None) -> None:
     """Also for who refuses without an opening. The query is left out: it may hold what is nobody's business."""
-    path = '-' if request is None else _plain(request.path)
-    _log.info('%s refused: %d %s, path %s', peer, error.status or 400, _plain(str(error)), path)
-
-
-def _plain(text: str) -> str:
-    """What may come from a stranger, as a part of one line for people, whose terminals may do as they are told."""
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_LOGGED])
+    path = '-' if request is None else request.path[:_LOGGED]
+    _log.info('%s refused: %d %s, path %s', peer, error.status or 400, error, path)
 
 
 def _nobody(*arguments: object) -> None:
