@@ -156,14 +156,23 @@ def converse() -> None:
         end(ws, 'close')
 
 
+@contextlib.contextmanager
+def stranger(**options: Any) -> Iterator[socket.socket]:
+    """A connection to a server, without a handshake."""
+    with server(**options) as wss:
+        wss.on('connection', lambda: None)  # else it would wait for somebody to hear of them
+        with raw_connection(wss) as sock:
+            yield sock
+
+
 def be_refused() -> None:
-    with server() as wss, raw_connection(wss) as sock:
+    with stranger() as sock:
         sock.sendall(HANDSHAKE.replace(b'dGhl', b'') % b'/chat?token=secret')
         assert read_all(sock).startswith(b'HTTP/1.1 400 ')
 
 
 def leave() -> None:
-    with server() as wss, raw_connection(wss) as sock:
+    with stranger() as sock:
         sock.sendall(b'GET /')
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock) == b''
@@ -172,7 +181,7 @@ def leave() -> None:
 def speak_no_tls() -> None:
     issued = trustme.CA().issue_cert('127.0.0.1')
     key, cert = issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes()
-    with server(key=key, cert=cert) as wss, raw_connection(wss) as sock:
+    with stranger(key=key, cert=cert) as sock:
         sock.sendall(HANDSHAKE % b'/')
         read_all(sock)
 
@@ -186,7 +195,7 @@ def test_a_stranger_can_not_forge_a_line() -> None:
             sock.sendall(b'\x88\x8e\0\0\0\0\x03\xe8x\n\x1b[31mforge')
             assert len(list(frames(sock))) == 1
         for target in b'/x\x1b[31m', b'/' + b'x' * 4000:
-            with server(path='/') as wss, raw_connection(wss) as sock:
+            with stranger(path='/') as sock:
                 sock.sendall(HANDSHAKE % target)
                 read_all(sock)
     messages = [line[2] for line, _ in log.lines]
@@ -196,7 +205,7 @@ def test_a_stranger_can_not_forge_a_line() -> None:
 
 
 def test_each_refusal_has_one_line() -> None:
-    with collected(logging.INFO) as log, server(handshakeTimeout=50) as wss, raw_connection(wss) as sock:
+    with collected(logging.INFO) as log, stranger(handshakeTimeout=50) as sock:
         sock.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n')
         assert read_all(sock).startswith(b'HTTP/1.1 408 ')
     [(line, _)] = log.lines
