@@ -18,7 +18,22 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from documents import ROOT, Document, Runner, connect
-from support import TIMEOUT, Log, Waiter, client, end, frames, open_pair, raw_pair, server, url_of, wait_for
+from support import (
+    HANDSHAKE,
+    TIMEOUT,
+    Log,
+    Waiter,
+    client,
+    end,
+    frames,
+    open_pair,
+    raw_connection,
+    raw_pair,
+    read_all,
+    server,
+    url_of,
+    wait_for,
+)
 
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
 from ws.event_target import MessageEvent
@@ -624,6 +639,17 @@ def _(code: str) -> None:
     assert ws.protocol == 'b'
     end(ws)
     close(wss)
+
+
+@coming('`wsClientError`')
+def _(code: str) -> None:
+    for path, answers in (None, b'HTTP/1.1 405 No'), ('/a', b'HTTP/1.1 400 Bad Request'):
+        with server(path=path) as wss:
+            wss.on('connection', lambda: None)
+            run_python(code, {'wss': wss})
+            with raw_connection(wss) as sock:
+                sock.sendall(HANDSHAKE.replace(b'GET', b'PUT') % b'/')
+                assert read_all(sock).startswith(answers)
 
 
 @coming('`address()` with `noServer`')

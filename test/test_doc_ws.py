@@ -181,6 +181,17 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+@REFERENCE.check("Event: 'wsClientError'")
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    _ws, log = connect(port, '/chat', headers={'Sec-WebSocket-Key': 'x'})
+    assert str(log.get()[1]) == 'unexpected server response (400)'
+    assert program.line() == 'Missing or invalid Sec-WebSocket-Key header for /chat'
+    _ws, log = connect(port)
+    assert log.until('message')[-1][1] == 'welcome'
+    program.stops()
+
+
 @REFERENCE.check('server.handleUpgrade(request, [socket], [head], [callback])')
 def _(run: Runner) -> None:
     program, port = run.serve()

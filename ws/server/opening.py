@@ -178,6 +178,8 @@ class ServerOpening:
 
     def _cut_off(self, reason: HandshakeError) -> None:
         """Answer as far as that takes no time, and close."""
+        if self.stream.closed:  # _on_close is about to be called
+            return
         if isinstance(self.stream, TLSStream) and self.stream.handshaking:
             self.leave_to_program(reason)  # and to nobody: there is no way yet to tell
         else:
