@@ -29,6 +29,7 @@ from support import (
 from test_hixie import REQUEST
 
 from ws import WebSocket, WebSocketServer
+from ws.heartbeat import Heartbeat
 
 PING, PONG_FRAME, TEXT_FRAME = 9, b'\x8a\x80\0\0\0\0', b'\x81\x81\0\0\0\0x'
 
@@ -158,6 +159,32 @@ def test_many_connections_cost_one_timer_and_all_are_asked() -> None:
         for sock in socks:
             assert next(frames(sock)) == (True, PING, b'')
         assert on_loop(wss, timers) == 1
+
+
+def test_many_clients_cost_one_timer_too() -> None:
+    with server() as wss:
+        pings = Waiter()
+        wss.on('connection', lambda ws: ws.on('ping', lambda: pings(ws)))
+        clients = [client(wss, pingInterval=200) for _ in range(20)]
+        logs = [Log(ws, 'open') for ws in clients]
+        for log in logs:
+            log.until('open')
+        [heartbeat] = {ws._heartbeat for ws in clients}
+        other = client(wss, pingInterval=60_000)
+        Log(other, 'open').until('open')
+
+        def timers() -> int:
+            return sum(
+                getattr(timer.callback, '__func__', None) is Heartbeat._look for _, _, timer in wss._loop._timers
+            )
+
+        assert on_loop(wss, timers) == 2
+        assert other._heartbeat is not heartbeat
+        asked = {pings.get()[0] for _ in clients}
+        assert len(asked) == len(clients)
+        for ws in [*clients, other]:
+            end(ws)
+        assert on_loop(wss, timers) == 0
 
 
 def test_the_vanished_are_cut_off_and_the_others_stay() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import NamedTuple, Optional, Protocol
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from .net.loop import Loop, Timer
 
@@ -88,6 +89,19 @@ class Heartbeat:
         if self._timeout:
             self._asked[connection] = self._look_after(self._timeout, connection)
         connection._probe()  # after the look, which must not take it for progress
+
+
+#: Those that are at work, by their times.
+_shared: WeakKeyDictionary[Loop, WeakValueDictionary[tuple[float, float], Heartbeat]] = WeakKeyDictionary()
+
+
+def shared_heartbeat(loop: Loop, interval: float, timeout: float) -> Heartbeat:
+    """One for all clients that have the same times. On the loop thread."""
+    of_loop = _shared.setdefault(loop, WeakValueDictionary())
+    heartbeat = of_loop.get((interval, timeout))
+    if heartbeat is None:
+        heartbeat = of_loop[interval, timeout] = Heartbeat(loop, interval, timeout)
+    return heartbeat
 
 
 def _due(looks: dict[Watched, _Look], now: float) -> list[tuple[Watched, _Look]]:

@@ -15,7 +15,7 @@ from .delivery import Emitter, report
 from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
-from .heartbeat import Heartbeat
+from .heartbeat import Heartbeat, shared_heartbeat
 from .net.face import Socket
 from .net.loop import Timer
 from .net.stream import Stream
@@ -275,7 +275,7 @@ class WebSocket(Emitter, EventTarget):
         self.protocol = protocol
         self._enter(OPEN)
         if self.options.pingInterval:
-            self._join(Heartbeat(self._loop, self.options.pingInterval, self.options.pingTimeout))
+            self._join(shared_heartbeat(self._loop, self.options.pingInterval, self.options.pingTimeout))
         _log.debug('%r: open', self)
         self._deliver('open')
         self._incoming.start(rest)
