@@ -712,7 +712,7 @@ class WebSocket(Emitter, EventTarget):
             self._close_timer = self._loop.call_later(self._close_timeout, self._on_close_timeout)
 
     def _on_close_timeout(self) -> None:
-        _log.info('%r: not ended within %g ms (closeTimeout)', self, self._close_timeout)
+        _log.info('%r: not ended within %s ms (closeTimeout)', self, self._close_timeout)
         self._terminate()
 
     def _on_end(self) -> None:
@@ -785,7 +785,7 @@ class WebSocket(Emitter, EventTarget):
         return self._stream.progress if self._stream is not None else None
 
     def _on_vanished(self) -> None:
-        _log.info('%r: silent after a ping for %g ms (pingTimeout)', self, self.options.pingTimeout)
+        _log.info('%r: silent after a ping for %s ms (pingTimeout)', self, self.options.pingTimeout)
         self._terminate()
 
     def _probe(self) -> None:

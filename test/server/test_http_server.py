@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import logging
 import os
 import socket
 import socketserver
@@ -263,13 +264,15 @@ def test_each_path_has_its_own(site: Site) -> None:
 
 
 @each_server
-def test_a_path_that_nobody_claims_is_refused(site: Site) -> None:
+def test_a_path_that_nobody_claims_is_refused(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     attach(site.httpd, '/chat', lambda request, sock, head: pytest.fail('not our path'))
-    with site.connection() as client:
+    with caplog.at_level(logging.INFO, 'ws.handshake'), site.connection() as client:
         client.sendall(HANDSHAKE % b'/other')
         answer = read_all(client)
     assert answer.startswith(b'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n')
     assert answer.endswith(b'\r\n\r\nBad Request')
+    [line] = [record.getMessage() for record in caplog.records if record.name == 'ws.handshake']
+    assert line.endswith('refused: 400 Bad Request, path /other')
     assert site.has_page('/other')
 
 

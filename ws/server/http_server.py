@@ -110,19 +110,20 @@ class _UpgradingHandler(BaseHTTPRequestHandler):
         if paths is None or self.headers.get('Upgrade', '').strip().lower() != 'websocket':
             return True
         self.close_connection = True
+        request = None
         try:
             request = request_from(self)
             on_upgrade = paths.get(request.path) or paths.get(None)
             if on_upgrade is None:
                 raise HandshakeError('Bad Request', 400)
         except HandshakeError as error:
-            self._refuse(error)
+            self._refuse(error, request)
         else:
             self._hand_over(request, on_upgrade)
         return False  # to a handler: this request has its answer
 
-    def _refuse(self, error: HandshakeError) -> None:
-        log_refusal(printable(self.client_address), error)
+    def _refuse(self, error: HandshakeError, request: Optional[Request]) -> None:
+        log_refusal(printable(self.client_address), error, request)
         try:
             self.wfile.write(build_refusal(error.status or 400, str(error), error.headers, method=self.command))
             self.wfile.flush()
