@@ -56,8 +56,12 @@ class Pollable(Protocol):
     def on_event(self, mask: int) -> None:
         """The descriptor is ready: `mask` combines READ, WRITE and the platform's error bits."""
 
+    def go_on(self) -> None:
+        """It is the turn of what :meth:`Loop.put_off` was called for."""
+
     def failed(self) -> None:
-        """``on_event`` raised an exception: a defect, and reported. Unregister, or that would go on and on."""
+        """``on_event`` or ``go_on`` raised an exception: a defect, and reported. Unregister, or that would go on and
+        on."""
 
     def abandon(self) -> None:
         """As :meth:`Handle.abandon`."""
@@ -211,6 +215,7 @@ class Loop:
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._settling = False  # these are being called
+        self._put_off: deque[Pollable] = deque()
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake: float = 0.0
@@ -360,6 +365,11 @@ class Loop:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
         self._deferred.append((callback, args))
 
+    def put_off(self, pollable: Pollable) -> None:
+        """Call ``pollable.go_on()`` in one of the next turns: it has more to do than others shall wait for. There is
+        one such call in a turn, however many of them have so much to do."""
+        self._put_off.append(pollable)
+
     def settle(self) -> None:
         """Make the deferred calls now, before the next event of this turn. For what a poller's event has called, and
         nothing that a user's call may lead to."""
@@ -442,6 +452,7 @@ class Loop:
         poller, pollables = self._poller, self._pollables
         if poller is None:  # the child of a fork made by a listener: this loop's descriptors are gone
             return
+        put_off = len(self._put_off)  # in the turns before this one
         events = poller.poll(self._seconds_to_wait())
         gone = self._gone
         gone.clear()
@@ -456,6 +467,8 @@ class Loop:
                 pollable.on_event(mask)
             except BaseException:
                 self._failed(pollable)
+        if put_off:
+            self._go_on()
         if self._inbox:
             self._run_inbox()
         if self._timers:
@@ -466,7 +479,7 @@ class Loop:
             self._flush_dirty()
 
     def _seconds_to_wait(self) -> float:
-        if self._inbox or self._deferred or self.dirty or self._stopping:
+        if self._inbox or self._deferred or self.dirty or self._put_off or self._stopping:
             return 0
         timers = self._timers
         while timers and timers[0][2].callback is None:
@@ -474,6 +487,15 @@ class Loop:
         if not timers:
             return -1
         return min(max(0.0, timers[0][0] - time.monotonic()), _LONGEST_WAIT)
+
+    def _go_on(self) -> None:
+        if not self._put_off:  # this is the child of a fork, made by a listener
+            return
+        pollable = self._put_off.popleft()
+        try:
+            pollable.go_on()
+        except BaseException:
+            self._failed(pollable)
 
     def _run_inbox(self) -> None:
         inbox = self._inbox
@@ -575,7 +597,7 @@ class Loop:
             with self._lock:
                 self._end()
             return True
-        if self._handles or self._inbox or self._pollables or self.dirty or self._deferred:
+        if self._handles or self._inbox or self._pollables or self.dirty or self._deferred or self._put_off:
             return False
         with self._lock:
             if self._handles:
@@ -611,6 +633,7 @@ class Loop:
         self._changed = threading.Condition(self._lock)
         for mine in (self._handles, self._unreferenced, self._pollables, self._inbox, self._timers, self._deferred):
             mine.clear()
+        self._put_off.clear()
         self.dirty.clear()
         self._heart = None
         self._stopping = True
