@@ -56,12 +56,8 @@ class Pollable(Protocol):
     def on_event(self, mask: int) -> None:
         """The descriptor is ready: `mask` combines READ, WRITE and the platform's error bits."""
 
-    def go_on(self) -> None:
-        """It is the turn of what :meth:`Loop.put_off` was called for."""
-
     def failed(self) -> None:
-        """``on_event`` or ``go_on`` raised an exception: a defect, and reported. Unregister, or that would go on and
-        on."""
+        """``on_event`` raised an exception: a defect, and reported. Unregister, or that would go on and on."""
 
     def abandon(self) -> None:
         """As :meth:`Handle.abandon`."""
@@ -70,6 +66,16 @@ class Pollable(Protocol):
 class Flushable(Protocol):
     def flush(self) -> None:
         """Write out what was queued during this turn."""
+
+    def failed(self) -> None:
+        """As :meth:`Pollable.failed`."""
+
+
+class Patient(Protocol):
+    """Who does in several turns what takes long."""
+
+    def go_on(self) -> None:
+        """Do some more of it."""
 
     def failed(self) -> None:
         """As :meth:`Pollable.failed`."""
@@ -215,7 +221,7 @@ class Loop:
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._settling = False  # these are being called
-        self._put_off: deque[Pollable] = deque()
+        self._put_off: deque[Patient] = deque()
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake: float = 0.0
@@ -365,10 +371,10 @@ class Loop:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
         self._deferred.append((callback, args))
 
-    def put_off(self, pollable: Pollable) -> None:
-        """Call ``pollable.go_on()`` in one of the next turns: it has more to do than others shall wait for. There is
-        one such call in a turn, however many of them have so much to do."""
-        self._put_off.append(pollable)
+    def put_off(self, patient: Patient) -> None:
+        """Call ``patient.go_on()`` in one of the next turns: it has more to do than others shall wait for. There is one
+        such call in a turn, however many of them have so much to do."""
+        self._put_off.append(patient)
 
     def settle(self) -> None:
         """Make the deferred calls now, before the next event of this turn. For what a poller's event has called, and
@@ -491,11 +497,11 @@ class Loop:
     def _go_on(self) -> None:
         if not self._put_off:  # this is the child of a fork, made by a listener
             return
-        pollable = self._put_off.popleft()
+        patient = self._put_off.popleft()
         try:
-            pollable.go_on()
+            patient.go_on()
         except BaseException:
-            self._failed(pollable)
+            self._failed(patient)
 
     def _run_inbox(self) -> None:
         inbox = self._inbox
@@ -573,7 +579,7 @@ class Loop:
         except BaseException:  # whatever it is: with this thread, every socket would stop
             report_exception()
 
-    def _failed(self, stream: Union[Pollable, Flushable]) -> None:
+    def _failed(self, stream: Union[Pollable, Patient, Flushable]) -> None:
         report_exception()
         self._guarded(stream.failed, ())
 

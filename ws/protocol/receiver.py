@@ -44,7 +44,7 @@ _PING_STARTS = bytes((FIN | PING, FIN | PONG))
 #: Steps: one for a frame, or for what there is of one.
 STEPS = range(1024)
 #: Bytes that come out of compressed messages.
-INFLATED = 1 << 20
+INFLATED = 1 << 19
 #: Steps, where nobody is waiting.
 _NO_LIMIT = itertools.repeat(None)
 
@@ -317,7 +317,7 @@ class Receiver(BaseReceiver):
             return None
         first, payload, masked, end = found
         inflater.begin(payload, True)  # type: ignore[arg-type]  # bytes, as it is compressed
-        content: Union[str, bytes] = inflater.inflate(self._max_payload)
+        content = inflater.inflate(self._max_payload)
         self._count_inflated(len(content))
         if inflater.under_way:
             message = self._begin_message(first)
@@ -325,12 +325,12 @@ class Receiver(BaseReceiver):
             message.add_inflated(content)
             self._pos, self._taken = end - len(payload), len(payload)
             return None
-        if first & OPCODE == TEXT:
-            try:
-                content = content.decode()  # type: ignore[union-attr]
-            except UnicodeDecodeError:
-                raise invalid_utf8() from None
-        return first, content, masked, end
+        if first & OPCODE != TEXT:
+            return first, content, masked, end
+        try:
+            return first, content.decode(), masked, end
+        except UnicodeDecodeError:
+            raise invalid_utf8() from None
 
     def _begin_message(self, first: int) -> Message:
         content = Text() if first & OPCODE == TEXT else Bytes()
