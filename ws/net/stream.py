@@ -264,6 +264,12 @@ class Stream:
         """Bytes written so far, those included that the kernel has not taken yet."""
         return self._handed_over + self.queued
 
+    def want_drain(self) -> None:
+        """Have ``on_drain()`` called when the queue is empty, although it is below the high-water mark."""
+        self._waits_for_drain = True
+        if not (self._scheduled or self.stalled):
+            self._schedule()
+
     def _add_callback(self, callback: WriteCallback) -> None:
         if self._callbacks is None:
             self._callbacks = []
