@@ -339,9 +339,10 @@ def test_a_pipe_with_nothing_in_it_holds_nobody_up() -> None:
     with server() as wss:
         connected, received = Waiter(), Waiter()
         wss.on('connection', lambda ws: (connected(ws), ws.on('message', lambda data: received(data))))
-        clients = [client(wss) for _ in range(40)]
-        for ws in clients:
-            wait_for(ws, 'open')
+        opened = Waiter()
+        clients = [client(wss).on('open', opened) for _ in range(40)]
+        for _ in clients:
+            opened.get()
         with contextlib.ExitStack() as stack:
             for ws in clients[1:]:
                 readable, writable = os.pipe()

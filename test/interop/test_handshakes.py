@@ -224,7 +224,7 @@ NOT_DECIMAL = Reason(
 MANY_HEADERS = Reason(False, 'We take 128 headers; Node sets no limit but that of the size', '(?:\nZ: z){128}')
 NO_BODY = Reason(
     True,
-    'An opening handshake has no body, so nothing depends on how the length of one is told',
+    'The answer to a handshake has no body, so nothing depends on how the length of one is told',
     r'(?s)Content-Length: \d\n.*Transfer-Encoding|Transfer-Encoding.*Content-Length: \d\n',
 )
 
@@ -240,9 +240,12 @@ REQUEST_REASONS = [
     Reason(False, 'RFC 9112 section 3.2: there is one Host. Node takes the first', r'(?s)\nHost:.*\nHost:'),
     Reason(False, 'Of two origins none can be trusted. Node joins them', r'(?s)\nOrigin:.*\nOrigin:'),
     Reason(False, 'RFC 6455 section 4.3: 13. JavaScript makes numbers of these', r'Version: (013|13\.0)\n'),
-    Reason(True, 'RFC 9110 section 2.5: a higher minor version is understood', r'\A.* HTTP/1\.2\n'),
-    NO_BODY,
-    Reason(True, 'What a target means is up to the option path; it is not interpreted before', r'\AGET a HTTP'),
+    Reason(
+        False,
+        'A handshake has no body: what a proxy takes for one must not be taken for frames',
+        r'\n(Content-Length: [1-9]|Transfer-Encoding: )',
+    ),
+    Reason(False, 'RFC 9112 section 3.2: a Host that is none. Node does not look', r'\nHost: a b\n'),
 ]
 RESPONSE_REASONS = [
     NOT_DECIMAL,

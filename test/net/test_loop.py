@@ -622,6 +622,7 @@ def test_when_it_cannot_poll_what_is_open_ends_and_nobody_waits_for_it(reported:
     loop.call(lambda: loop._poller.close())
     assert handle.asked.get()[0] == 'fail'
     loop.release(handle)
+    loop.call(lambda: None)  # it looks for its end when it has done something
     loop.wait()
     thread.join(TIMEOUT)
     assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""What a stranger can have parsed takes linear time: a head of 16 KiB costs about twice as much as half of one."""
+"""What a stranger can have parsed takes linear time: a head of 16 KiB costs eight times as much as 2 KiB, not 64."""
 
 from __future__ import annotations
 
@@ -97,4 +97,7 @@ def test_linear(name: str, start: str, repeated: str, end: str) -> None:
     def text(size: int) -> str:
         return (start + repeated * size)[: size - len(end)] + end
 
-    assert seconds(parse, text(SIZE)) < 3.5 * seconds(parse, text(SIZE // 2)) + 0.002
+    def is_linear() -> bool:
+        return seconds(parse, text(SIZE)) < 24 * seconds(parse, text(SIZE // 8)) + 0.005
+
+    assert any(is_linear() for _ in range(5))  # a collection of garbage, say, may make one of them seem slow

@@ -362,6 +362,15 @@ class TestFrameOf:
 
 
 class TestSender:
+    def test_messages_are_plain_frames_but_within_a_message_and_when_compressed(self) -> None:
+        sender = Sender(Socket())
+        plain = [sender.plain]
+        for fin in False, False, True:
+            sender.send('x', fin=fin)
+            plain.append(sender.plain)
+        assert plain == [True, False, False, True]
+        assert not Sender(Socket(), Deflater(DeflateOptions(), None, False)).plain
+
     def test_message(self) -> None:
         socket = Socket()
         sender = Sender(socket)
