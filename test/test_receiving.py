@@ -27,7 +27,6 @@ from support import (
     until,
     wait_for,
 )
-
 from test_hixie import REQUEST
 
 from ws import NotOpenError, ProtocolError, WebSocket, WebSocketServer
@@ -332,24 +331,23 @@ def flooded(wss: WebSocketServer, flood: str, end: bytes = b'') -> Iterator[tupl
 @pytest.mark.parametrize('flood', FLOODS)
 def test_others_have_their_turn_in_the_middle_of_a_flood(flood: str) -> None:
     heard = Waiter()
-    with server(perMessageDeflate=True) as wss:
-        with raw_client(wss) as bystander, flooded(wss, flood) as (ws, _):
+    with server(perMessageDeflate=True) as wss, raw_client(wss) as bystander, flooded(wss, flood) as (ws, _):
 
-            def listener(this: WebSocket, data: Any) -> None:
-                if data and this is ws:
-                    heard(len(data))
-                    if len(data) == 5000:
-                        bystander.sendall(build_frame(1, b'bystander', True, True))
-                elif data:
-                    heard(data)
+        def listener(this: WebSocket, data: Any) -> None:
+            if data and this is ws:
+                heard(len(data))
+                if len(data) == 5000:
+                    bystander.sendall(build_frame(1, b'bystander', True, True))
+            elif data:
+                heard(data)
 
-            for each in wss.clients:
-                each.on('message', listener)
-            ws.resume()
-            order = [heard.get()[0]]
-            while order[-1] != len('end'):
-                order.append(heard.get()[0])
-            assert 'bystander' in order, order
+        for each in wss.clients:
+            each.on('message', listener)
+        ws.resume()
+        order = [heard.get()[0]]
+        while order[-1] != len('end'):
+            order.append(heard.get()[0])
+        assert 'bystander' in order, order
 
 
 @pytest.mark.parametrize('flood', ['messages', 'bomb', 'Hixie texts'])

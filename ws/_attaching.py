@@ -58,7 +58,9 @@ class OnWebSocket(Protocol[_E]):
     """``on`` and ``once``. With one argument, a decorator; that takes events of the user's own, too."""
 
     @overload
-    def __call__(self, event: Literal['open', 'message', 'ping', 'pong', 'drain', 'error', 'close'], f: TakesThis, /) -> _E: ...
+    def __call__(
+        self, event: Literal['open', 'message', 'ping', 'pong', 'drain', 'error', 'close'], f: TakesThis, /
+    ) -> _E: ...
     @overload
     def __call__(self, event: Literal['open', 'drain'], f: NoListener, /) -> _E: ...
     @overload

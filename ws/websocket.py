@@ -87,8 +87,8 @@ class WebSocket(Emitter, EventTarget):
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
       (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
       Whatever comes from the peer counts, and that it takes what is on its way to it.
-    - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent and the kernel does not take. Beyond it, the connection
-      ends with 1006, and the callbacks of what was not sent get the error.
+    - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent and the kernel does not take. Beyond it, the
+      connection ends with 1006, and the callbacks of what was not sent get the error.
     - ``perMessageDeflate`` (bool or dict, True): offer to compress messages (RFC 7692). As a dict:
       ``serverNoContextTakeover``, ``clientNoContextTakeover`` (bool): that side compresses each message on its own;
       ``threshold`` (bytes, 1024): and leaves smaller ones as they are; ``serverMaxWindowBits``, ``clientMaxWindowBits``

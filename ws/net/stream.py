@@ -56,9 +56,9 @@ class Stream:
     """
 
     __slots__ = (
-        '_behind', '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop',
-        '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read',
-        'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'on_rest', 'queued', 'stalled',
+        '_behind', '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle',
+        '_loop', '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain',
+        'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'on_rest', 'queued', 'stalled',
     )  # fmt: skip
 
     #: Whether the bytes on the wire are encrypted.
