@@ -174,3 +174,18 @@ def test_pings_that_look_whole_are_looked_at_all_the_same() -> None:
         recorder = Recorder(Receiver())
         recorder.receiver.add(data)
         assert recorder.events == [('error', ProtocolError('').code)]
+
+
+def test_the_leading_zeros_of_a_length_are_passed_over_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+
+    def look(self: hixie.Receiver, size: int) -> None:
+        nonlocal looked
+        looked += 1
+
+    monkeypatch.setattr(hixie.Receiver, '_check_size', look)
+    recorder = Recorder(hixie.Receiver())
+    recorder.receiver.add(b'\x80' * 100_000)
+    recorder.receiver.add(b'\x80' * 100_000 + b'\x81\x00' + b'x' * 128)
+    assert recorder.events == ['x' * 128]
+    assert looked < 10
