@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from frames import masked_frame
@@ -18,6 +17,7 @@ from ws import WebSocket, speedups
 from ws.net.lifetime import get_loop
 from ws.net.poller import READ
 from ws.net.stream import Stream
+from ws.protocol.http import Headers, Request
 
 REPEATS, ROUNDS = 20, 500
 PEERS = 100  # of a broadcast
@@ -29,7 +29,7 @@ def connection() -> tuple[WebSocket, Stream, socket.socket]:
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     stream = Stream(get_loop(), ours)
-    ws = WebSocket([SimpleNamespace(url='/', headers={}), stream, b''])
+    ws = WebSocket((Request('GET', '/', '1.1', Headers(), []), stream, b''), {})
     return ws, stream, theirs
 
 
