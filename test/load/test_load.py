@@ -35,16 +35,6 @@ def test_soak() -> None:
 
 @linux
 @pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_chaos() -> None:
-    printed = run('load.chaos')
-    if printed.startswith('SKIPPED'):
-        pytest.skip(printed.strip())
-    assert printed.endswith('\n0 of 7 cases went wrong\n')
-
-
-@linux
-@pytest.mark.slow
 def test_attacks() -> None:
     """The table has a row for each attack that is asked for."""
     *_, nothing, cuts = run('load.attacks', '--rounds', '1', '0', '3').splitlines()
