@@ -349,13 +349,11 @@ class KeptEvents:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        owner = self._owner
-        if self._at_the_end is not None or self.is_over():
-            owner._keep_no_more()
-        owner._hold_reading(False)
+        if self.is_over():
+            self._owner._keep_no_more()
+        self._owner._hold_reading(False)
         if self._at_the_end is not None:
-            _call(self._at_the_end)
-            owner._loop.release(owner)
+            self._owner._end_of_events(self._at_the_end)
 
     def _look_later(self) -> None:
         """Look again when something may pass what it waits behind, or when the second is over."""

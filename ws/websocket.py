@@ -187,9 +187,6 @@ class WebSocket(Emitter, EventTarget):
             'WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords
         )
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
-        milliseconds(self.options, 'pingInterval')
-        milliseconds(self.options, 'pingTimeout')
-        count(self.options, 'maxBufferedAmount')
         self._is_server = server_side
         #: CONNECTING, OPEN, CLOSING or CLOSED.
         self.readyState: int = CONNECTING
@@ -215,6 +212,9 @@ class WebSocket(Emitter, EventTarget):
         if server_side:
             self._adopt(*address)  # type: ignore[misc]  # it was looked at
         else:
+            milliseconds(self.options, 'pingInterval')
+            milliseconds(self.options, 'pingTimeout')
+            count(self.options, 'maxBufferedAmount')
             self.url = url_text(address)
             self._opening = prepare(
                 self._loop,
@@ -839,8 +839,8 @@ class WebSocket(Emitter, EventTarget):
             self._opening.fail(error)
         elif self.readyState == CLOSED:
             self._loop.release(self)
-        elif self._socket is not None:
-            self._socket.destroy(error if isinstance(error, Exception) else None)
+        elif self._stream is not None:
+            self._stream.destroy(error if isinstance(error, Exception) else None)
 
     def abandon(self) -> None:
         """This is the child after a fork: the connection is the parent's."""

@@ -137,8 +137,7 @@ class WebSocketServer(Emitter):
       ``key``; needs the package cryptography.
 
     Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for TLS material
-    that can't be used,
-    :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
+    that can't be used, :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
 
     Events, all on the loop thread: ``listening()``; ``headers(lines, request)`` before the answer to a handshake is
     sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``; ``error(error)``
@@ -175,6 +174,7 @@ class WebSocketServer(Emitter):
         if self._given_only and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
+        self._check_options()
         self._client_options = self._make_client_options()
         self._rules = Rules(self.options, deflate_options(self.options), self)
         #: The path that is served, or None for all.
@@ -200,13 +200,16 @@ class WebSocketServer(Emitter):
         self._on_listening = self._callback(callback) if callback is not None else None
         self._on_closed: list[Callable[..., None]] = []
 
-    def _make_client_options(self) -> dict[str, Any]:
+    def _check_options(self) -> None:
+        """Those that nobody else checks."""
         text(self.options, 'host')
         for name in ('noServer', 'disableHixie', 'clientTracking', 'allowUnmasked'):
             flag(self.options, name)
         for name in ('backlog', 'maxPayload', 'maxFragments', 'maxBufferedAmount'):
             count(self.options, name)
         milliseconds(self.options, 'closeTimeout')
+
+    def _make_client_options(self) -> dict[str, Any]:
         return {name: self.options[name] for name in SERVER_SIDE_OPTIONS if name in self.options}
 
     def _make_heartbeat(self) -> Optional[Heartbeat]:

