@@ -29,7 +29,7 @@ def connection() -> tuple[WebSocket, Stream, socket.socket]:
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     stream = Stream(get_loop(), ours)
-    ws = WebSocket((Request('GET', '/', '1.1', Headers({}), []), stream, b''), {})
+    ws = WebSocket((Request('GET', '/', '1.1', Headers(), []), stream, b''), {})
     return ws, stream, theirs
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from .events import Listener
+from .net.loop import report_exception
 from .net.stream import Stream
 from .protocol.receiver import BaseReceiver
 
@@ -26,6 +27,8 @@ class Incoming:
         """The connection is open."""
         self._stream = stream
         stream.on_data = self.receiver.add
+        stream.on_rest = self.receiver.go_on
+        self.receiver.divide_work(stream.put_off)
 
     def start(self, head: bytes) -> None:
         """Begin with `head`, which has come already, and go on reading."""
@@ -33,7 +36,7 @@ class Incoming:
         if stream is None or stream.closed:
             return
         if head:
-            self.receiver.add(head)
+            self._work(self.receiver.add, head)
         if not (self.paused or self._held):
             stream.resume()
 
@@ -50,12 +53,21 @@ class Incoming:
         if self._stream is None:
             return
         if not (self.paused or self._held):
-            self.receiver.resume()  # calls listeners, who may pause again
+            self._work(self.receiver.resume)  # calls listeners, who may pause again
         if self.paused or self._held:
             self.receiver.pause()
             self._stream.pause()
         else:
             self._stream.resume()
+
+    def _work(self, work: Callable[..., object], *args: Any) -> None:
+        """As the loop does with what its sockets bring: where our own code fails, the connection ends."""
+        try:
+            work(*args)
+        except BaseException:
+            report_exception()
+            if self._stream is not None:
+                self._stream.failed()
 
     def route(self, listener: Optional[Listener], otherwise: Callable[[Any, Any], object]) -> None:
         """Have the receiver call `listener` for messages, if there is one that takes what it gives; else `otherwise`.

@@ -257,6 +257,7 @@ def test_whatever_a_subclass_does_is_an_exception_and_no_crash() -> None:
     with near, far:
         stream = Careless(Loop(), near)
         stream._reading = stream.stalled = True
+        stream._mask = READ
         far.send(b'x')
         with pytest.raises(AttributeError, match='on_data'):
             stream.on_event(READ | WRITE)

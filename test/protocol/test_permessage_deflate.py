@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ws.errors import ProtocolError
 from ws.protocol.extensions import Extension, format_extension, parse_extensions
 from ws.protocol.permessage_deflate import (
+    PIECE,
     DeflateOptions,
     Deflater,
     Inflater,
@@ -282,7 +283,7 @@ def test_an_answer_of_ours_suits_our_client_and_both_get_what_they_asked_for(
     ends = [agreed(client, in_force, False), agreed(server, answer, True)]
     for (_, deflater, _), (_, _, inflater) in (ends, ends[::-1]):
         for message in (b'Hello' * 300, b'Hello' * 300):
-            assert b''.join(inflater.inflate(deflater.deflate(message, True), True, UNLIMITED)) == message
+            assert inflate(inflater, deflater.deflate(message, True)) == message
 
 
 def make(bits: Optional[int] = None, no_context: bool = False, **given: Any) -> tuple[Deflater, Inflater]:
@@ -290,7 +291,13 @@ def make(bits: Optional[int] = None, no_context: bool = False, **given: Any) -> 
 
 
 def inflate(inflater: Inflater, payload: bytes, fin: bool = True, limit: int = UNLIMITED) -> bytes:
-    return b''.join(inflater.inflate(payload, fin, limit))
+    inflated = b''
+    inflater.begin(payload, fin)
+    while inflater.under_way:
+        piece = inflater.inflate(limit - len(inflated))
+        assert len(piece) <= PIECE
+        inflated += piece
+    return inflated
 
 
 class TestDeflater:
@@ -511,7 +518,7 @@ class TestInflater:
                 assert start < len(few) + 2
         assert caught.value.code == 1008
         with pytest.raises(ProtocolError, match='Too many final blocks'):
-            Inflater(None, False).inflate_whole(few + b'\x03\x00', UNLIMITED)
+            inflate(Inflater(None, False), few + b'\x03\x00')
 
     def test_the_highest_limit(self) -> None:
         assert inflate(Inflater(None, False), HELLO, limit=sys.maxsize - 1) == b'Hello'

@@ -71,6 +71,16 @@ class Flushable(Protocol):
         """As :meth:`Pollable.failed`."""
 
 
+class Patient(Protocol):
+    """Who does in several turns what takes long."""
+
+    def go_on(self) -> None:
+        """Do some more of it."""
+
+    def failed(self) -> None:
+        """As :meth:`Pollable.failed`."""
+
+
 class _NoPoller:
     """What stands for the poller while everything ends that it has watched."""
 
@@ -211,6 +221,7 @@ class Loop:
         self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
         self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._settling = False  # these are being called
+        self._put_off: deque[Patient] = deque()
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
         #: stopped, or collecting garbage, counts as no more than two heartbeats.
         self.awake: float = 0.0
@@ -360,6 +371,11 @@ class Loop:
         """Call ``callback(*args)`` later in this turn of the loop, or in the next one: never from here."""
         self._deferred.append((callback, args))
 
+    def put_off(self, patient: Patient) -> None:
+        """Call ``patient.go_on()`` in one of the next turns: it has more to do than others shall wait for. There is one
+        such call in a turn, however many of them have so much to do."""
+        self._put_off.append(patient)
+
     def settle(self) -> None:
         """Make the deferred calls now, before the next event of this turn. For what a poller's event has called, and
         nothing that a user's call may lead to."""
@@ -442,6 +458,7 @@ class Loop:
         poller, pollables = self._poller, self._pollables
         if poller is None:  # the child of a fork made by a listener: this loop's descriptors are gone
             return
+        put_off = len(self._put_off)  # in the turns before this one
         events = poller.poll(self._seconds_to_wait())
         gone = self._gone
         gone.clear()
@@ -456,6 +473,8 @@ class Loop:
                 pollable.on_event(mask)
             except BaseException:
                 self._failed(pollable)
+        if put_off:
+            self._go_on()
         if self._inbox:
             self._run_inbox()
         if self._timers:
@@ -466,7 +485,7 @@ class Loop:
             self._flush_dirty()
 
     def _seconds_to_wait(self) -> float:
-        if self._inbox or self._deferred or self.dirty or self._stopping:
+        if self._inbox or self._deferred or self.dirty or self._put_off or self._stopping:
             return 0
         timers = self._timers
         while timers and timers[0][2].callback is None:
@@ -474,6 +493,15 @@ class Loop:
         if not timers:
             return -1
         return min(max(0.0, timers[0][0] - time.monotonic()), _LONGEST_WAIT)
+
+    def _go_on(self) -> None:
+        if not self._put_off:  # this is the child of a fork, made by a listener
+            return
+        patient = self._put_off.popleft()
+        try:
+            patient.go_on()
+        except BaseException:
+            self._failed(patient)
 
     def _run_inbox(self) -> None:
         inbox = self._inbox
@@ -551,7 +579,7 @@ class Loop:
         except BaseException:  # whatever it is: with this thread, every socket would stop
             report_exception()
 
-    def _failed(self, stream: Union[Pollable, Flushable]) -> None:
+    def _failed(self, stream: Union[Pollable, Patient, Flushable]) -> None:
         report_exception()
         self._guarded(stream.failed, ())
 
@@ -575,7 +603,7 @@ class Loop:
             with self._lock:
                 self._end()
             return True
-        if self._handles or self._inbox or self._pollables or self.dirty or self._deferred:
+        if self._handles or self._inbox or self._pollables or self.dirty or self._deferred or self._put_off:
             return False
         with self._lock:
             if self._handles:
@@ -611,6 +639,7 @@ class Loop:
         self._changed = threading.Condition(self._lock)
         for mine in (self._handles, self._unreferenced, self._pollables, self._inbox, self._timers, self._deferred):
             mine.clear()
+        self._put_off.clear()
         self.dirty.clear()
         self._heart = None
         self._stopping = True

@@ -52,13 +52,14 @@ class Stream:
     """Reads are handed to ``on_data``; writes are queued and flushed once per turn of the loop.
 
     ``on_end()`` follows when the peer has finished sending, ``on_close(error)`` exactly once when the socket is
-    closed, ``on_drain()`` when a write queue that had passed the high-water mark is empty again.
+    closed, ``on_drain()`` when a write queue that had passed the high-water mark is empty again. Whoever has been
+    handed more than others shall wait for calls :meth:`put_off`, and ``on_rest()`` follows.
     """
 
     __slots__ = (
-        '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop',
+        '_behind', '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop',
         '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read',
-        'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
+        'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'on_rest', 'queued', 'stalled',
     )  # fmt: skip
 
     #: Whether the bytes on the wire are encrypted.
@@ -80,6 +81,7 @@ class Stream:
         self.on_end: Callable[[], object] = _ignore
         self.on_close: Callable[[Optional[Exception]], object] = _ignore
         self.on_drain: Callable[[], object] = _ignore
+        self.on_rest: Callable[[], object] = _ignore
 
         #: Bytes read so far.
         self.bytes_read: int = 0
@@ -90,6 +92,7 @@ class Stream:
         #: Whether the peer has finished sending.
         self.eof: bool = False
         self._reading = False
+        self._behind = False  # what has been read is still being worked through
         self._read_size = LITTLE
         self._queue: list[Data] = []
         # (bytes handed over by then, callback). None until there is one: most connections never have any.
@@ -159,7 +162,7 @@ class Stream:
     def progress(self) -> Optional[tuple[int, int]]:
         """Something else whenever the peer has shown that it is there: by sending, or by taking what is on its way to
         it. None while we don't read, and so can't know."""
-        if not self._reading:
+        if not self._reading or self._behind:
             return None
         under_way = self.queued + _kept_by_system(self._sock)
         return self.bytes_read, self._handed_over + self.queued - under_way if under_way else -1
@@ -171,12 +174,30 @@ class Stream:
         if not self._reading and not self.eof and not self.closed:
             self._reading = True
             self._watch()
+        self._read_hidden()
 
     def pause(self) -> None:
         """Read no more: the peer is slowed down once the kernel's buffers are full."""
         if self._reading:
             self._reading = False
             self._watch()
+
+    def _read_hidden(self) -> None:
+        """Have read, if anything is to be read now, what no poller would report."""
+
+    def put_off(self) -> None:
+        """What was handed to ``on_data`` is more than others shall wait for: ``on_rest()`` is called for what is left
+        of it, in a later turn. Before, nothing is read, so neither is what comes behind it: an end, for one."""
+        self._behind = True
+        self._watch()
+        self._loop.put_off(self)
+
+    def go_on(self) -> None:
+        self._behind = False
+        self.on_rest()  # which may put off once more
+        if not self._behind:
+            self._watch()
+            self._read_hidden()
 
     def on_event(self, mask: int) -> None:
         if mask != READ:
@@ -185,7 +206,7 @@ class Stream:
                 self.flush()
             if mask == WRITE:
                 return
-        if not self._reading:
+        if not self._mask & READ:
             return
         try:
             data = recv(self._handle, self._read_size)
@@ -452,7 +473,7 @@ class Stream:
         self._drop_queue(error)
         on_close = self.on_close
         # The owner refers to this stream, and these to the owner: let both go without waiting for the collector.
-        self.on_data = self.on_end = self.on_close = self.on_drain = _ignore
+        self.on_data = self.on_end = self.on_close = self.on_drain = self.on_rest = _ignore
         return on_close
 
     def failed(self) -> None:
@@ -470,7 +491,7 @@ class Stream:
     # -- the poller --------------------------------------------------------------------------------------------------
 
     def _wanted(self) -> int:
-        return (READ if self._reading else 0) | (WRITE if self.stalled else 0)
+        return (READ if self._reading and not self._behind else 0) | (WRITE if self.stalled else 0)
 
     def _watch(self) -> None:
         """Have the poller watch for what is wanted now, and for nothing at all where nothing is.

@@ -73,7 +73,8 @@ class TLSStream(EncryptedStream):
     """
 
     __slots__ = (
-        '_context', '_covered', '_incoming', '_on_handshake', '_outgoing', '_peer_ended', '_rest', '_unsent',
+        '_context', '_covered', '_incoming', '_on_handshake', '_outgoing', '_peer_ended', '_read_error', '_rest',
+        '_unsent',
     )  # fmt: skip
 
     _tls: ssl.SSLObject
@@ -100,6 +101,7 @@ class TLSStream(EncryptedStream):
         self._on_handshake: Optional[Callable[[], object]] = None  # None before and after the handshake
         self._rest = b''  # what came in right behind the handshake
         self._peer_ended = False  # its close_notify has come
+        self._read_error: Optional[OSError] = None  # found behind what is still being worked through
         self._unsent: Data = b''  # encrypted; the kernel takes no more of it just now
         self._covered = 0  # how many bytes of the queue that stands for
 
@@ -147,19 +149,20 @@ class TLSStream(EncryptedStream):
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def resume(self) -> None:
-        super().resume()
-        if self._rest:  # which no poller would report
+    def _read_hidden(self) -> None:
+        if self._rest:
             self._loop.defer(self.on_event, READ)
-        elif self._peer_ended:  # nor this
+        elif self._peer_ended:
             self._loop.defer(self._end_reading)
+        elif self._read_error is not None and not self._behind:
+            self._loop.defer(self._lose, self._read_error)
 
     def on_event(self, mask: int) -> None:
         if mask != READ and self.stalled:
             self.stalled = False
             self.flush()
         on_handshake = self._on_handshake
-        if mask == WRITE or not (self._reading or on_handshake):
+        if mask == WRITE or not self._mask & READ:
             return
         try:
             data = self._rest or recv(self._handle, READ_SIZE)
@@ -199,7 +202,10 @@ class TLSStream(EncryptedStream):
             ended = True
         except OSError as error:
             self._hand_on(pieces)
-            self._lose(error)
+            if self._behind:
+                self._read_error = error
+            else:
+                self._lose(error)
             return
         self._hand_on(pieces)
         if ended:
@@ -207,7 +213,7 @@ class TLSStream(EncryptedStream):
             self._end_reading()
 
     def _end_reading(self) -> None:
-        if self._reading:  # else what it sent before its end is still waiting for resume()
+        if self._reading and not self._behind:  # else what it sent before its end is still to be worked through
             self._read_eof()
 
     def _hand_on(self, pieces: list[bytes]) -> None:
@@ -292,6 +298,7 @@ class TLSStream(EncryptedStream):
     def _shut(self, error: Optional[Exception]) -> Callable[[Optional[Exception]], object]:
         self._on_handshake = None
         self._rest = self._unsent = b''
+        self._read_error = None
         on_close = super()._shut(error)
         with contextlib.suppress(AttributeError):  # the client has sent nothing
             del self._tls  # the larger part of the stream, which the owner may keep: a request does

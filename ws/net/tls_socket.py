@@ -37,8 +37,7 @@ class TLSSocketStream(EncryptedStream):
         self._unfinished: Optional[Data] = None  # OpenSSL wants just this again, whatever was queued since
         self._discarding = False  # OpenSSL reads no more, but the peer still sends
 
-    def resume(self) -> None:
-        super().resume()
+    def _read_hidden(self) -> None:
         # Somebody else may have read from the socket before, and less than OpenSSL had decrypted.
         if self._reading and self._sock.pending():
             self._loop.defer(self.on_event, READ)
@@ -47,7 +46,7 @@ class TLSSocketStream(EncryptedStream):
         if self.stalled and (mask != READ or self._write_wants_read):
             self.stalled = self._write_wants_read = False
             self.flush()
-        if self._reading and (mask != WRITE or self._read_wants_write):
+        if self._reading and not self._behind and (mask != WRITE or self._read_wants_write):
             self._read()
         self._watch()
 
@@ -121,8 +120,9 @@ class TLSSocketStream(EncryptedStream):
 
     def _wanted(self) -> int:
         # What wants to write in order to read is not ready for reading, whatever has come in, and the other way round.
-        read = (self._reading and not self._read_wants_write) or self._write_wants_read
-        write = (self.stalled and not self._write_wants_read) or (self._reading and self._read_wants_write)
+        reading = self._reading and not self._behind
+        read = (reading and not self._read_wants_write) or self._write_wants_read
+        write = (self.stalled and not self._write_wants_read) or (reading and self._read_wants_write)
         return (READ if read else 0) | (WRITE if write else 0)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from codecs import utf_8_decode
+from io import BytesIO
 from typing import Optional, Union
 
 from ..errors import ProtocolError
@@ -13,8 +13,11 @@ from .permessage_deflate import Inflater
 #: Bytes or characters. Smaller pieces of a message are put together: each object costs dozens of bytes, and a peer may
 #: send a million pieces of one byte.
 _PIECE_SIZE = 1024
-#: Bytes; with larger texts care is taken how much memory they need.
-_LARGE_TEXT = 1 << 20
+#: Bytes. What is larger is put together while it comes, so much at a time: in the end, that would take too long.
+_LARGE = 1 << 20
+_STEP = 1 << 18
+#: Of a text, at least the part of what there is that this says. See :meth:`Text._grow`.
+_PART = 64
 
 
 def invalid_utf8() -> ProtocolError:
@@ -22,13 +25,16 @@ def invalid_utf8() -> ProtocolError:
 
 
 class Bytes:
-    """The content of a binary message as it grows. What is large is unmasked and joined in the end, in one go."""
+    """The content of a binary message as it grows. It is unmasked and joined in the end, in one go, if that is not too
+    much for it."""
 
-    __slots__ = ('_keys', '_pieces')
+    __slots__ = ('_keys', '_large', '_pieces', '_room')
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._keys: list[Optional[bytes]] = []  # what each of them is still masked with
+        self._room = _LARGE  # how many bytes may come before they are put together
+        self._large: Optional[BytesIO] = None  # what stands before them; with CPython, it is not copied in the end
 
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         """Add what is masked with `key`, if there is one."""
@@ -40,25 +46,36 @@ class Bytes:
         else:
             pieces.append(data)
             keys.append(key)
+        self._room -= len(data)
+        if self._room < 0:
+            self._grow()
+
+    def _grow(self) -> None:
+        if self._large is None:
+            self._large = BytesIO()
+        self._large.write(join_masked(self._pieces, self._keys))
+        self._pieces, self._keys, self._room = [], [], _STEP
 
     def value(self) -> bytes:
-        return join_masked(self._pieces, self._keys)
+        if self._large is None:
+            return join_masked(self._pieces, self._keys)
+        self._grow()
+        return self._large.getvalue()
 
 
 class Text:
     """The content of a text message as it grows: decoded at once, so that the first wrong byte shows (section 8.1).
 
-    One character beyond the BMP makes each of a str take four bytes. While much of it is put together, that would be
-    there twice; so it is kept as bytes then, and decoded once more in the end.
+    One character beyond the BMP makes each of a str take four bytes: much of it must never be there twice.
     """
 
-    __slots__ = ('_pieces', '_size', '_tail', '_wide')
+    __slots__ = ('_large', '_pieces', '_room', '_tail')
 
     def __init__(self) -> None:
         self._pieces = ['']
-        self._size = 0  # in bytes
+        self._room = _LARGE
         self._tail = b''  # up to 3 bytes of a character
-        self._wide: Optional[bytearray] = None  # in the place of the pieces
+        self._large = ''  # what stands before the pieces
 
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         data = self._tail + (data if key is None else mask(data, key))
@@ -66,15 +83,14 @@ class Text:
             text, used = utf_8_decode(data, 'strict', False)
         except UnicodeDecodeError:
             raise invalid_utf8() from None
-        self._size += used
-        if self._size > _LARGE_TEXT and (self._wide is not None or _is_wide(text)):
-            self._append_wide(memoryview(data)[:used])
+        pieces = self._pieces
+        if len(pieces[-1]) + len(text) < _PIECE_SIZE:
+            pieces[-1] += text
         else:
-            pieces = self._pieces
-            if len(pieces[-1]) + len(text) < _PIECE_SIZE:
-                pieces[-1] += text
-            else:
-                pieces.append(text)
+            pieces.append(text)
+        self._room -= used
+        if self._room < 0:
+            self._grow()
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
         if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
@@ -83,20 +99,16 @@ class Text:
     def value(self) -> str:
         if self._tail:
             raise invalid_utf8()
-        return ''.join(self._pieces) if self._wide is None else self._wide.decode()
+        self._grow()
+        return self._large
 
-    def _append_wide(self, data: memoryview) -> None:
-        if self._wide is None:
-            self._wide = bytearray()
-            pieces, self._pieces = self._pieces, []
-            for piece in pieces:
-                self._wide += piece.encode()
-        self._wide += data
-
-
-def _is_wide(text: str) -> bool:
-    """Whether it takes four bytes for each character. Of a short one it may be said in error."""
-    return not text.isascii() and sys.getsizeof(text) > 4 * len(text)
+    def _grow(self) -> None:
+        """A str that only one local variable refers to is not copied by CPython when it grows, which is no promise, and
+        not so in a debugger. As it grows by a part of what it is, the time would be linear even then."""
+        large, self._large = self._large, ''
+        large += ''.join(self._pieces)
+        self._large = large
+        self._pieces, self._room = [''], max(_STEP, len(large) // _PART)
 
 
 class Message:
@@ -123,18 +135,29 @@ class Message:
         self.fragments += 1
 
     def take(self, data: bytes) -> None:
-        """Add what has come of the frame."""
+        """Add what has come of the frame. If it is compressed, :meth:`inflate` does so, piece by piece."""
         size = len(data)
         self.remaining -= size
         if self.inflater is None:
             self.content.append(data, self.key)
         else:
-            self._inflate(self.inflater, data if self.key is None else mask(data, self.key))
+            self.inflater.begin(data if self.key is None else mask(data, self.key), self.fin and not self.remaining)
         turn = size & 3
         if turn and self.key is not None:
             self.key = self.key[turn:] + self.key[:turn]
 
-    def _inflate(self, inflater: Inflater, data: bytes) -> None:
-        for piece in inflater.inflate(data, self.fin and not self.remaining, self.max_size - self.size):
-            self.size += len(piece)
-            self.content.append(piece, None)
+    @property
+    def is_inflating(self) -> bool:
+        """Whether there may be more of what has been taken."""
+        return self.inflater is not None and self.inflater.under_way
+
+    def inflate(self) -> int:
+        """Add the next piece; return its size."""
+        assert self.inflater is not None
+        piece = self.inflater.inflate(self.max_size - self.size)
+        self.add_inflated(piece)
+        return len(piece)
+
+    def add_inflated(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.content.append(piece, None)

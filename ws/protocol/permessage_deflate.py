@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple, Optional, Union
 
 from ..errors import ProtocolError
@@ -22,7 +22,9 @@ _MIN_ZLIB_WINDOW_BITS = 9
 _TAIL = b'\x00\x00\xff\xff'
 #: A message, or the rest of one, for which zlib has nothing to write (RFC 7692 section 7.2.3.6).
 _EMPTY = b'\x00'
-#: So many bytes are inflated at a time: at the highest ratio there is, 1032, they become 16 MiB.
+#: Bytes that come out at a time: of so few of them as go in, up to 16 MiB might come.
+PIECE = 262144
+#: Bytes that are handed in at a time.
 PORTION = 16384
 #: So many blocks with BFINAL set are taken in a message, and one more for so many compressed bytes: who knows no other
 #: way to flush has one at the end of the message, or of each frame (RFC 7692 section 7.2.3.4).
@@ -206,7 +208,7 @@ class Deflater:
 class Inflater:
     """Decompresses the messages of one connection, one after the other."""
 
-    __slots__ = ('_bits', '_dictionary', '_final_blocks', '_reset', '_size', '_stream')
+    __slots__ = ('_bits', '_data', '_dictionary', '_fin', '_final_blocks', '_reset', '_size', '_stream', 'under_way')
 
     def __init__(self, max_window_bits: Optional[int], no_context_takeover: bool, dictionary: bytes = b'') -> None:
         # As in Deflater: peers that call 9 bits 8 are understood, too.
@@ -216,49 +218,63 @@ class Inflater:
         self._stream: Optional[zlib._Decompress] = None
         self._size = 0  # compressed bytes of the message so far
         self._final_blocks = 0  # among them
+        self._data = b''  # what has been handed in, and not yet been looked at
+        self._fin = False  # that is the last of a message
+        #: Whether there may be more of what the bytes that were handed in stand for.
+        self.under_way: bool = False
 
-    def inflate(self, data: bytes, fin: bool, limit: int) -> Iterator[bytes]:
-        """Yield, in pieces, what the next bytes of a message stand for; `fin` tells that they are its last.
-
-        Raises ProtocolError with code 1009 once that is more than `limit` bytes (at most ``sys.maxsize - 1``), with
-        1007 if `data` is no DEFLATE, and with 1008 if it begins anew too often.
-        """
-        for start in range(0, len(data) or 1, PORTION):
-            stop = start + PORTION
-            piece = self._inflate(data[start:stop], fin and stop >= len(data), limit)
-            limit -= len(piece)
-            yield piece
-
-    def inflate_whole(self, data: bytes, limit: int) -> bytes:
-        """Return what a whole message of at most :data:`PORTION` bytes stands for. Raises as :meth:`inflate`."""
-        return self._inflate(data, True, limit)
-
-    def _inflate(self, data: bytes, fin: bool, limit: int) -> bytes:
+    def begin(self, data: bytes, fin: bool) -> None:
+        """Hand in the next bytes of a message, best no more than :data:`PORTION`; `fin` tells that they are its last.
+        What they stand for is had from :meth:`inflate`, as long as :attr:`under_way` is true."""
         if fin:
             data += _TAIL
         self._size += len(data)
-        pieces = []
-        while data:
+        self._data = data
+        self._fin = fin
+        self.under_way = bool(data)
+
+    def inflate(self, limit: int) -> bytes:
+        """Return the next piece, at most :data:`PIECE` bytes.
+
+        Raises ProtocolError with code 1009 if that is more than `limit` bytes (at most ``sys.maxsize - 1``), with 1007
+        if the data is no DEFLATE, and with 1008 if it begins anew too often.
+        """
+        data, room, pieces = self._data, min(PIECE, limit + 1), []
+        while room:
             if self._stream is None:
-                if fin and len(data) == len(_TAIL):
-                    break  # behind a block with BFINAL set there is nothing to put it back to
+                if not data or (self._fin and len(data) == len(_TAIL)):
+                    break  # behind a block with BFINAL set there is nothing to put the tail back to
                 self._stream = zlib.decompressobj(-self._bits, self._dictionary)
             try:
-                piece = self._stream.decompress(data, limit + 1)
+                piece = self._stream.decompress(data, room)
             except zlib.error:
                 raise ProtocolError('invalid compressed data', 1007) from None
-            limit -= len(piece)
-            if limit < 0:
-                raise ProtocolError('Max payload size exceeded', 1009)
             pieces.append(piece)
-            data = self._stream.unused_data
+            room -= len(piece)
+            limit -= len(piece)
             if self._stream.eof:
+                data = self._stream.unused_data
                 self._begin_anew(self._size - len(data))
-        if fin:
+            elif room:  # all has been used, and there is no more in zlib's window
+                break
+            else:
+                data = self._stream.unconsumed_tail
+        if limit < 0:
+            raise ProtocolError('Max payload size exceeded', 1009)
+        if room:
+            self._end()
+        else:
+            self._data = data
+        return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+
+    def _end(self) -> None:
+        """All that was handed in has been inflated."""
+        self._data = b''
+        self.under_way = False
+        if self._fin:
             self._size = self._final_blocks = 0
             if self._reset:
                 self._stream = None
-        return b''.join(pieces)
 
     def _begin_anew(self, size: int) -> None:
         """A block with BFINAL set has ended, `size` bytes into the message; more may follow (RFC 7692 section 7.2.1).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from abc import ABC, abstractmethod
 from functools import partial
@@ -14,6 +15,7 @@ from .frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    CONTROL_LIMIT,
     FIN,
     LENGTH,
     LENGTH_16,
@@ -35,11 +37,22 @@ _CONTROL_NAMES = {CLOSE: 'close', PING: 'ping', PONG: 'pong'}
 #: What whole messages begin with, without compression and with it.
 _STARTS = bytes((FIN | TEXT, FIN | BINARY))
 _COMPRESSED_STARTS = bytes((FIN | TEXT | RSV1, FIN | BINARY | RSV1))
+#: What pings and pongs begin with.
+_PING_STARTS = bytes((FIN | PING, FIN | PONG))
+
+# What is done at a time, where others are waiting: each of the two takes a few milliseconds.
+#: Steps: one for a frame, or for what there is of one.
+STEPS = range(1024)
+#: Bytes that come out of compressed messages.
+INFLATED = 1 << 19
+#: Steps, where nobody is waiting.
+_NO_LIMIT = itertools.repeat(None)
 
 # BaseReceiver._state: 0, or one or more of these.
-_RUNNING = 1  # add or resume is at work further up the stack
+_RUNNING = 1  # add, resume or go_on is at work further up the stack
 _PAUSED = 2
 _ENDED = 4
+_PUT_OFF = 8
 
 
 class MessageFlags:
@@ -103,12 +116,12 @@ class BaseReceiver(ABC):
     """What the receivers of all protocol versions have in common: bytes in any portions, pauses, an end.
 
     Set the callbacks as attributes. After ``onclose`` or ``onerror`` nothing else is called. An exception of a callback
-    comes out of ``add`` or ``resume``; the next call of either goes on behind the frame it was about.
+    comes out of ``add``, ``resume`` or ``go_on``; the next call of one of them goes on behind the frame it was about.
     """
 
     __slots__ = (
-        '_data', '_later', '_masked', '_max_payload', '_pos', '_starts', '_state', 'onbinary', 'onclose', 'onerror',
-        'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
+        '_data', '_later', '_masked', '_max_payload', '_onrest', '_pos', '_starts', '_state', 'onbinary', 'onclose',
+        'onerror', 'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
     )  # fmt: skip
 
     def __init__(self, starts: bytes, masked: Optional[bool], max_payload: int) -> None:
@@ -135,6 +148,12 @@ class BaseReceiver(ABC):
         self.onerror: Callable[[ProtocolError, int], object] = _ignore
         #: Called while an exception of onmessage, ontext or onbinary is handled; without it, that is raised.
         self.onexception: Optional[Callable[[], object]] = None
+        self._onrest: Optional[Callable[[], object]] = None
+
+    def divide_work(self, onrest: Callable[[], object]) -> None:
+        """From now on, do a limited amount of work at a time: others have to wait meanwhile. If something is left, call
+        `onrest`, and then nobody until :meth:`go_on`."""
+        self._onrest = onrest
 
     def add(self, data: bytes) -> None:
         """Take what came in."""
@@ -163,6 +182,18 @@ class BaseReceiver(ABC):
         if not self._state:
             self._run()
 
+    def go_on(self) -> None:
+        """Work on what is left, or some of it: see :meth:`divide_work`."""
+        self._state &= ~_PUT_OFF
+        if not self._state:
+            self._run()
+
+    def _put_off(self) -> None:
+        """Enough has been done at a time."""
+        if self._onrest is not None:
+            self._state |= _PUT_OFF
+            self._onrest()
+
     def cleanup(self) -> None:
         """Drop everything, the callbacks too; ignore what is added from now on."""
         self._end()
@@ -175,10 +206,13 @@ class BaseReceiver(ABC):
         self._later = None
 
     def _run(self) -> None:
-        """Work through what is there until it is used up, too little for a step, or a callback pauses or ends it."""
+        """Work through what is there until it is used up, too little for a step, or a callback pauses or ends it; or
+        until enough has been done at a time."""
         self._state = _RUNNING
         try:
-            while self._state == _RUNNING:
+            for _ in _NO_LIMIT if self._onrest is None else STEPS:
+                if self._state != _RUNNING:
+                    break
                 before = self._pos
                 if before < len(self._data):
                     found = whole_frame(self._data, before, self._starts, self._masked, self._max_payload)
@@ -210,6 +244,8 @@ class BaseReceiver(ABC):
                 if self._later is None:
                     break
                 self._compact()
+            else:
+                self._put_off()
         finally:
             self._state &= ~_RUNNING
             if self._later is None and self._pos == len(self._data):  # nearly always
@@ -257,7 +293,7 @@ class Receiver(BaseReceiver):
     included) are limits; 0 is none.
     """
 
-    __slots__ = ('_max_fragments', '_message', 'inflater')
+    __slots__ = ('_inflated', '_max_fragments', '_message', '_taken', 'inflater')
 
     def __init__(
         self, masked: Optional[bool] = None, max_payload: int = 104857600, max_fragments: int = 131072
@@ -265,6 +301,8 @@ class Receiver(BaseReceiver):
         super().__init__(_STARTS, masked, max_payload)
         self._max_fragments = max_fragments or sys.maxsize
         self._message: Optional[Message] = None
+        self._taken = 0  # bytes at _pos that are being inflated
+        self._inflated = 0  # bytes that came out since work was put off
         #: To be set when permessage-deflate is agreed upon.
         self.inflater: Optional[Inflater] = None
 
@@ -278,20 +316,55 @@ class Receiver(BaseReceiver):
         if found is None or len(found[1]) > PORTION:
             return None
         first, payload, masked, end = found
-        content: Union[str, bytes] = inflater.inflate_whole(payload, self._max_payload)  # type: ignore[arg-type]  # bytes
-        if first & OPCODE == TEXT:
-            try:
-                content = content.decode()  # type: ignore[union-attr]
-            except UnicodeDecodeError:
-                raise invalid_utf8() from None
-        return first, content, masked, end
+        inflater.begin(payload, True)  # type: ignore[arg-type]  # bytes, as it is compressed
+        content = inflater.inflate(self._max_payload)
+        self._count_inflated(len(content))
+        if inflater.under_way:
+            message = self._begin_message(first)
+            message.begin_frame(True, b'' if masked else None, 0)
+            message.add_inflated(content)
+            self._pos, self._taken = end - len(payload), len(payload)
+            return None
+        if first & OPCODE != TEXT:
+            return first, content, masked, end
+        try:
+            return first, content.decode(), masked, end
+        except UnicodeDecodeError:
+            raise invalid_utf8() from None
+
+    def _begin_message(self, first: int) -> Message:
+        content = Text() if first & OPCODE == TEXT else Bytes()
+        self._starts = b''
+        self._message = Message(content, self.inflater if first & RSV1 else None, self._max_payload)
+        return self._message
+
+    def _count_inflated(self, size: int) -> None:
+        self._inflated += size
+        if self._inflated >= INFLATED:
+            self._inflated = 0
+            self._put_off()
+
+    def _ping_or_pong(self) -> Optional[Callable[[], object]]:
+        """One that is whole, and nothing about it needs a second look."""
+        found = whole_frame(self._data, self._pos, _PING_STARTS, self._masked, CONTROL_LIMIT)
+        if found is None or self._data[self._pos + 1] & LENGTH > SHORT_LIMIT:
+            return None
+        first, payload, masked, self._pos = found
+        return partial(self.onping if first == FIN | PING else self.onpong, payload, flags_of(masked, payload))  # type: ignore[arg-type]
 
     def _advance(self) -> Found:
-        message = self._message
-        if message is None and self.inflater is not None:
+        if self._taken:
+            assert self._message is not None
+            return self._data_frame(self._message)
+        if self._message is None or not self._message.remaining:
+            control = self._ping_or_pong()
+            if control is not None:
+                return control
+        if self._message is None and self.inflater is not None:
             found = self._whole_compressed_message(self.inflater)
-            if found is not None:
+            if found is not None or self._taken:
                 return found
+        message = self._message
         if message is None or not message.remaining:
             header = self._header()
             if header is None:
@@ -300,10 +373,7 @@ class Receiver(BaseReceiver):
             if first & OPCODE >= CLOSE:
                 return self._control_frame(first & OPCODE, length, key, body)
             if message is None:
-                content = Text() if first & OPCODE == TEXT else Bytes()
-                inflater = self.inflater if first & RSV1 else None
-                message = self._message = Message(content, inflater, self._max_payload)
-                self._starts = b''
+                message = self._begin_message(first)
             message.begin_frame(first >= FIN, key, length)
             self._pos = body
         return self._data_frame(message)
@@ -378,9 +448,17 @@ class Receiver(BaseReceiver):
             raise ProtocolError('Max payload size exceeded', 1009)
 
     def _data_frame(self, message: Message) -> Optional[WholeFrame]:
-        data = self._data[self._pos : self._pos + message.remaining]
-        self._pos += len(data)
-        message.take(data)
+        if not self._taken:
+            size = message.remaining if message.inflater is None else min(message.remaining, PORTION)
+            data = self._data[self._pos : self._pos + size]
+            self._taken = len(data)
+            message.take(data)
+        while message.is_inflating:
+            if self._state & _PUT_OFF:
+                return None
+            self._count_inflated(message.inflate())
+        self._pos += self._taken
+        self._taken = 0
         if message.remaining or not message.fin:
             return None
         self._message = None
