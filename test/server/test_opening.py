@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
-from support import HANDSHAKE, Waiter, client, end, no_server, raw_client, raw_connection, read_all, server
+import trustme
+from support import (
+    HANDSHAKE,
+    TIMEOUT,
+    Waiter,
+    client,
+    end,
+    no_server,
+    raw_client,
+    raw_connection,
+    read_all,
+    server,
+    until,
+)
 
 from ws import HandshakeError, WebSocketServer
 from ws.net.face import Socket
@@ -127,6 +141,25 @@ def test_of_what_somebody_else_has_read() -> None:
             wss.handleUpgrade(RequestParser().feed(WRONG_KEY), taken, b'')
             assert told.get() == ('Missing or invalid Sec-WebSocket-Key header',)
             assert sock.recv(4) == b'mine'
+
+
+def test_what_has_failed_already_is_not_refused_as_well() -> None:
+    """The server closes in the same turn of the loop in which a TLS handshake fails."""
+    issued = trustme.CA().issue_cert('127.0.0.1')
+    key, cert = issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes()
+    with server(key=key, cert=cert) as wss:
+        wss.on('connection', print)
+        with raw_connection(wss) as sock:
+            until(lambda: wss.metrics().handshakes == 1)
+            started, ends, closed = threading.Event(), threading.Event(), Waiter()
+            wss._loop.call(lambda: (started.set(), ends.wait(TIMEOUT)))
+            assert started.wait(TIMEOUT)
+            sock.sendall(b'no TLS at all')
+            wss.close(closed)
+            ends.set()
+            closed.get()
+        until(lambda: wss.metrics().abandoned == 1)
+        assert wss.metrics().refused == {}
 
 
 # -- shouldHandle -----------------------------------------------------------------------------------------------------
