@@ -288,7 +288,7 @@ def test_every_event_of_the_library_is_known(wss: WebSocketServer, ws: WebSocket
     def attach() -> None:
         for event in ('listening', 'connection', 'connection/', 'connection/chat?room=1', 'headers', 'error', 'close'):
             wss.on(event, print)
-        for event in ('open', 'message', 'ping', 'pong', 'error', 'close'):
+        for event in ('open', 'message', 'ping', 'pong', 'drain', 'error', 'close'):
             ws.on(event, lambda: None)
         Sender(Sink()).on('error', print)
 
@@ -398,6 +398,7 @@ COMMON_TYPES: dict[str, tuple[str, list[Any]]] = {
     'pingTimeout': (NUMBER, ['5', True, [5]]),
     'maxPayload': ('an int', ['5', 1.5, True]),
     'maxFragments': ('an int', ['5', 1.5, True]),
+    'maxBufferedAmount': ('an int', ['5', 1.5, True]),
     'perMessageDeflate': ('a bool or a dict', [1, 'yes', ['level']]),
 }
 

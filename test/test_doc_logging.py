@@ -96,6 +96,7 @@ def test_every_line_is_there() -> None:
     with collected(logging.DEBUG) as log:
         run_out_of_descriptors()
         break_a_limit()
+        overrun()
         be_silent()
         leave_a_close_frame_unanswered()
         converse()
@@ -128,6 +129,14 @@ def closing(**options: Any) -> Iterator[socket.socket]:
 def break_a_limit() -> None:
     with closing(maxPayload=1000) as sock:
         sock.sendall(b'\x81\xfe\x07\xff')
+
+
+def overrun() -> None:
+    with server(maxBufferedAmount=1000) as wss:
+        closed = Waiter()
+        wss.on('connection', lambda ws: (ws.on('close', closed), ws.send(bytes(64 << 20))))
+        with raw_client(wss):
+            closed.get()
 
 
 def be_silent() -> None:

@@ -47,6 +47,7 @@ def test_its_limits_are_those_of_the_code() -> None:
         ('', f'{REST_LIMIT >> 10} KiB'),
         ('', 'the latest'),
         ('`backlog`', str(SERVER_OPTIONS['backlog'])),
+        ('`maxBufferedAmount`', 'off'),
     }
 
 

@@ -101,6 +101,15 @@ def test_every_name_for_annotations_is_there() -> None:
 # -- examples ---------------------------------------------------------------------------------------------------------
 
 
+@REFERENCE.check("Event: 'drain'")
+def _(run: Runner) -> None:
+    _, port = run.serve()
+    _ws, log = connect(port)
+    events = log.until('close')
+    assert [event[1] for event in events if event[0] == 'message'] == [str(number) for number in range(100000)]
+    assert events[-1][1:] == (1000, '')
+
+
 @REFERENCE.check('WebSocketServer(options, [callback])')
 def _(run: Runner) -> None:
     program, port = run.serve()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fakes import accept, fake_server
 from support import (
+    HANDSHAKE,
     Log,
     Waiter,
     client,
@@ -18,14 +20,18 @@ from support import (
     on_loop,
     open_pair,
     raw_client,
+    raw_connection,
     read_all,
+    read_head,
     server,
     until,
     wait_for,
 )
+from test_hixie import REQUEST
 
-from ws import NotOpenError, ProtocolError, WebSocket
+from ws import NotOpenError, ProtocolError, WebSocket, WebSocketServer
 from ws.protocol.frames import build_frame
+from ws.protocol.receiver import INFLATED, STEPS, Receiver
 
 
 @pytest.fixture
@@ -276,3 +282,142 @@ def test_nobody_is_called_after_a_close_in_the_same_burst(pair: tuple[WebSocket,
     closed.get()
     assert heard.get() == ('first',)
     assert heard.nothing(0)
+
+
+# -- others have their turn --------------------------------------------------------------------------------------------
+
+
+def compressed(opcode: int, data: bytes) -> bytes:
+    deflate = zlib.compressobj(9, wbits=-15)
+    frame = bytearray(build_frame(opcode, (deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], True, True))
+    frame[0] |= 0x40
+    return bytes(frame)
+
+
+COUNT = 4 * len(STEPS)
+#: What takes long, between two messages; and the request for the connection that it comes by.
+DEFLATE_REQUEST = HANDSHAKE[:-2] % b'/' + b'Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n'
+FLOODS = {
+    'messages': (DEFLATE_REQUEST, build_frame(1, b'', True, True) * COUNT),
+    'pings': (DEFLATE_REQUEST, build_frame(9, b'', True, True) * COUNT),
+    'fragments': (
+        DEFLATE_REQUEST,
+        build_frame(1, b'', False, True) + build_frame(0, b'', False, True) * COUNT + build_frame(0, b'', True, True),
+    ),
+    'bomb': (DEFLATE_REQUEST, compressed(2, bytes(4 * INFLATED))),
+    'Hixie texts': (REQUEST, b'\x00\xff' * COUNT),
+}
+
+
+def text(flood: str, data: bytes) -> bytes:
+    return b'\0' + data + b'\xff' if flood.startswith('Hixie') else build_frame(1, data, True, True)
+
+
+@contextlib.contextmanager
+def flooded(wss: WebSocketServer, flood: str, end: bytes = b'') -> Iterator[tuple[WebSocket, socket.socket]]:
+    """A paused connection; a flood between two messages waits to be read, nearly all of it at once, and then `end`."""
+    peers = Waiter()
+    wss.on('connection', lambda ws: (ws.pause(), peers(ws)))
+    request, data = FLOODS[flood]
+    with raw_connection(wss) as sock:
+        sock.sendall(request)
+        read_head(sock)
+        ws = peers.get()[0]
+        # After a short read comes a long one.
+        sock.sendall(text(flood, b'b' * 5000) + data + text(flood, b'end') + end)
+        yield ws, sock
+
+
+@pytest.mark.parametrize('flood', FLOODS)
+def test_others_have_their_turn_in_the_middle_of_a_flood(flood: str) -> None:
+    heard = Waiter()
+    with server(perMessageDeflate=True) as wss, raw_client(wss) as bystander, flooded(wss, flood) as (ws, _):
+
+        def listener(this: WebSocket, data: Any) -> None:
+            if data and this is ws:
+                heard(len(data))
+                if len(data) == 5000:
+                    bystander.sendall(build_frame(1, b'bystander', True, True))
+            elif data:
+                heard(data)
+
+        for each in wss.clients:
+            each.on('message', listener)
+        ws.resume()
+        order = [heard.get()[0]]
+        while order[-1] != len('end'):
+            order.append(heard.get()[0])
+        assert 'bystander' in order, order
+
+
+@pytest.mark.parametrize('flood', ['messages', 'bomb', 'Hixie texts'])
+def test_the_end_comes_after_what_was_put_off(flood: str) -> None:
+    """The peer has finished long ago, in order or not, when the last of it is worked through."""
+    close = {'messages': build_frame(8, b'\x03\xe8', True, True), 'bomb': b'', 'Hixie texts': b'\xff\0'}[flood]
+    with server(perMessageDeflate=True) as wss, flooded(wss, flood, close) as (ws, sock):
+        sock.shutdown(socket.SHUT_WR)
+        log = Log(ws)
+        ws.resume()
+        events = log.until('close')
+    assert [len(event[1]) for event in events[:-1]][:1] == [5000]
+    assert events[-2][1] == 'end'
+    assert len(events) == 3 + (1 if flood == 'bomb' else COUNT)
+    assert events[-1][1] == {'messages': 1000, 'bomb': 1006, 'Hixie texts': 1005}[flood]
+
+
+@pytest.mark.parametrize('how', ['pause', 'late', 'terminate', 'close'])
+def test_what_a_listener_does_in_the_middle_of_a_flood(how: str) -> None:
+    with server() as wss, flooded(wss, 'messages') as (ws, sock):
+        closed, heard = Waiter(), Waiter()
+        ws.on('close', closed)
+        seen: list[Any] = []
+
+        def listener(data: Any) -> None:
+            seen.append(data)
+            if len(seen) == len(STEPS) + 5:
+                getattr(ws, 'pause' if how == 'late' else how)()
+                heard()
+            elif data == 'end':
+                heard()
+
+        ws.on('message', listener)
+        ws.resume()
+        heard.get()
+        on_loop(ws, lambda: None)
+        on_loop(ws, lambda: None)
+        assert len(seen) == len(STEPS) + 5
+        if how in ('pause', 'late'):
+            if how == 'late':  # what comes now goes another way
+                ws.off('message', listener)
+                ws.on('message', lambda data, flags: listener(data))
+            ws.resume()
+            heard.get()
+            assert len(seen) == COUNT + 2
+        else:
+            sock.close()
+            closed.get()
+            assert len(seen) == len(STEPS) + 5
+
+
+# -- faults of our own -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('method', ['add', 'resume', 'go_on'])
+def test_where_our_own_code_fails_the_connection_ends(
+    method: str, monkeypatch: pytest.MonkeyPatch, reported: list[BaseException]
+) -> None:
+    """Also with what came behind the head of the handshake, and with what is left after a pause or a turn."""
+
+    def fail(*args: object) -> None:
+        raise ZeroDivisionError
+
+    with server() as wss:
+        closed = Waiter()
+        wss.on('connection', lambda ws: (ws.on('close', closed), ws.pause(), ws.resume()))
+        with raw_connection(wss) as sock:
+            monkeypatch.setattr(Receiver, method, fail)
+            sock.sendall(HANDSHAKE % b'/' + build_frame(1, b'x', True, True) * 2 * len(STEPS))
+            assert closed.get() == (1006, '')
+            read_all(sock)
+    assert {type(error) for error in reported} == {ZeroDivisionError}
+    reported.clear()

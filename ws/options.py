@@ -31,6 +31,7 @@ LIMITS: dict[str, Any] = {
     'maxFragments': 131_072,
     'pingInterval': 0,
     'pingTimeout': 20_000,
+    'maxBufferedAmount': 0,
 }
 
 #: Client options and their defaults; see the class.

@@ -8,7 +8,7 @@ from typing import Any, Optional, Protocol, Union
 
 from .errors import NotOpenError, WebSocketError
 from .net.loop import Loop
-from .net.stream import Stream
+from .net.stream import HIGH_WATER_MARK, Stream
 from .options import of_call
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
@@ -29,17 +29,23 @@ class Owner(Protocol):
     def _on_broken(self) -> None:
         """A message in pieces has begun, and can't be completed."""
 
+    def _on_overrun(self) -> None:
+        """More is waiting than may wait."""
+
+    def _on_drain(self) -> None:
+        """Who was told not to send for now may do so."""
+
 
 class Outgoing:
     """What goes out over one connection that is open: messages, whole and in pieces, pings and pongs, a close frame.
 
-    :meth:`hand_in`, :meth:`count_waiting` and :attr:`buffered` are for any thread; everything else belongs to the loop
-    thread.
+    :meth:`hand_in`, :meth:`is_little`, :meth:`count_waiting` and :attr:`buffered` are for any thread; everything else
+    belongs to the loop thread.
     """
 
     __slots__ = (
-        '_by_hand', '_late_pong', '_lock', '_loop', '_masks', '_owner', '_pong_queued', '_stream', '_waiting', 'direct',
-        'over', 'sender', 'sent_directly', 'streams',
+        '_by_hand', '_drain_later', '_late_pong', '_limit', '_lock', '_loop', '_masks', '_owner', '_pong_queued',
+        '_stream', '_waiting', 'direct', 'over', 'sender', 'sent_directly', 'streams',
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +55,7 @@ class Outgoing:
         stream: Stream,
         sender: Union[Sender, hixie.Sender],
         masks: bool,
+        limit: int,
         owner: Owner,
     ) -> None:
         self._loop = loop
@@ -56,6 +63,7 @@ class Outgoing:
         self._stream = stream
         self.sender: Union[Sender, hixie.Sender] = sender
         self._masks = masks
+        self._limit = limit  # bytes that may wait; 0 is none
         self._owner = owner
         #: Whether the connection is no longer open: no data is sent then (RFC 6455 section 5.5.1).
         self.over: bool = False
@@ -70,6 +78,8 @@ class Outgoing:
         self._waiting = 0  # bytes handed in that can't be written at once
         self._pong_queued = False
         self._late_pong: Optional[bytes] = None
+        self._drain_later = False  # when no message in pieces is being sent any longer
+        stream.on_drain = self._on_drain
 
     @property
     def buffered(self) -> int:
@@ -89,23 +99,69 @@ class Outgoing:
     def _decide(self) -> None:
         """What the next message meets is another state than before."""
         usual = self.sender.plain and not (self._masks or self.over or self.streams)
-        self.direct = self._stream if usual else None
+        # The stream says when it is full, and then it is looked at the limit; with a lower one, each time.
+        self.direct = self._stream if usual and not 0 < self._limit < HIGH_WATER_MARK else None
+
+    # -- how much waits ----------------------------------------------------------------------------------------------
+
+    def may_go_on(self) -> bool:
+        """Whether little enough is waiting for more to be sent: what :meth:`WebSocket.send` returns. If it is more than
+        may wait, the connection ends. On the loop thread."""
+        if self._limit and not self.over and self._under_way > self._limit:
+            self._stream.flush_early()  # the kernel may well take it
+            if self._under_way > self._limit:
+                self._owner._on_overrun()
+                return False
+        return not self._stream.is_full if self.streams is None else self.is_little()
+
+    @property
+    def _under_way(self) -> int:
+        """Bytes that wait for the peer: what other threads have handed in may only wait for the loop."""
+        return self._stream.queued if self.streams is None else self.buffered
+
+    def is_little(self) -> bool:
+        """Whether little is waiting; else ``drain`` follows. For any thread."""
+        if self.over:
+            return False
+        if self.buffered <= HIGH_WATER_MARK:
+            return True
+        self._run(self._want_drain)
+        return False
+
+    def _run(self, method: Callable[[], object]) -> None:
+        if self._loop.in_thread():
+            method()
+        else:
+            self._loop.call(method)
+
+    def _want_drain(self) -> None:
+        if self.streams is None:
+            self._stream.want_drain()
+        else:
+            self._drain_later = True
+
+    def _on_drain(self) -> None:
+        if self.streams is None:
+            self._owner._on_drain()
+        else:  # one of its pieces was much, or others wait behind it
+            self._drain_later = True
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
     def send(
         self, data: Any, binary: Optional[bool], fin: bool, masked: bool, callback: Optional[Callback], compress: bool
-    ) -> None:
-        """Send a message at once, or a fragment."""
+    ) -> bool:
+        """Send a message at once, or a fragment; returns what :meth:`may_go_on` does."""
         self.sender.send(data, binary, fin, masked, callback, compress)
         if self._by_hand or not fin:
             self._by_hand = True
             self._decide()
+        return self.may_go_on()
 
     def hand_in(
         self, data: Any, binary: Optional[bool], fin: bool, masked: bool, callback: Optional[Callback], compress: bool
-    ) -> None:
-        """Send a message when it is its turn."""
+    ) -> bool:
+        """Send a message when it is its turn; returns whether little enough is waiting for more to be sent."""
         payload, is_binary = payload_of(data)  # now: the caller may change its buffer as soon as we return
         self.count_waiting(len(payload))
         arguments = (payload, is_binary if binary is None else binary, fin, masked, callback, compress)
@@ -113,6 +169,7 @@ class Outgoing:
             self._send_in_turn(*arguments)
         else:
             self._loop.call(self._send_in_turn, *arguments)
+        return self.is_little()
 
     def _send_in_turn(
         self, payload: bytes, binary: bool, fin: bool, masked: bool, callback: Optional[Callback], compress: bool
@@ -122,6 +179,7 @@ class Outgoing:
         else:
             send = functools.partial(self._send, payload, binary, fin, masked, callback, compress)
             self.streams.wait(Waiting(send, functools.partial(self._drop, payload, callback)))
+            self.may_go_on()
 
     def _send(
         self, payload: bytes, binary: bool, fin: bool, masked: bool, callback: Optional[Callback], compress: bool
@@ -140,6 +198,12 @@ class Outgoing:
         if callback is not None:
             self._loop.defer(callback, NotOpenError())
 
+    def count_piece(self, size: int) -> None:
+        """As :meth:`count_waiting`; less than 0 on the loop thread, when the piece has been sent."""
+        self.count_waiting(size)
+        if size < 0:
+            self.may_go_on()
+
     def send_in_pieces(self, pieces: Pieces) -> None:
         if self.over:
             pieces.cancel()
@@ -153,6 +217,9 @@ class Outgoing:
     def _on_streams_idle(self) -> None:
         self.streams = None
         self._decide()
+        if self._drain_later:
+            self._drain_later = False
+            self._want_drain()
 
     # -- control frames ----------------------------------------------------------------------------------------------
 
@@ -160,6 +227,8 @@ class Outgoing:
         """Send a 'ping' or a 'pong'."""
         if not self.over:
             getattr(self.sender, kind)(payload, masked, callback)
+            if self._limit:
+                self.may_go_on()
         elif callback is not None:
             callback(NotOpenError())
 

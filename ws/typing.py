@@ -233,6 +233,7 @@ class Limits(TypedDict, total=False):
     maxFragments: Optional[int]
     pingInterval: Optional[float]
     pingTimeout: Optional[float]
+    maxBufferedAmount: Optional[int]
 
 
 class ClientKeywords(Limits, total=False):

@@ -89,6 +89,8 @@ class WebSocket(Emitter, EventTarget):
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
       (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
       Whatever comes from the peer counts, and that it takes what is on its way to it.
+    - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent and the kernel does not take. Beyond it, the
+      connection ends with 1006, and the callbacks of what was not sent get the error.
     - ``perMessageDeflate`` (bool or dict, True): offer to compress messages (RFC 7692). As a dict:
       ``serverNoContextTakeover``, ``clientNoContextTakeover`` (bool): that side compresses each message on its own;
       ``threshold`` (bytes, 1024): and leaves smaller ones as they are; ``serverMaxWindowBits``, ``clientMaxWindowBits``
@@ -105,8 +107,8 @@ class WebSocket(Emitter, EventTarget):
     event.
 
     Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
-    ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``error(error)``, and after
-    that or without it, once and last, ``close(code, message)``.
+    ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``, see :meth:`send`;
+    ``error(error)``, and after that or without it, once and last, ``close(code, message)``.
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
@@ -145,7 +147,7 @@ class WebSocket(Emitter, EventTarget):
         @property
         def prependOnceListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
 
-    _emits = frozenset(('open', 'message', 'ping', 'pong', 'error', 'close'))
+    _emits = frozenset(('open', 'message', 'ping', 'pong', 'drain', 'error', 'close'))
 
     CONNECTING = CONNECTING
     OPEN = OPEN
@@ -188,6 +190,7 @@ class WebSocket(Emitter, EventTarget):
         self._close_timeout = milliseconds(self.options, 'closeTimeout')
         milliseconds(self.options, 'pingInterval')
         milliseconds(self.options, 'pingTimeout')
+        count(self.options, 'maxBufferedAmount')
         self._is_server = server_side
         #: CONNECTING, OPEN, CLOSING or CLOSED.
         self.readyState: int = CONNECTING
@@ -303,7 +306,8 @@ class WebSocket(Emitter, EventTarget):
             receiver.inflater = deflate and deflate.inflater
         else:
             sender = hixie.Sender(stream)
-        self._outgoing = Outgoing(self._loop, self._lock, stream, sender, not self._is_server, self)
+        limit = self.options.maxBufferedAmount
+        self._outgoing = Outgoing(self._loop, self._lock, stream, sender, not self._is_server, limit, self)
         self._head_bytes_sent = stream.bytes_written
         self._began = time.monotonic()
         self._incoming.use(stream)
@@ -360,8 +364,9 @@ class WebSocket(Emitter, EventTarget):
         mask: Optional[bool] = None,
         compress: bool = True,
         fin: bool = True,
-    ) -> None:
-        """Send a message.
+    ) -> bool:
+        """Send a message. Returns whether little is waiting to be sent, 128 KiB at most; if it is more, ``drain`` is
+        emitted when nothing is, and who wants to send much waits for that.
 
         `data`: a str is sent as text; bytes, bytearray, memoryview, array.array, a numpy array and whatever else has
         the buffer protocol as binary; a number as its decimal text; None as an empty text. An open file, or what else
@@ -392,7 +397,7 @@ class WebSocket(Emitter, EventTarget):
         outgoing = self._outgoing
         if outgoing is None or outgoing.over:
             self._send_too_early_or_late(data, callback)
-            return
+            return False
         if (
             outgoing.direct is not None
             and (type(data) is bytes or type(data) is str)
@@ -402,16 +407,15 @@ class WebSocket(Emitter, EventTarget):
             and get_ident() == self._loop.ident
         ):
             outgoing.sent_directly += 1
-            outgoing.direct.write(message_frame(data, binary), callback)
-            return
+            return outgoing.direct.write(message_frame(data, binary), callback) or outgoing.may_go_on()
         masked = not self._is_server if mask is None else bool(mask)
         if is_file(data):
             tell = self._complain_of_file if callback is None else callback
             self._run(outgoing.send_in_pieces, File(self._loop, data, binary, masked, compress, tell, fin))
-        elif outgoing.streams is None and self._loop.in_thread():
-            outgoing.send(data, binary, fin, masked, callback, compress)
-        else:
-            outgoing.hand_in(data, binary, fin, masked, callback, compress)
+            return outgoing.is_little()
+        if outgoing.streams is None and self._loop.in_thread():
+            return outgoing.send(data, binary, fin, masked, callback, compress)
+        return outgoing.hand_in(data, binary, fin, masked, callback, compress)
 
     def _send_too_early_or_late(self, data: Any, callback: Optional[Callback]) -> None:
         if callback is None:
@@ -470,13 +474,26 @@ class WebSocket(Emitter, EventTarget):
             return
         masked = not self._is_server if mask is None else bool(mask)
         self._run(
-            outgoing.send_in_pieces, Supplied(self._loop, callback, binary, masked, compress, outgoing.count_waiting)
+            outgoing.send_in_pieces, Supplied(self._loop, callback, binary, masked, compress, outgoing.count_piece)
         )
 
     def _on_broken(self) -> None:
         """A message that has begun can't be completed."""
         if self.readyState == OPEN:
             self._close(_INTERNAL_ERROR, b'')
+
+    def _on_overrun(self) -> None:
+        """The peer reads more slowly than we send: more is waiting than ``maxBufferedAmount``."""
+        error = WebSocketError('maxBufferedAmount exceeded')
+        _log.warning('%s: %s', repr(self), error)
+        self._leave_open()
+        self._incoming.receiver.cleanup()
+        assert self._stream is not None
+        self._stream.destroy(error)
+
+    def _on_drain(self) -> None:
+        if self.readyState == OPEN:
+            self._deliver('drain')
 
     def _complain_of_file(self, error: Optional[BaseException]) -> None:
         """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""

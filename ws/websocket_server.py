@@ -125,6 +125,8 @@ class WebSocketServer(Emitter):
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
       (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
       Whatever comes from the peer counts, and that it takes what is on its way to it.
+    - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent on a connection and the kernel does not take. Beyond
+      it, the connection ends with 1006, and the callbacks of what was not sent get the error.
     - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is
@@ -202,7 +204,7 @@ class WebSocketServer(Emitter):
         text(self.options, 'host')
         for name in ('noServer', 'disableHixie', 'clientTracking', 'allowUnmasked'):
             flag(self.options, name)
-        for name in ('backlog', 'maxPayload', 'maxFragments'):
+        for name in ('backlog', 'maxPayload', 'maxFragments', 'maxBufferedAmount'):
             count(self.options, name)
         milliseconds(self.options, 'closeTimeout')
         return {name: self.options[name] for name in SERVER_SIDE_OPTIONS if name in self.options}

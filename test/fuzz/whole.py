@@ -22,7 +22,7 @@ from support import read_head
 from ws import HandshakeError, ProtocolError, WebSocket, WebSocketServer
 from ws.protocol.handshake import accept_key
 
-BUDGET = float(os.environ.get('FUZZ_BUDGET', '250'))
+BUDGET = float(os.environ.get('FUZZ_BUDGET', '50'))
 #: Seconds for what must happen.
 PATIENCE = 20.0
 LIMITS = {'maxPayload': 4096, 'maxFragments': 8, 'handshakeTimeout': 5000, 'closeTimeout': 5000}

@@ -395,6 +395,7 @@ ATTACKS = [
     Attack('8d', '128 KiB of empty messages', _flood(frame(TEXT, b''))),
     Attack('8e', 'eight bombs of 16 MB', bombs, DEFLATE),
     Attack('9', 'a client that never reads its echoes', never_reads),
+    Attack('9b', 'the same with a maxBufferedAmount of 1 MiB', never_reads, {'maxBufferedAmount': 1 << 20}),
     Attack(
         '10', '1,100 connections, polled by select', many_descriptors, settings={'select': True, 'descriptors': 4096}
     ),

@@ -300,6 +300,62 @@ def test_what_a_deferred_call_defers_does_not_keep_the_loop_in_one_turn(driver: 
 # -- timers -----------------------------------------------------------------------------------------------------------
 
 
+class Patient:
+    """Has so much to do, and notes each turn it gets."""
+
+    def __init__(self, loop: Loop, name: str, count: int, log: list[str]) -> None:
+        self._loop = loop
+        self._name = name
+        self._count = count
+        self._log = log
+
+    def go_on(self) -> None:
+        self._log.append(self._name)
+        self._count -= 1
+        if self._count:
+            self._loop.put_off(self)
+
+    def failed(self) -> None:
+        self._log.append(f'{self._name} failed')
+
+
+def test_of_those_who_put_something_off_one_has_its_turn_and_then_the_others(driver: Driver) -> None:
+    loop = driver.loop
+    log: list[str] = []
+    near, far = socket.socketpair()
+
+    def on_event(mask: int) -> None:
+        near.recv(1)
+        log.append('event')
+
+    def begin() -> None:
+        for name in 'ab':
+            loop.put_off(Patient(loop, name, 2, log))
+        far.send(b'12345')  # ready in each of the next turns
+        loop.register(near.fileno(), Pollable(near, on_event), READ)
+
+    with near, far:
+        driver(begin)
+        until(lambda: len(log) == 9)
+        driver(loop.unregister, near.fileno())
+    assert log == ['event', 'a', 'event', 'b', 'event', 'a', 'event', 'b', 'event']
+
+
+def test_nobody_waits_for_a_socket_while_something_is_put_off(driver: Driver) -> None:
+    log: list[str] = []
+    driver(lambda: driver.loop.put_off(Patient(driver.loop, 'a', 3, log)))
+    until(lambda: len(log) == 3)
+
+
+def test_who_fails_when_it_goes_on_is_told_and_reported(driver: Driver, reported: list[BaseException]) -> None:
+    log: list[str] = []
+    patient = Patient(driver.loop, 'a', 1, log)
+    patient.go_on = lambda: 1 / 0  # type: ignore[method-assign,assignment]
+    driver(lambda: driver.loop.put_off(patient))
+    until(lambda: log == ['a failed'])
+    assert isinstance(reported.pop(), ZeroDivisionError)
+
+
 def test_timers_run_in_the_order_they_are_due(driver: Driver) -> None:
     order = Waiter()
 

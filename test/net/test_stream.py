@@ -562,6 +562,68 @@ def test_the_end_is_not_seen_while_paused(driver: Driver, make: Maker) -> None:
     assert received.happened == ['data', 'end']
 
 
+@pytest.mark.parametrize('wanted', [True, False])
+def test_what_is_put_off_comes_before_whatever_is_behind_it(driver: Driver, make: Maker, wanted: bool) -> None:
+    """Nothing is read meanwhile, neither data nor the end, whatever is resumed; only then is it the turn of those."""
+    stream, peer = make()
+    log = Waiter()
+    rest = [3]
+
+    def on_data(data: bytes) -> None:
+        log('data', data)
+        stream.put_off()
+        if wanted:
+            stream.pause()
+            stream.resume()
+
+    def on_rest() -> None:
+        log('rest', rest[0])
+        rest[0] -= 1
+        if rest[0]:
+            stream.put_off()
+
+    stream.on_data, stream.on_rest, stream.on_end = on_data, on_rest, lambda: log('end')
+    peer.sendall(b'first')
+    finished = threading.Thread(target=peer.unwrap if stream.encrypted else partial(peer.shutdown, socket.SHUT_WR))
+    finished.start()
+    driver.turns()
+    driver(stream.resume)
+    assert [log.get() for _ in range(5)] == [('data', b'first'), ('rest', 3), ('rest', 2), ('rest', 1), ('end',)]
+    driver(stream.end)
+    finished.join(TIMEOUT)
+
+
+def test_a_write_that_fails_does_not_lose_what_is_put_off(driver: Driver, make: Maker) -> None:
+    stream, peer = make()
+    log = Waiter()
+    stream.on_close = lambda error: log('close')
+
+    def on_data(data: bytes) -> None:
+        log('data', data)
+        peer.close()
+        stream.write(bytes(READ_SIZE))
+        stream.write(bytes(READ_SIZE))
+        stream.put_off()
+        left.append(5)
+
+    def on_rest() -> None:
+        left[0] -= 1
+        if left[0]:
+            stream.write(b'x')
+            stream.put_off()
+        else:
+            log('rest')
+
+    left: list[int] = []
+    stream.on_data, stream.on_rest = on_data, on_rest
+    peer.sendall(b'first')
+    driver(stream.resume)
+    assert log.get() == ('data', b'first')
+    assert log.get() == ('rest',)
+    driver(stream.end)
+    assert log.get() == ('close',)
+
+
 def test_pausing_with_the_last_data_defers_the_end(driver: Driver, make: Maker) -> None:
     stream, peer = make()
     received = Received(stream)

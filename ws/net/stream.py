@@ -57,9 +57,9 @@ class Stream:
     """
 
     __slots__ = (
-        '_behind', '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle', '_loop',
-        '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain', 'bytes_read',
-        'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'on_rest', 'queued', 'stalled',
+        '_behind', '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle',
+        '_loop', '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain',
+        'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'on_rest', 'queued', 'stalled',
     )  # fmt: skip
 
     #: Whether the bytes on the wire are encrypted.
@@ -274,6 +274,12 @@ class Stream:
     def bytes_written(self) -> int:
         """Bytes written so far, those included that the kernel has not taken yet."""
         return self._handed_over + self.queued
+
+    def want_drain(self) -> None:
+        """Have ``on_drain()`` called when the queue is empty, although it is below the high-water mark."""
+        self._waits_for_drain = True
+        if not (self._scheduled or self.stalled):
+            self._schedule()
 
     def _add_callback(self, callback: WriteCallback) -> None:
         if self._callbacks is None:

@@ -69,9 +69,10 @@ class Text:
     One character beyond the BMP makes each of a str take four bytes: much of it must never be there twice.
     """
 
-    __slots__ = ('_large', '_pieces', '_room', '_tail')
+    __slots__ = ('_errors', '_large', '_pieces', '_room', '_tail')
 
-    def __init__(self) -> None:
+    def __init__(self, errors: str = 'strict') -> None:
+        self._errors = errors  # 'replace': of what is no UTF-8, by replacement characters
         self._pieces = ['']
         self._room = _LARGE
         self._tail = b''  # up to 3 bytes of a character
@@ -80,7 +81,7 @@ class Text:
     def append(self, data: bytes, key: Optional[bytes]) -> None:
         data = self._tail + (data if key is None else mask(data, key))
         try:
-            text, used = utf_8_decode(data, 'strict', False)
+            text, used = utf_8_decode(data, self._errors, False)
         except UnicodeDecodeError:
             raise invalid_utf8() from None
         pieces = self._pieces
@@ -93,12 +94,14 @@ class Text:
             self._grow()
         self._tail = data[used:]
         # Two bytes are enough to know a surrogate (RFC 3629 section 4); CPython waits for the third.
-        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0':
+        if self._tail[:1] == b'\xed' and self._tail[1:] >= b'\xa0' and self._errors == 'strict':
             raise invalid_utf8()
 
     def value(self) -> str:
         if self._tail:
-            raise invalid_utf8()
+            if self._errors == 'strict':
+                raise invalid_utf8()
+            self._pieces.append(self._tail.decode('utf-8', self._errors))
         self._grow()
         return self._large
 

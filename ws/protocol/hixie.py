@@ -12,6 +12,7 @@ from hashlib import md5
 from typing import Callable, Optional
 
 from ..errors import HandshakeError, NotOpenError, ProtocolError
+from .content import Text
 from .error_codes import NO_STATUS
 from .frames import TEXT, WholeFrame
 from .handshake import check_upgrade
@@ -35,6 +36,8 @@ _CLOSE_FRAME = b'\xff\x00'
 # A byte of a length: seven bits of it, and whether more of them follow.
 _MORE = 0x80
 _SEVEN_BITS = 0x7F
+#: The first of a length, if that has leading zeros.
+_ZERO = b'\x80'
 
 
 def is_hixie(request: Request) -> bool:
@@ -118,18 +121,19 @@ class Receiver(BaseReceiver):
     0 is none.
     """
 
-    __slots__ = ('_content', '_length', '_take')
+    __slots__ = ('_content', '_length', '_size', '_take')
 
     def __init__(self, max_payload: int = 104857600) -> None:
         super().__init__(b'', None, max_payload)  # no frame of its is one of RFC 6455
         #: What takes the next bytes. Not a bound method: that would refer back to this object.
         self._take: Callable[[Receiver], Found] = Receiver._frame_type
-        self._content = bytearray()  # of the message that is under way
+        self._content: Optional[Text] = None  # of the message that is under way
+        self._size = 0  # of that, in bytes
         self._length = 0  # that it is to have; at least, as long as that is coming in
 
     def _end(self) -> None:
         super()._end()
-        self._content = bytearray()
+        self._content = None
 
     def _advance(self) -> Found:
         return self._take(self)
@@ -158,6 +162,8 @@ class Receiver(BaseReceiver):
 
     def _counted_length(self) -> Found:
         """Nothing is kept of it but the number: any number of leading zeros may come."""
+        if not self._length:
+            self._pos = len(self._data) - len(self._data[self._pos :].lstrip(_ZERO))
         for byte in memoryview(self._data)[self._pos :]:
             self._pos += 1
             self._length |= byte & _SEVEN_BITS
@@ -170,9 +176,9 @@ class Receiver(BaseReceiver):
         return None
 
     def _counted(self) -> Found:
-        missing = self._length - len(self._content)
+        missing = self._length - self._size
         self._gather(min(self._pos + missing, len(self._data)))
-        return self._message() if len(self._content) == self._length else None
+        return self._message() if self._size == self._length else None
 
     def _close_frame(self) -> Callable[[], object]:
         if self._data[self._pos] != _CLOSE_FRAME[1]:
@@ -181,8 +187,11 @@ class Receiver(BaseReceiver):
         return partial(self.onclose, NO_STATUS, '', flags_of(False, None))
 
     def _gather(self, stop: int) -> None:
-        self._check_size(len(self._content) + stop - self._pos)
-        self._content += self._data[self._pos : stop]
+        self._check_size(self._size + stop - self._pos)
+        self._size += stop - self._pos
+        if self._content is None:
+            self._content = Text('replace')
+        self._content.append(self._data[self._pos : stop], None)
         self._pos = stop
 
     def _check_size(self, size: int) -> None:
@@ -190,8 +199,9 @@ class Receiver(BaseReceiver):
             raise ProtocolError('Max payload size exceeded', 1009)
 
     def _message(self) -> WholeFrame:
-        text = self._content.decode('utf-8', 'replace')
-        self._content = bytearray()
+        text = self._content.value() if self._content is not None else ''
+        self._content = None
+        self._size = 0
         self._take = Receiver._frame_type
         return TEXT, text, False, self._pos
 

@@ -361,7 +361,7 @@ class Receiver(BaseReceiver):
         if self._taken:
             assert self._message is not None
             return self._data_frame(self._message)
-        if self._message is None or not self._message.remaining:
+        if (self._message is None or not self._message.remaining) and self._data[self._pos] in _PING_STARTS:
             control = self._ping_or_pong()
             if control is not None:
                 return control
