@@ -254,6 +254,7 @@ def _(run: Runner) -> None:
     values = page()
     assert values['ws_connections'] == values['ws_connections_total'] == 1
     assert values['ws_refused_total{status="400"}'] == 1
+    assert (values['ws_received_messages_total'], values['ws_sent_messages_total']) == (1, 1)
     assert (values['ws_received_bytes_total'], values['ws_sent_bytes_total']) == (11, 7)
     end(ws)
     program.signal(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import threading
@@ -37,6 +38,8 @@ def test_a_server_that_nobody_has_met() -> None:
             'handshakes': 0,
             'refused': {},
             'abandoned': 0,
+            'messagesReceived': 0,
+            'messagesSent': 0,
             'bytesReceived': 0,
             'bytesSent': 0,
             'bufferedBytes': 0,
@@ -58,6 +61,7 @@ def test_connections_and_bytes(deflate: bool) -> None:
         received, sent = (3 * 2008, 3 * 2004) if not deflate else (sum(sent_by(ws) for ws in clients), None)
         metrics = wss.metrics()
         assert (metrics.connections, metrics.connectionsTotal) == (3, 3)
+        assert (metrics.messagesReceived, metrics.messagesSent) == (3, 3)
         assert metrics.bytesReceived == received
         assert metrics.bytesSent == (sum(ws.bytesReceived for ws in clients) if sent is None else sent)
         for ws in clients:
@@ -66,16 +70,60 @@ def test_connections_and_bytes(deflate: bool) -> None:
         after = wss.metrics()
         assert (after.connections, after.connectionsTotal) == (0, 3)
         assert (after.bytesReceived, after.bytesSent) == (metrics.bytesReceived, metrics.bytesSent)
+        assert (after.messagesReceived, after.messagesSent) == (3, 3)
 
 
 def sent_by(ws: Any) -> int:
-    return int(ws._count()[1])
+    return int(ws._count().bytes_sent)
 
 
 def test_what_comes_with_the_handshake_counts() -> None:
     with echo_server() as wss, raw_connection(wss) as sock:
         sock.sendall(HANDSHAKE % b'/' + b'\x81\x81\0\0\0\0x')
         until(lambda: wss.metrics().bytesReceived == 7)
+
+
+PIECE = b'\x81\x81\0\0\0\0x'
+
+
+@pytest.mark.parametrize(
+    ('data', 'messages'),
+    [
+        (PIECE * 3, 3),
+        (PIECE * 5000, 5000),  # more than is done at a time
+        (PIECE + b'\x89\x80\0\0\0\0' + PIECE + b'\x8a\x80\0\0\0\0', 2),  # pings and pongs are none
+        (b'\x01\x81\0\0\0\0x\0\x80\0\0\0\0\x80\x81\0\0\0\0x' + PIECE, 2),  # fragments
+        (b'\x81\xff' + (100_000).to_bytes(8, 'big') + b'\0\0\0\0' + b'x' * 100_000 + PIECE, 2),
+    ],
+)
+def test_messages_are_whole_ones(data: bytes, messages: int) -> None:
+    with raw_pair() as (ws, sock):
+        wss = ws._on_closed.__self__  # type: ignore[union-attr]
+        received = Waiter()
+        ws.on('message', received)
+        for number, cut in enumerate((len(data), 1 + len(data) // 7), 1):
+            for start in range(0, len(data), cut):
+                sock.sendall(data[start : start + cut])
+            for _ in range(messages):
+                received.get()
+            on_loop(ws, lambda: None)
+            assert wss.metrics().messagesReceived == number * messages
+
+
+def test_messages_sent_in_every_way() -> None:
+    with raw_pair() as (ws, _sock):
+        wss = ws._on_closed.__self__  # type: ignore[union-attr]
+        done = Waiter()
+        ws.send('from another thread', done)
+        on_loop(ws, lambda: ws.send('directly', done))
+        on_loop(ws, lambda: ws.send(bytes(100_000), done))
+        ws.send('a ', {'fin': False})
+        ws.send('b', {'fin': True}, done)
+        ws.send(io.BytesIO(bytes(200_000)), done)
+        ws.ping()
+        for _ in range(5):
+            assert done.get() == (None,)
+        assert wss.metrics().messagesSent == 5
 
 
 def test_what_a_slow_client_has_yet_to_read() -> None:
@@ -146,7 +194,7 @@ def test_it_only_ever_grows_whoever_asks() -> None:
             while not done.is_set():
                 now = wss.metrics()
                 falls.extend(
-                    name for name in ('connectionsTotal', 'bytesReceived', 'bytesSent') if now[name] < before[name]
+                    name for name in now if name.endswith(('Total', 'Received', 'Sent')) and now[name] < before[name]
                 )
                 before = now
 
@@ -164,6 +212,7 @@ def test_it_only_ever_grows_whoever_asks() -> None:
         assert not falls
         metrics = wss.metrics()
         assert (metrics.connectionsTotal, metrics.bytesReceived, metrics.bytesSent) == (200, 1400, 600)
+        assert (metrics.messagesReceived, metrics.messagesSent) == (200, 200)
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork')

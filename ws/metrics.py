@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .typing import Metrics
 
 
-class Traffic(Protocol):
-    """A connection, open or no longer so."""
+class Traffic(NamedTuple):
+    """Of one connection, without its opening handshake."""
 
-    def _count(self) -> tuple[int, int, int]:
-        """Bytes received, bytes sent, bytes that wait to be sent."""
+    messages_received: int
+    messages_sent: int
+    bytes_received: int
+    #: That the kernel has taken.
+    bytes_sent: int
+    #: That it has not.
+    buffered: int
+
+
+class Connection(Protocol):
+    """One that is open, or no longer so."""
+
+    def _count(self) -> Traffic: ...
 
 
 class Counts:
     """What has become of a server's connections. Not for two threads at once."""
 
-    __slots__ = ('_abandoned', '_opened', '_received', '_refused', '_sent')
+    __slots__ = ('_abandoned', '_ended', '_opened', '_refused')
 
     def __init__(self) -> None:
         self._opened = 0
         self._abandoned = 0
         self._refused: dict[int, int] = {}
-        # By connections that have ended.
-        self._received = 0
-        self._sent = 0
+        self._ended = Traffic(0, 0, 0, 0, 0)  # of connections that have ended
 
     def opened(self) -> None:
         self._opened += 1
@@ -39,31 +48,35 @@ class Counts:
         """See :class:`ws.server.opening.Counter`."""
         self._abandoned += 1
 
-    def ended(self, connection: Traffic) -> None:
-        received, sent, _ = connection._count()
-        self._received += received
-        self._sent += sent
+    def ended(self, connection: Connection) -> None:
+        traffic = connection._count()._replace(buffered=0)
+        self._ended = Traffic(*map(sum, zip(self._ended, traffic)))
 
     def metrics(self) -> Metrics:
         """Without what is open, or under way."""
+        ended = self._ended
         return Metrics(
             connections=0,
             connectionsTotal=self._opened,
             handshakes=0,
             refused=self._refused.copy(),
             abandoned=self._abandoned,
-            bytesReceived=self._received,
-            bytesSent=self._sent,
+            messagesReceived=ended.messages_received,
+            messagesSent=ended.messages_sent,
+            bytesReceived=ended.bytes_received,
+            bytesSent=ended.bytes_sent,
             bufferedBytes=0,
             loopLag=None,
         )
 
 
-def add_open(metrics: Metrics, connections: Iterable[Traffic]) -> None:
+def add_open(metrics: Metrics, connections: Iterable[Connection]) -> None:
     """The rest."""
     for connection in connections:
-        received, sent, buffered = connection._count()
+        messages_received, messages_sent, received, sent, buffered = connection._count()
         metrics['connections'] += 1
+        metrics['messagesReceived'] += messages_received
+        metrics['messagesSent'] += messages_sent
         metrics['bytesReceived'] += received
         metrics['bytesSent'] += sent
         metrics['bufferedBytes'] += buffered

@@ -45,7 +45,7 @@ class Outgoing:
 
     __slots__ = (
         '_by_hand', '_drain_later', '_late_pong', '_limit', '_lock', '_loop', '_masks', '_owner', '_pong_queued',
-        '_stream', '_waiting', 'direct', 'over', 'sender', 'streams',
+        '_stream', '_waiting', 'direct', 'over', 'sender', 'sent_directly', 'streams',
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +71,8 @@ class Outgoing:
         self.streams: Optional[Streams] = None
         #: Where messages go at once, unmasked and uncompressed; None as long as the next one does not.
         self.direct: Optional[Stream] = None
+        #: How many messages have gone there.
+        self.sent_directly: int = 0
         self._by_hand = False  # fragments have been sent by hand, so `direct` may change with each call
         self._decide()
         self._waiting = 0  # bytes handed in that can't be written at once
@@ -83,6 +85,11 @@ class Outgoing:
     def buffered(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return self._stream.queued + self._waiting
+
+    @property
+    def messages(self) -> int:
+        """How many messages have been sent."""
+        return self.sent_directly + self.sender.messages
 
     def count_waiting(self, size: int) -> None:
         """So many bytes more, or fewer, wait for the loop thread or behind a message in pieces."""

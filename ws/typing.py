@@ -100,6 +100,8 @@ class Metrics(Options):
     refused: dict[int, int]
     #: How many connections have ended before they had a complete request, or an answer.
     abandoned: int
+    messagesReceived: int
+    messagesSent: int
     bytesReceived: int
     bytesSent: int
     #: Bytes that wait to be sent.

@@ -16,6 +16,7 @@ from .errors import NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
 from .heartbeat import Heartbeat, shared_heartbeat
+from .metrics import Traffic
 from .net.face import Socket
 from .net.loop import Timer
 from .net.stream import Stream
@@ -405,6 +406,7 @@ class WebSocket(Emitter, EventTarget):
             and len(data) < LARGE
             and get_ident() == self._loop.ident
         ):
+            outgoing.sent_directly += 1
             return outgoing.direct.write(message_frame(data, binary), callback) or outgoing.may_go_on()
         masked = not self._is_server if mask is None else bool(mask)
         if is_file(data):
@@ -772,23 +774,27 @@ class WebSocket(Emitter, EventTarget):
 
     def _log_end(self, code: int, message: str) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            received, sent, _ = self._count()
-            seconds = time.monotonic() - self._began
+            traffic = self._count()
             _log.debug(
                 '%r: close %d %r, after %.3f s, %d bytes received, %d sent',
                 self,
                 code,
                 message,
-                seconds,
-                received,
-                sent,
+                time.monotonic() - self._began,
+                traffic.bytes_received,
+                traffic.bytes_sent,
             )
 
-    def _count(self) -> tuple[int, int, int]:
-        """Bytes received, bytes that the kernel has taken, and those that wait for that; without the handshake's."""
+    def _count(self) -> Traffic:
         if self._stream is None or self._outgoing is None:
-            return 0, 0, 0
-        return self.bytesReceived, max(0, self._stream.bytes_sent - self._head_bytes_sent), self._outgoing.buffered
+            return Traffic(0, 0, 0, 0, 0)
+        return Traffic(
+            self._incoming.receiver.messages,
+            self._outgoing.messages,
+            self.bytesReceived,
+            max(0, self._stream.bytes_sent - self._head_bytes_sent),
+            self._outgoing.buffered,
+        )
 
     # -- silent peers ------------------------------------------------------------------------------------------------
 

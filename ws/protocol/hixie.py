@@ -217,7 +217,7 @@ class Sender:
     pings and pongs, and why the connection is closed. After that, callbacks get a NotOpenError.
     """
 
-    __slots__ = ('_closed', '_fragmented', '_socket')
+    __slots__ = ('_closed', '_fragmented', '_socket', 'messages')
 
     #: As of :class:`ws.protocol.sender.Sender`.
     plain = False
@@ -225,6 +225,8 @@ class Sender:
     def __init__(self, socket: Writable) -> None:
         self._socket = socket
         self._fragmented = False  # a message is under way, and its end still to be written
+        #: As of :class:`ws.protocol.sender.Sender`.
+        self.messages: int = 0
         self._closed = False
 
     def send(
@@ -246,10 +248,13 @@ class Sender:
             _refuse(callback)
             return
         if (is_binary if binary is None else binary) and fin and not self._fragmented:
+            self.messages += 1
             self._socket.write(_COUNTED_START + _base_128(len(payload)) + payload, callback)
             return
         if _TEXT_END in payload:
             raise ValueError('the byte 0xff, which ends a text of Hixie-76, cannot be sent in one')
+        if fin:
+            self.messages += 1
         start = b'' if self._fragmented else _TEXT_START
         self._fragmented = not fin
         self._socket.write(start + payload + (_TEXT_END if fin else b''), callback)

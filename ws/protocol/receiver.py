@@ -45,8 +45,6 @@ _PING_STARTS = bytes((FIN | PING, FIN | PONG))
 STEPS = range(1024)
 #: Bytes that come out of compressed messages.
 INFLATED = 1 << 19
-#: Steps, where nobody is waiting.
-_NO_LIMIT = itertools.repeat(None)
 
 # BaseReceiver._state: 0, or one or more of these.
 _RUNNING = 1  # add, resume or go_on is at work further up the stack
@@ -120,8 +118,8 @@ class BaseReceiver(ABC):
     """
 
     __slots__ = (
-        '_data', '_later', '_masked', '_max_payload', '_onrest', '_pos', '_starts', '_state', 'onbinary', 'onclose',
-        'onerror', 'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
+        '_data', '_later', '_masked', '_max_payload', '_onrest', '_pos', '_starts', '_state', 'messages', 'onbinary',
+        'onclose', 'onerror', 'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
     )  # fmt: skip
 
     def __init__(self, starts: bytes, masked: Optional[bool], max_payload: int) -> None:
@@ -132,6 +130,8 @@ class BaseReceiver(ABC):
         self._state = 0
         self._data = b''  # what is being worked on: from _pos on it is still to be done
         self._pos = 0
+        #: How many messages have been called back for, in the turns before this one.
+        self.messages: int = 0
         self._later: Optional[bytearray] = None  # what was added during a pause or inside a callback
         self._forget_callbacks()
 
@@ -209,8 +209,9 @@ class BaseReceiver(ABC):
         """Work through what is there until it is used up, too little for a step, or a callback pauses or ends it; or
         until enough has been done at a time."""
         self._state = _RUNNING
+        step = others = 0
         try:
-            for _ in _NO_LIMIT if self._onrest is None else STEPS:
+            for step in itertools.count() if self._onrest is None else STEPS:  # noqa: B007  # it is used in the end
                 if self._state != _RUNNING:
                     break
                 before = self._pos
@@ -240,13 +241,17 @@ class BaseReceiver(ABC):
                             self.onexception()
                         continue
                     if self._pos > before:
+                        others += 1
                         continue
                 if self._later is None:
                     break
+                others += 1
                 self._compact()
             else:
+                others -= 1  # the last step is done, too
                 self._put_off()
         finally:
+            self.messages += step - others  # so it costs none of them anything
             self._state &= ~_RUNNING
             if self._later is None and self._pos == len(self._data):  # nearly always
                 self._data = b''

@@ -143,12 +143,14 @@ class Sender:
     a frame. With a ``deflater`` messages are compressed, unless ``compress`` is False or they are below its threshold.
     """
 
-    __slots__ = ('_deflater', '_deflating', '_fragmented', '_socket')
+    __slots__ = ('_deflater', '_deflating', '_fragmented', '_socket', 'messages')
 
     def __init__(self, socket: Writable, deflater: Optional[Deflater] = None) -> None:
         self._socket = socket
         self._deflater = deflater
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
+        #: How many messages have been sent.
+        self.messages: int = 0
         self._deflating: Optional[Deflater] = None  # what compresses the latest message, if anything does
 
     @property
@@ -176,9 +178,12 @@ class Sender:
             and (type(data) is str or type(data) is bytes)
             and len(data) < LARGE
         ):
+            self.messages += 1
             self._socket.write(message_frame(data, binary), callback)
             return
         payload, is_binary = payload_of(data)
+        if fin:
+            self.messages += 1
         opcode = BINARY if (is_binary if binary is None else binary) else TEXT
         deflater = self._deflater
         if self._fragmented:
