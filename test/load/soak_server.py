@@ -2,7 +2,8 @@
 
 Its one argument, in JSON: ``folder``, where the counts go, the ``cert`` and ``key`` of its port for TLS, and perhaps
 ``host``, more ``options`` of its servers, and ``heartbeat``, how often (milliseconds) it asks those who stay whether
-they are still there. Prints both ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``, and ``finish``, with which it ends.
+they are still there. Prints both ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``,
+and ``finish``, with which it ends.
 
 The path says who a client is: ``/echo/NUMBER``, ``/subscribe/NUMBER`` or ``/stay/NUMBER``. It sends
 ``SEQUENCE:anything``, which is sent back, and ``!close N``, ``!terminate``, ``!burst N SIZE`` and ``!echo …``, which
