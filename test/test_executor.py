@@ -37,6 +37,12 @@ class Gate:
         self._open.set()
 
 
+def opened(wss: WebSocketServer, path: str = '/') -> WebSocket:
+    ws = client(wss, path)
+    wait_for(ws, 'open')
+    return ws
+
+
 def test_listeners_run_on_the_pool(pool: Any) -> None:
     threads: dict[str, str] = {}
 
@@ -86,7 +92,7 @@ def test_messages_of_a_connection_come_one_at_a_time_and_in_order(pool: Any) -> 
     done = Waiter()
     with server(executor=pool) as wss:
         wss.on('connection', lambda ws: (ws.on('message', on_message), ws.on('close', done)))
-        ws = wait_for(client(wss), 'open')
+        ws = opened(wss)
         for number in range(5000):
             ws.send(str(number))
         ws.close()
@@ -103,7 +109,7 @@ def test_a_listener_that_blocks_holds_up_its_own_connection_only(pool: Any) -> N
 
     with server(executor=pool) as wss:
         wss.on('connection', on_connection)
-        blocked = wait_for(client(wss, '/blocked'), 'open')
+        blocked = opened(wss, '/blocked')
         blocked.send('1')
         assert gate.reached.wait(TIMEOUT)
         other = client(wss)
@@ -125,7 +131,7 @@ def test_a_blocked_connection_listener_gets_its_messages_afterwards(pool: Any) -
 
     with server(executor=pool) as wss:
         wss.on('connection', on_connection)
-        ws = wait_for(client(wss), 'open')
+        ws = opened(wss)
         ws.send('hi')
         assert gate.reached.wait(TIMEOUT)
         gate.open()
@@ -164,7 +170,7 @@ def test_a_listener_that_closes_hears_nothing_more(pool: Any) -> None:
 
     with server(executor=pool) as wss:
         wss.on('connection', on_connection)
-        ws = wait_for(client(wss), 'open')
+        ws = opened(wss)
         for number in range(50):
             ws.send(str(number))
         assert closed.get()[0] == 1000
@@ -203,7 +209,7 @@ def test_pausing_in_a_listener_holds_back_what_has_been_read(pool: Any) -> None:
 
     with server(executor=pool) as wss:
         wss.on('connection', on_connection)
-        client_end = wait_for(client(wss), 'open')
+        client_end = opened(wss)
         for number in range(5):
             client_end.send(str(number))
         for number in range(5):
@@ -226,7 +232,7 @@ def test_a_server_closes_after_the_last_listener(pool: Any) -> None:
     with server(executor=pool) as wss:
         wss.on('connection', lambda ws: ws.on('close', on_close))
         wss.on('close', lambda: order.append('server'))
-        ws = wait_for(client(wss), 'open')
+        ws = opened(wss)
         done = Waiter()
         wss.close(lambda: (order.append('callback'), done()))
         assert gate.reached.wait(TIMEOUT)

@@ -35,6 +35,7 @@ class Pool:
 
     def __init__(self, executor: Union[Executor, int]) -> None:
         self._executor: Optional[Executor] = None
+        self._reported = False
         if isinstance(executor, int) and not isinstance(executor, bool):
             if executor < 1:
                 raise ValueError(f'executor must be at least 1 thread, not {executor}')
@@ -57,6 +58,12 @@ class Pool:
             refused()
         else:
             future.add_done_callback(lambda future: _look_at(future, refused))
+
+    def report_refusal(self) -> None:
+        """The exception being handled says why it takes no more. One is enough."""
+        if not self._reported:
+            self._reported = True
+            report_exception()
 
 
 def _look_at(future: Future[Any], refused: Callable[[], object]) -> None:
@@ -180,7 +187,7 @@ class Order:
 
     def _on_refusal(self) -> None:
         self.refused = True
-        report_exception()
+        self._pool.report_refusal()
         self.silence()
         self._loop.call(self.on_refused)
         self._loop.call(self._work)
