@@ -427,6 +427,8 @@ def test_a_request_that_is_refused(request_head: bytes, status: int, text: bytes
         other = client(wss)
         other_log = Log(other)
         other_log.until('open')
+        other.send('served')
+        assert other_log.get()[1] == 'served'
         wss.on('connection', connected)
         with raw_connection(wss) as sock:
             sock.sendall(request_head)
