@@ -96,7 +96,10 @@ def server(job: str, **settings: Any) -> Iterator[Server]:
 
 def pool() -> None:
     """A thousand connections ask something whose answer takes 100 ms."""
-    for name, options, number in [('on the loop thread', {}, 20), (f'on {THREADS} threads', {'executor': THREADS}, CLIENTS)]:
+    for name, options, number in [
+        ('on the loop thread', {}, 20),
+        (f'on {THREADS} threads', {'executor': THREADS}, CLIENTS),
+    ]:
         with server('sleep', seconds=SLEEP, port=0, host='127.0.0.1', **options) as measured:
             seconds = time_of_answers(measured.port, number)
         print(f'{name}: {number} answers that take {SLEEP * 1000:.0f} ms each, after {seconds:.2f} s')

@@ -179,7 +179,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _only_listener(self, event: str) -> Optional[Listener]:
         """The listener of `event` whose function may be called in the place of :meth:`_deliver`: it is the only one and
-        wants nothing but some of the event's arguments; nothing is kept, and there is no pool. What it raises goes to :meth:`_raised`.
+        wants nothing but some of the event's arguments; nothing is kept, and there is no pool. What it raises goes to
+        :meth:`_raised`.
 
         It holds until :meth:`_changed` is called.
         """

@@ -129,9 +129,9 @@ class WebSocketServer(Emitter):
       Whatever comes from the peer counts, and that it takes what is on its way to it.
     - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent on a connection and the kernel does not take. Beyond
       it, the connection ends with 1006, and the callbacks of what was not sent get the error.
-    - ``executor`` (a ``concurrent.futures.Executor`` with threads, or an int, None): listeners, callbacks and the functions
-      above run there, or on so many threads of our own: those of each connection one at a time and in order, those of
-      different connections at the same time. None: on the loop thread.
+    - ``executor`` (a ``concurrent.futures.Executor`` with threads, or an int, None): listeners, callbacks and the
+      functions above run there, or on so many threads of our own: those of each connection one at a time and in order,
+      those of different connections at the same time. None: on the loop thread.
     - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is

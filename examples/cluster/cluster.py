@@ -99,7 +99,8 @@ class Cluster:
     def hand_over(self):
         """New ones first; the old ones leave when all of these are there."""
         new = [Worker(self.sock) for _ in range(self.number)]
-        if all([worker.listens() for worker in new]):
+        listening = [worker.listens() for worker in new]  # of each: none of them must be left waiting
+        if all(listening):
             new, self.workers = self.workers, new
             say('handed over to ' + ' '.join(str(worker.process.pid) for worker in self.workers))
         else:

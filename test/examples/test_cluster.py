@@ -39,7 +39,7 @@ def arrived(cluster: Child) -> int:
 
 
 def worker_of(log: Log) -> int:
-    name, message, _ = log.until('message')
+    _name, message, *_ = log.until('message')[-1]
     worker = re.fullmatch(r'worker (\d+)', message)
     assert worker is not None
     return int(worker[1])
@@ -54,7 +54,7 @@ def test_all_workers_serve_one_port(start: Start) -> None:
         served.add(worker_of(clients[-1][1]))
         assert len(clients) < 1000
     cluster.signal(signal.SIGTERM)
-    assert {log.until('close')[1] for _, log in clients} == {1001}
+    assert {log.until('close')[-1][1] for _, log in clients} == {1001}
     assert {cluster.line(), cluster.line()} == {f'worker {pid} has left' for pid in workers}
     assert cluster.wait() == 0
 
@@ -93,7 +93,7 @@ def test_hand_over(start: Start) -> None:
         cluster.signal_at_once(signal.SIGHUP)
         told = re.fullmatch(r'handed over to (\d+) (\d+)', cluster.line())
         assert {cluster.line(), cluster.line()} == {f'worker {pid} has left' for pid in workers}
-        assert log.until('close')[1] == 1001
+        assert log.until('close')[-1][1] == 1001
         over.set()
         done.result()
     assert told is not None
@@ -120,10 +120,10 @@ def test_old_workers_stay_if_new_ones_do_not_start(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_all(start: Start) -> None:
     cluster, port, workers = start_cluster(start)
-    ws, log = connect(port)
+    _ws, log = connect(port)
     log.until('message')
     cluster.signal(signal.SIGINT)
-    assert log.until('close')[1] == 1001
+    assert log.until('close')[-1][1] == 1001
     assert {cluster.line(), cluster.line()} == {f'worker {pid} has left' for pid in workers}
     assert cluster.wait() == 0
 
@@ -166,3 +166,11 @@ def test_behind_haproxy(start: Start, tmp_path: Path) -> None:
         assert one.wait() == 0
         until(lambda: served_by(port) in of_two)  # HAProxy may have to find out first
         assert all(served_by(port) in of_two for _ in range(10))
+
+
+def test_workers_do_not_outlive_who_looks_after_them(start: Start) -> None:
+    cluster, port, _workers = start_cluster(start)
+    _ws, log = connect(port)
+    log.until('message')
+    cluster.signal_at_once(signal.SIGKILL)
+    assert log.until('close')[-1][1] == 1001
