@@ -20,6 +20,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Union[Executor, int]]:
     else:
         with ThreadPoolExecutor(4) as executor:
             yield executor
+            until(lambda: not any(thread.name == 'ws' for thread in threading.enumerate()))  # which needs it to its end
 
 
 class Gate:
