@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overl
 from . import sender
 from .client.opening import ClientOpening, prepare
 from .delivery import Emitter, report
-from .errors import NotOpenError, ProtocolError, WebSocketError
+from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
 from .heartbeat import Heartbeat, shared_heartbeat
@@ -631,8 +631,8 @@ class WebSocket(Emitter, EventTarget):
         `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
         Other arguments give an ``error`` event, which raises here if nobody listens; and as in Node the connection ends
         all the same, without a close frame. `options` has no effect; in Node, too, ported programs may pass
-        ``{'mask': True}``. While connecting, the attempt is given up; nothing happens if the connection is closing or
-        closed.
+        ``{'mask': True}``. While connecting, the attempt is given up: ``error``, if that has a listener, then ``close``
+        with 1006. Nothing happens if the connection is closing or closed.
         """
         if self.readyState in (CLOSING, CLOSED):
             return
@@ -650,13 +650,13 @@ class WebSocket(Emitter, EventTarget):
         """None could say what :meth:`close` was given, which is `error` if somebody listens."""
         if self.readyState in (CLOSING, CLOSED):  # it ended on the way here, and close() changes nothing
             return
+        self._may_fail = False
         if self.readyState == CONNECTING:
             self._terminate()
         else:
             self._leave_open()
             self._incoming.pause(False)
             self._end_sending()
-            self._may_fail = False
         if error is not None:
             self._deliver('error', error)
 
@@ -665,7 +665,8 @@ class WebSocket(Emitter, EventTarget):
             self._deliver('error', error)
 
     def terminate(self) -> None:
-        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006."""
+        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006. While connecting,
+        this is :meth:`close`."""
         if self.readyState != CLOSED:
             self._run(self._terminate)
 
@@ -700,15 +701,22 @@ class WebSocket(Emitter, EventTarget):
 
     def _terminate(self) -> None:
         self._leave_open()
-        self._may_fail = False
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
-            self._loop.defer(self._finish)
+            self._loop.defer(self._give_up)
         elif self._stream is not None:
+            self._may_fail = False
             self._incoming.receiver.cleanup()
             self._stream.flush_early()
             self._stream.destroy()
+
+    def _give_up(self) -> None:
+        """It was closed while it was CONNECTING: as in browsers, an attempt that fails."""
+        if self._may_fail:
+            self._may_fail = False
+            self._deliver_if_heard(HandshakeError('WebSocket was closed before the connection was established'))
+        self._finish()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
         assert self._stream is not None and self._outgoing is not None
@@ -837,6 +845,8 @@ class WebSocket(Emitter, EventTarget):
         if self.readyState == CLOSED:
             self._loop.release(self)
         else:
+            if self.readyState == CONNECTING:
+                self._may_fail = False  # nobody has given it up
             self._close(_GOING_AWAY, b'')
 
     def fail(self, error: BaseException) -> None:
