@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from compatibility.peers import silence
 from compatibility.ws8.clients import pair
-from compatibility.ws8.test_websocket_pings import callbacks_know_that_it_is_too_late, counts_what_comes_too_late
+from compatibility.ws8.too_late import callbacks_know_that_it_is_too_late, counts_what_comes_too_late
 from files import Blocked
 from support import Log, Waiter, client, end, on_loop, server
 
