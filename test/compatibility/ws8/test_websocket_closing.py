@@ -41,6 +41,7 @@ def ended_before_the_answer(how: str, *arguments: Any) -> list[Any]:
     """The events of one that is ended while the server still thinks about it."""
     asked = Waiter()
     with server(verifyClient=lambda info, callback: asked(callback)) as wss:
+        wss.on('connection', lambda: None)
         ws = client(wss)
         log = Log(ws)
         (answer,) = asked.get()
