@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from fakes import accept, fake_server
 from support import Log, Waiter, client, read_all, server, wait_for
@@ -18,9 +18,9 @@ WRONG = build_frame(5, b'')
 
 
 @contextlib.contextmanager
-def pair(of_server: Mapping[str, Any] = {}, **options: Any) -> Iterator[tuple[WebSocket, WebSocket]]:  # noqa: B006
-    """An open client with these options, and the server's end of it."""
-    with server(**of_server) as wss:
+def pair(of_server: Optional[Mapping[str, Any]] = None, **options: Any) -> Iterator[tuple[WebSocket, WebSocket]]:
+    """An open client with these options, and the end of a server with those."""
+    with server(**(of_server or {})) as wss:
         connected = Waiter()
         wss.on('connection', connected)
         ws = client(wss, **options)

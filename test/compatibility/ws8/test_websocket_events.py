@@ -5,12 +5,16 @@ Where ws 8 sends a Blob whose file has changed, an open file is sent here whose 
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 from compatibility.ws8.clients import WRONG, pair
+from fakes import accept, fake_server
 from files import Blocked, Chunks
 from streams import reset
-from support import Log, Waiter, client, on_loop, raw_pair, server
+from support import TIMEOUT, Log, Waiter, client, raw_pair, read_all, server
 
-from ws import ProtocolError
+from ws import ProtocolError, WebSocket
 from ws.protocol.frames import build_frame
 
 
@@ -50,20 +54,21 @@ def test_w038_no_second_error_for_a_file() -> None:
 
 
 def test_w039_no_second_error_for_a_frame() -> None:
-    with pair({'perMessageDeflate': True}) as (ws, peer):
+    failed = threading.Event()
+
+    def talk(sock: Any, head: bytes) -> None:
+        sock.sendall(accept(head, 'Sec-WebSocket-Extensions: permessage-deflate'))
+        assert failed.wait(TIMEOUT)
+        sock.sendall(build_frame(0x41, b'\0') * 5 + WRONG)
+        read_all(sock)
+
+    with fake_server(talk) as url:
+        ws = WebSocket(url)
         log = Log(ws, 'error', 'close')
-        failed = Waiter()
-        ws.once('error', failed)
-        ws.send(Chunks(b'half of it', OSError('it has changed')))
-
-        def break_the_rules() -> None:
-            peer._socket.write(build_frame(0x41, b'\0') * 5 + WRONG)  # type: ignore[union-attr]
-
-        failed.get()
-        on_loop(peer, break_the_rules)
-        kind, error = log.get()
-        assert (kind, type(error)) == ('error', OSError)
-        assert [event[0] for event in log.until('close')] == ['close']
+        ws.on('error', lambda: failed.set())
+        ws.on('open', lambda: ws.send(Chunks(b'half of it', OSError('it has changed'))))
+        (kind, error), close = log.until('close')
+        assert (kind, type(error), close) == ('error', OSError, ('close', 1006, ''))
 
 
 def test_w040_no_error_after_close() -> None:
