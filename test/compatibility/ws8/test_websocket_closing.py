@@ -95,7 +95,7 @@ def test_w131_terminate_in_error_while_connecting() -> None:
 
 
 def test_w121_a_code_is_sent_when_there_is_one() -> None:
-    """``close()`` without a code sends 1000, as in 0.4.31, and in ws 8 none. A frame without one is answered with one."""
+    """``close()`` without a code sends 1000, as in 0.4.31; in ws 8 none. A frame without one is answered with one."""
     with raw_pair() as (ws, sock):
         ws.close()
         assert next(frames(sock)) == (True, 8, b'\x03\xe8')

@@ -1,7 +1,7 @@
 """Tests W014 to W035 of ws 8's suite: the attributes of a WebSocket, and what they are from its making to its end.
 
-Where ws 8 asks whether an attribute is enumerable, it is asked here whether ``dir()``, and with it help and editors, show
-it; where it may not be set, whether setting it raises. What 0.4.31 has as a plain attribute is one here, too.
+Where ws 8 asks whether an attribute is enumerable, it is asked here whether ``dir()``, and with it help and editors,
+show it; where it may not be set, whether setting it raises. What 0.4.31 has as a plain attribute is one here, too.
 """
 
 from __future__ import annotations

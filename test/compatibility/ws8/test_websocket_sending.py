@@ -1,7 +1,7 @@
 """Tests W100 to W114 of ws 8's suite: send.
 
-Where those call ``close`` in the line after ``send`` and wait for the answer, it is called here when the answer is there:
-what comes after one's own ``close`` is not emitted, see W171.
+Where those call ``close`` in the line after ``send`` and wait for the answer, it is called here when the answer is
+there: what comes after one's own ``close`` is not emitted, see W171.
 """
 
 from __future__ import annotations
