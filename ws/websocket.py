@@ -665,8 +665,8 @@ class WebSocket(Emitter, EventTarget):
             self._deliver('error', error)
 
     def terminate(self) -> None:
-        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006. While connecting,
-        this is :meth:`close`."""
+        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006. While
+        connecting, this is :meth:`close`."""
         if self.readyState != CLOSED:
             self._run(self._terminate)
 

@@ -150,7 +150,14 @@ def test_unix_sockets(url: str, socket_path: str, target: str) -> None:
 
 @pytest.mark.parametrize(
     ('url', 'fragment'),
-    [('ws://h/a#b', '#b'), ('ws://h#b?c', '#b?c'), ('wss://h/#', '#'), ('#x', '#x'), ('ws+unix:/tmp/my.sock:/a#b', '#b')],
+    [
+        ('ws://h/a#b', '#b'),
+        ('ws://h#b?c', '#b?c'),
+        ('ws://h/a?b#c#d', '#c#d'),
+        ('wss://h/#', '#'),
+        ('#x', '#x'),
+        ('ws+unix:/tmp/my.sock:/a#b', '#b'),
+    ],
 )
 def test_a_fragment_is_refused(url: str, fragment: str) -> None:
     """RFC 6455 section 3."""
