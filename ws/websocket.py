@@ -498,6 +498,8 @@ class WebSocket(Emitter, EventTarget):
     def _complain_of_file(self, error: Optional[BaseException]) -> None:
         """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""
         if error is not None and not isinstance(error, NotOpenError) and self.readyState != CLOSED:
+            if self.readyState != OPEN:  # it could not be completed, so the connection ends
+                self._may_fail = False
             self._deliver('error', error)
 
     def ping(
@@ -614,11 +616,11 @@ class WebSocket(Emitter, EventTarget):
         if was_open:
             self._outgoing.close(code, b'')
         self._end_sending()
-        self._may_fail = False
         if was_open:
             self._deliver('error', error, code)
-        else:
+        elif self._may_fail:
             self._deliver_if_heard(error, code)
+        self._may_fail = False
 
     # -- closing -----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ W117, W119, W120, W132 and W133 stand beside the tests of the events they are ab
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from compatibility.peers import in_node, silence
@@ -102,6 +103,7 @@ def test_w121_a_code_is_sent_when_there_is_one() -> None:
     with raw_pair() as (ws, sock):
         log = Log(ws)
         sock.sendall(build_frame(8, b'', True, True))
+        sock.shutdown(socket.SHUT_WR)
         assert next(frames(sock)) == (True, 8, b'')
         assert log.get() == ('close', 1005, '')
 

@@ -41,14 +41,19 @@ def test_w037_an_error_of_a_file() -> None:
 
 def test_w038_no_second_error_for_a_file() -> None:
     with pair({'perMessageDeflate': True}, perMessageDeflate={'threshold': 0}) as (ws, peer):
-        log = Log(ws)
-        file = Blocked(b'half of it', OSError('it has changed'))
+        log, begun, release = Log(ws), threading.Event(), threading.Event()
+
+        def fail() -> None:
+            begun.set()
+            release.wait(TIMEOUT)
+            raise OSError('it has changed')
+
         ws.send('foo')
-        ws.send(file)
-        file.begun.get()
+        ws.send(Chunks(b'half of it', fail))
+        assert begun.wait(TIMEOUT)
         peer._socket.write(WRONG)  # type: ignore[union-attr]
         assert isinstance(log.get()[1], ProtocolError)
-        file.release.set()
+        release.set()
         assert [event[0] for event in log.until('close')] == ['close']
         assert log.nothing(0.05)
 

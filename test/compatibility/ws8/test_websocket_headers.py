@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
+import pytest
 from compatibility.ws8.clients import asked
 
 
@@ -19,6 +20,7 @@ def test_w157_user_and_password_of_the_address() -> None:
     assert request.headers['authorization'] == basic('test:testpass')
 
 
+@pytest.mark.filterwarnings('ignore:WebSocket has no option')
 def test_w159_user_and_password_of_the_address_are_preferred() -> None:
     request, _ = asked('ws://baz:qux@localhost', auth='foo:bar')
     assert request.headers['authorization'] == basic('baz:qux')

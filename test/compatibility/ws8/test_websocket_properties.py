@@ -79,10 +79,10 @@ def test_w021_buffered_amount_counts_what_the_system_does_not_take() -> None:
             seen(ws.bufferedAmount, ws._socket.bufferSize)  # type: ignore[union-attr]
             ws.close()
 
-        ws = client(wss)
+        log = Log(client(wss), 'message', 'close')
         amount, queued = seen.get()
         assert amount == queued > 0
-        Log(ws, 'close').get()
+        log.until('close')
 
 
 # -- extensions --------------------------------------------------------------------------------------------------------
@@ -143,6 +143,7 @@ def test_w030_the_state_at_first(connecting: WebSocket) -> None:
 
 def test_w031_the_state_in_open() -> None:
     with server() as wss:
+        wss.on('connection', lambda: None)
         ws = client(wss)
         seen = Waiter()
         ws.on('open', lambda: (seen(ws.readyState), ws.close()))

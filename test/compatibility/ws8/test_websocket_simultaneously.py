@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from compatibility.ws8.clients import WRONG, pair
@@ -56,4 +57,5 @@ def test_w184_a_close_frame_behind_much_data() -> None:
     with raw_pair() as (ws, sock):
         log = Log(ws, 'close')
         sock.sendall(build_frame(2, bytes(16384), True, True) + build_frame(8, b'', True, True))
+        sock.shutdown(socket.SHUT_WR)
         assert log.get() == ('close', 1005, '')
