@@ -14,14 +14,14 @@ from ws.protocol.frames import build_frame
 def test_w001_what_is_no_url_of_a_websocket_raises() -> None:
     """No scheme, another scheme, no path of a UNIX socket, a fragment; the texts begin as those of 0.4.31."""
     for address in 'foo', 'bad-scheme://websocket-echo.com', 'ws+unix:', 'wss://websocket-echo.com#foo':
-        with pytest.raises(ValueError, match='^invalid url'):
+        with pytest.raises(ValueError, match=r'^invalid url'):
             WebSocket(address)
 
 
 def test_w002_a_sub_protocol_that_is_none_or_there_twice_raises() -> None:
     """``None`` is what is not given, as there ``undefined``: W006."""
     for protocols in '', 'a,b', ['a', 'a']:
-        with pytest.raises(ValueError, match='^An invalid or duplicated subprotocol was specified'):
+        with pytest.raises(ValueError, match=r'^An invalid or duplicated subprotocol was specified'):
             WebSocket('ws://localhost', protocols)
 
 
