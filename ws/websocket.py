@@ -268,7 +268,7 @@ class WebSocket(Emitter, EventTarget):
         if self._opening is not None:
             self._opening.start(self.options.handshakeTimeout)
         elif self.readyState == CLOSED:  # a subclass's constructor has ended it
-            self._loop.release(self)
+            self._end_of_events()
 
     def _on_handshake(
         self, stream: Stream, protocol: Optional[str], deflate: Optional[PerMessageDeflate], rest: bytes
