@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import pytest
 from documents import ROOT, Document, Runner, connect
@@ -440,19 +440,6 @@ def _(code: str) -> None:
     assert run_python(code, {'ProtocolError': ProtocolError, 'error': error})
 
 
-@coming('a fragment in the address')
-def _(code: str) -> None:
-    with server() as wss:
-        address = url_of(wss, '/a#b')
-        ws = WebSocket(address)
-        connected = Waiter()
-        wss.on('connection', lambda _ws, request: connected(request.url))
-        assert connected.get() == ('/a',)
-        end(ws)
-    with pytest.raises(ValueError, match='#b'):
-        run_python(code, {'urlsplit': urlsplit, 'address': address})
-
-
 @coming('`ws.url`')
 def _(_code: str) -> None:
     with server() as wss:
@@ -472,19 +459,6 @@ def _(code: str) -> None:
             ws = run_python(program, names)
             assert connected.get() == (expected,)
             end(ws)
-
-
-@coming('`close()` or `terminate()` while connecting')
-def _(code: str) -> None:
-    printed: list[str] = []
-    for how in 'close', 'terminate':
-        with server() as wss:
-            ws = client(wss)
-            log = Log(ws)
-            run_python(code, {'ws': ws, 'print': printed.append})
-            getattr(ws, how)()
-            assert log.get() == ('close', 1006, '')
-    assert printed == ['given up', 'given up']
 
 
 @coming('`send`, `ping`, `pong` while connecting')

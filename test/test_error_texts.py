@@ -112,6 +112,13 @@ def late_answer() -> str:
         return str(wait_for(ws, 'error')[0])
 
 
+def given_up() -> str:
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        ws = WebSocket(f'ws://127.0.0.1:{silent.getsockname()[1]}')
+        ws.close()
+        return str(wait_for(ws, 'error')[0])
+
+
 def same_path_twice() -> str:
     with HTTPServer(('127.0.0.1', 0), BaseHTTPRequestHandler) as httpd:
         first = WebSocketServer({'server': httpd, 'path': '/a'})
@@ -191,6 +198,7 @@ TABLE = [
     ),
     Row('Invalid Sec-WebSocket-Extensions header', 'ws 8', answered(deflate=True, sec_websocket_extensions='')),
     Row('Opening handshake has timed out', 'ws 8', late_answer),
+    Row('WebSocket was closed before the connection was established', 'ws 8', given_up),
     # the opening handshake, a server
     Row('Invalid HTTP method', 'ws 8', refused(request().replace(b'GET', b'PUT'))),
     Row('Invalid Upgrade header', 'ws 8', refused(request(Upgrade='h2c'))),

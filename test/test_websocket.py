@@ -120,7 +120,7 @@ def test_what_the_server_sees_of_the_options() -> None:
         address = wss.address()
         assert address is not None
         ws = WebSocket(
-            f'ws://user:p%40ss@127.0.0.1:{address.port}/path?query=1#fragment',
+            f'ws://user:p%40ss@127.0.0.1:{address.port}/path?query=1',
             ['first', 'second'],
             {'origin': 'http://example.org', 'headers': {'Cookie': 'a=b'}, 'protocol': 'second, third'},
         )

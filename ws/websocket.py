@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overl
 from . import sender
 from .client.opening import ClientOpening, prepare
 from .delivery import Emitter, report
-from .errors import NotOpenError, ProtocolError, WebSocketError
+from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
 from .events import check_listener
 from .heartbeat import Heartbeat, shared_heartbeat
@@ -274,7 +274,7 @@ class WebSocket(Emitter, EventTarget):
         if self._opening is not None:
             self._opening.start(self.options.handshakeTimeout)
         elif self.readyState == CLOSED:  # a subclass's constructor has ended it
-            self._loop.release(self)
+            self._end_of_events()
 
     def _on_handshake(
         self, stream: Stream, protocol: Optional[str], deflate: Optional[PerMessageDeflate], rest: bytes
@@ -510,6 +510,8 @@ class WebSocket(Emitter, EventTarget):
     def _complain_of_file(self, error: Optional[BaseException]) -> None:
         """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""
         if error is not None and not isinstance(error, NotOpenError) and self.readyState != CLOSED:
+            if self.readyState != OPEN:  # it could not be completed, so the connection ends
+                self._may_fail = False
             self._deliver('error', error)
 
     def ping(
@@ -629,11 +631,11 @@ class WebSocket(Emitter, EventTarget):
         if was_open:
             self._outgoing.close(code, b'')
         self._end_sending()
-        self._may_fail = False
         if was_open:
             self._deliver('error', error, code)
-        else:
+        elif self._may_fail:
             self._deliver_if_heard(error, code)
+        self._may_fail = False
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
@@ -646,8 +648,8 @@ class WebSocket(Emitter, EventTarget):
         `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
         Other arguments give an ``error`` event, which raises here if nobody listens; and as in Node the connection ends
         all the same, without a close frame. `options` has no effect; in Node, too, ported programs may pass
-        ``{'mask': True}``. While connecting, the attempt is given up; nothing happens if the connection is closing or
-        closed.
+        ``{'mask': True}``. While connecting, the attempt is given up: ``error``, if that has a listener, then ``close``
+        with 1006. Nothing happens if the connection is closing or closed.
         """
         self._want_no_more()
         if self.readyState in (CLOSING, CLOSED):
@@ -666,13 +668,13 @@ class WebSocket(Emitter, EventTarget):
         """None could say what :meth:`close` was given, which is `error` if somebody listens."""
         if self.readyState in (CLOSING, CLOSED):  # it ended on the way here, and close() changes nothing
             return
+        self._may_fail = False
         if self.readyState == CONNECTING:
             self._terminate()
         else:
             self._leave_open()
             self._incoming.pause(False)
             self._end_sending()
-            self._may_fail = False
         if error is not None:
             self._deliver('error', error)
 
@@ -681,7 +683,8 @@ class WebSocket(Emitter, EventTarget):
             self._deliver('error', error)
 
     def terminate(self) -> None:
-        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006."""
+        """Close the connection at once, without a closing handshake; ``close`` follows with code 1006. While
+        connecting, this is :meth:`close`."""
         self._want_no_more()
         if self.readyState != CLOSED:
             self._run(self._terminate)
@@ -725,15 +728,22 @@ class WebSocket(Emitter, EventTarget):
         if self._incoming.paused:  # `close` must not wait for resume()
             self._want_no_more()
         self._leave_open()
-        self._may_fail = False
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
-            self._loop.defer(self._finish)
+            self._loop.defer(self._give_up)
         elif self._stream is not None:
+            self._may_fail = False
             self._incoming.receiver.cleanup()
             self._stream.flush_early()
             self._stream.destroy()
+
+    def _give_up(self) -> None:
+        """It was closed while it was CONNECTING: as in browsers, an attempt that fails."""
+        if self._may_fail:
+            self._may_fail = False
+            self._deliver_if_heard(HandshakeError('WebSocket was closed before the connection was established'))
+        self._finish()
 
     def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
         assert self._stream is not None and self._outgoing is not None
@@ -866,6 +876,8 @@ class WebSocket(Emitter, EventTarget):
         if self.readyState == CLOSED:
             self._release()
         else:
+            if self.readyState == CONNECTING:
+                self._may_fail = False  # nobody has given it up
             self._close(_GOING_AWAY, b'')
 
     def fail(self, error: BaseException) -> None:

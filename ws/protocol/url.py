@@ -66,8 +66,8 @@ def url_text(address: object) -> str:
 def parse_url(address: str) -> Address:
     """Parse a ``ws:``, ``wss:``, ``http:``, ``https:`` or ``ws+unix:`` URL.
 
-    A fragment is dropped. Hosts become lower case, other than ASCII ones IDNA: as in browsers, for which some names
-    need the package ``idna``. Other characters than RFC 3986 allows in path and query are percent-encoded as UTF-8.
+    Hosts become lower case, other than ASCII ones IDNA: as in browsers, for which some names need the package ``idna``.
+    Other characters than RFC 3986 allows in path and query are percent-encoded as UTF-8.
 
     A UNIX socket is ``ws+unix:/file/name:/path?query`` as in ws 8, or ``ws+unix:///file/name`` as in ws 0.4.31, where
     the request target then is ``/`` (0.4.31 asked for the file name); the two can be mixed. The file name is absolute
@@ -78,7 +78,9 @@ def parse_url(address: str) -> Address:
     forbidden = _find_forbidden(address)
     if forbidden:
         raise ValueError(f'invalid url: character {forbidden[0]!r} at position {forbidden.start()}')
-    scheme, colon, rest = address.partition('#')[0].partition(':')
+    if '#' in address:  # RFC 6455 section 3
+        raise ValueError(f'invalid url: fragment {address[address.index("#") :]!r}')
+    scheme, colon, rest = address.partition(':')
     scheme = scheme.lower()
     if not colon or not _is_scheme(scheme):
         raise ValueError('invalid url')
