@@ -12,6 +12,7 @@ from .protocol.receiver import Receiver
 from .sender import Sender
 from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
+from .websocket_stream import WebSocketMessageStream, WebSocketStream, createWebSocketStream
 
 __version__ = '0.1.0'
 
@@ -36,10 +37,13 @@ __all__ = [
     'Server',
     'WebSocket',
     'WebSocketError',
+    'WebSocketMessageStream',
     'WebSocketServer',
+    'WebSocketStream',
     'connect',
     'createConnection',
     'createServer',
+    'createWebSocketStream',
     'timers',
     'wait',
 ]
@@ -50,6 +54,7 @@ WebSocket.Receiver = Receiver
 WebSocket.Sender = Sender
 WebSocket.ErrorCodes = ErrorCodes
 WebSocket.createServer = staticmethod(createServer)  # type: ignore[method-assign]
+WebSocket.createWebSocketStream = staticmethod(createWebSocketStream)  # type: ignore[method-assign]
 WebSocket.connect = WebSocket.createConnection = staticmethod(connect)  # type: ignore[method-assign]
 
 # A library prints nothing that it was not asked for: without a handler, logging would write warnings to stderr.
