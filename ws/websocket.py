@@ -48,7 +48,7 @@ from .typing import (
 )
 
 if TYPE_CHECKING:
-    from . import websocket_server
+    from . import websocket_server, websocket_stream
     from ._attaching import AttachToWebSocket, OnWebSocket
     from .typing import TypeAlias
 
@@ -126,6 +126,8 @@ class WebSocket(Emitter, EventTarget):
             connectionListener: Optional[ConnectionListener] = None,
             **keywords: Unpack[ServerOptions],
         ) -> websocket_server.WebSocketServer: ...
+
+        createWebSocketStream = staticmethod(websocket_stream.createWebSocketStream)
 
         @staticmethod
         def connect(address: Union[str, URLObject], openListener: Optional[NoListener] = None) -> WebSocket: ...

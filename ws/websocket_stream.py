@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import sys
 import threading
 import time
 import weakref
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, overload
 from .net.loop import INTERRUPT_POLL
 from .options import DUPLEX_OPTIONS, Options, count, flag, merge, milliseconds, text
 from .typing import Buffer, DuplexKeywords, DuplexOptions, MessageDuplexOptions, TextDuplexOptions, Unpack
-from .websocket import CLOSED, OPEN, WebSocket
+from .websocket import CLOSED, CONNECTING, OPEN, WebSocket
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -129,6 +130,7 @@ class WebSocketStream(io.RawIOBase):
     def _on_close(self, code: int, reason: str = '') -> None:
         with self._changed:
             self._ended = True
+            self._paused = False
             if self._error is None and not self._closed and code not in _ENDS:
                 self._error = ConnectionError(f'the connection ended with {code}' + (reason and f': {reason}'))
             self._changed.notify_all()
@@ -203,7 +205,7 @@ class WebSocketStream(io.RawIOBase):
         """Everything up to the end. If it comes to an error instead, what came before can still be read."""
         parts: list[bytes] = []
         try:
-            while part := self._take(self._read_limit + 1):
+            while part := self._take(sys.maxsize):
                 parts.append(part)
         except BaseException:
             self._put_back(parts)
@@ -303,7 +305,7 @@ class WebSocketStream(io.RawIOBase):
         if self._ended or self._error or self._finished:
             return True
         ws = self._ws
-        if ws._outgoing is None or ws.readyState == CLOSED:  # we will be told why, unless we are in its way
+        if ws._outgoing is None or ws.readyState in (CONNECTING, CLOSED):  # we will be told, unless we are in the way
             return ws.readyState == CLOSED and ws._loop.in_thread()
         return ws.readyState != OPEN or self._unsent <= self._write_limit
 
