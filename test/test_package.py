@@ -26,10 +26,13 @@ PUBLIC = [
     'Server',
     'WebSocket',
     'WebSocketError',
+    'WebSocketMessageStream',
     'WebSocketServer',
+    'WebSocketStream',
     'connect',
     'createConnection',
     'createServer',
+    'createWebSocketStream',
     'timers',
     'wait',
 ]

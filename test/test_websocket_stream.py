@@ -69,8 +69,8 @@ def data_frame(payload: bytes) -> bytes:
     return build_frame(2, payload, mask=True)
 
 
-def close_frame(code: Optional[int]) -> bytes:
-    return build_frame(8, b'' if code is None else code.to_bytes(2, 'big'), mask=True)
+def close_frame(code: Optional[int], reason: bytes = b'') -> bytes:
+    return build_frame(8, b'' if code is None else code.to_bytes(2, 'big') + reason, mask=True)
 
 
 def waits(stream: WebSocketStream) -> bool:
@@ -269,9 +269,8 @@ def test_pickle() -> None:
             for thing in things:
                 pickle.dump(thing, near, protocol=5)
             assert loaded() == things
-        with in_thread(lambda: [pickle.dump(thing, io.BufferedWriter(far)) for thing in ()]):
-            pickle.dump('back', far)
-            assert pickle.load(io.BufferedReader(near)) == 'back'
+        pickle.dump('back', far)
+        assert pickle.load(io.BufferedReader(near)) == 'back'
 
 
 class Source(io.RawIOBase):
@@ -473,7 +472,7 @@ def test_a_peer_that_has_finished_is_the_end(code: Optional[int]) -> None:
 def test_any_other_code_is_an_error(code: int) -> None:
     """There may have been more."""
     with stream_and_socket() as (stream, this), waiting(stream, stream.read) as read:
-        this.sock.sendall(data_frame(b'some') + close_frame(code)[:1] + b'\x8c\0\0\0\0' + code.to_bytes(2, 'big') + b'the reason')
+        this.sock.sendall(data_frame(b'some') + close_frame(code, b'the reason'))
         [error] = read.get()
         assert type(error) is ConnectionError
         assert str(error) == f'the connection ended with {code}: the reason'
@@ -558,16 +557,17 @@ def stuck(request: pytest.FixtureRequest) -> Iterator[tuple[WebSocketStream, Wai
 
 def test_closing_wakes_whoever_waits(stuck: tuple[WebSocketStream, Waiter]) -> None:
     stream, outcome = stuck
-    with in_thread(stream._ws.terminate if False else lambda: contextlib.suppress(OSError).__enter__() or close(stream)):
+
+
+    def close() -> None:
+        with pytest.raises(BrokenPipeError, match='before all was sent'):
+            stream.close()
+
+    with in_thread(close):
         [error] = outcome.get()
         assert isinstance(error, ValueError)
         assert 'closed' in str(error)
         stream._ws.terminate()
-
-
-def close(stream: WebSocketStream) -> None:
-    with pytest.raises(BrokenPipeError, match='before all was sent'):
-        stream.close()
 
 
 def test_destroying_wakes_whoever_waits(stuck: tuple[WebSocketStream, Waiter]) -> None:

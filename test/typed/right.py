@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import shutil
 import socket
 import threading
 from array import array
@@ -14,7 +16,18 @@ from typing import Any, Optional, Union
 import numpy
 
 import ws as module
-from ws import EventEmitter, HandshakeError, ProtocolError, Receiver, Sender, WebSocket, WebSocketServer
+from ws import (
+    EventEmitter,
+    HandshakeError,
+    ProtocolError,
+    Receiver,
+    Sender,
+    WebSocket,
+    WebSocketMessageStream,
+    WebSocketServer,
+    WebSocketStream,
+    createWebSocketStream,
+)
 from ws.protocol.receiver import flags_of
 from ws.timers import clearInterval, setInterval, setTimeout
 from ws.typing import (
@@ -22,6 +35,7 @@ from ws.typing import (
     AgentOptions,
     ClientInfo,
     ClientOptions,
+    DuplexOptions,
     Data,
     MessageFlags,
     Request,
@@ -253,6 +267,21 @@ WebSocketServer(port=0, verifyClient=lambda info: info.origin is None)
 WebSocketServer(port=0, verifyClient=lambda info, callback: callback(info.secure))
 WebSocket('ws://localhost:8080', agent=agent)
 WebSocket('ws://localhost:8080', {'agent': Agent()})
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+stream: WebSocketStream = createWebSocketStream(ws, {'highWaterMark': 5}, timeout=100)
+size: int = stream.write(bytearray(stream.read(5)))
+io.BufferedRWPair(stream, stream).write(b'x')
+pickle.dump(pickle.load(io.BufferedReader(stream)), stream)
+shutil.copyfileobj(stream, io.BytesIO())
+first_line: bytes = next(stream)
+text_stream: io.TextIOWrapper = createWebSocketStream(ws, {'encoding': 'utf-8'})
+lines: list[str] = list(WebSocket.createWebSocketStream(ws, encoding='utf-8', decodeStrings=False))
+messages: WebSocketMessageStream = createWebSocketStream(ws, {'readableObjectMode': True})
+some_message: Union[str, bytes, None] = createWebSocketStream(ws, readableObjectMode=True).read()
+duplex_options: DuplexOptions = {'timeout': 5}
+createWebSocketStream(ws, duplex_options).destroy(ValueError())
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
 
