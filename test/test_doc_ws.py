@@ -85,8 +85,9 @@ def test_every_method_and_attribute_has_its_heading(prefix: str, cls: type, set_
 
 
 def test_every_method_of_a_stream_is_there() -> None:
+    text = section('## Class: WebSocketStream')
     names = {name for name in vars(package.WebSocketStream) if not name.startswith('_')}
-    assert [name for name in names if not re.search(rf'`(stream\.)?{name}\b|\b{name}[(,]', section('## Class: WebSocketStream'))] == []
+    assert [name for name in names if not re.search(rf'`(stream\.)?{name}\b|\b{name}[(,]', text)] == []
 
 
 def test_every_public_name_is_there() -> None:

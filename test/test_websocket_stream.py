@@ -22,12 +22,11 @@ import pytest
 from ends import End, connection
 from fakes import accept, fake_server
 from streams import in_thread
-from support import TIMEOUT, Log, Waiter, client, frames, on_loop, open_pair, raw_pair, server, until, url_of, wait_for
+from support import TIMEOUT, Log, Waiter, client, frames, on_loop, open_pair, raw_pair, server, until, url_of
 from test_lifetime import Scripts, script  # noqa: F401  # a fixture
 
 from ws import (
     HandshakeError,
-    NotOpenError,
     ProtocolError,
     WebSocket,
     WebSocketMessageStream,
@@ -135,7 +134,7 @@ def test_lines() -> None:
 
 
 def test_lines_of_a_large_message_take_linear_time() -> None:
-    """Two million bytes in lines of one: asking for each byte by a call, or copying the rest for each, takes minutes."""
+    """Copying the rest for each line takes minutes."""
     with stream_and_peer() as (stream, peer):
         peer.send(b'x' * 99 + b'\n')
         peer.send((b'x' * 99 + b'\n') * 20_000)
@@ -286,8 +285,9 @@ class Source(io.RawIOBase):
 
     def read(self, size: Optional[int] = -1, /) -> bytes:
         assert size is not None and size > 0
-        data = self._random.getrandbits(8 * min(size, self._left)).to_bytes(min(size, self._left), 'big') if self._left else b''
-        self._left -= len(data)
+        size = min(size, self._left)
+        data = self._random.getrandbits(8 * size or 1).to_bytes(size or 1, 'big')[:size]
+        self._left -= size
         self.hash.update(data)
         return data
 
@@ -433,8 +433,9 @@ def test_an_empty_message_counts_where_messages_are_read() -> None:
 
 @pytest.mark.parametrize('name', ['readableHighWaterMark', 'writableHighWaterMark'])
 def test_high_water_marks(name: str) -> None:
+    both = {name: 5, 'highWaterMark': 7}
     with open_pair() as (ws, _):
-        for options, expected in [({}, 65536), ({name: 5}, 5), ({'highWaterMark': 7}, 7), ({name: 5, 'highWaterMark': 7}, 7)]:
+        for options, expected in ({}, 65536), ({name: 5}, 5), ({'highWaterMark': 7}, 7), (both, 7):
             stream = createWebSocketStream(ws, options)
             assert getattr(stream, '_read_limit' if name[0] == 'r' else '_write_limit') == expected
 
@@ -558,7 +559,6 @@ def stuck(request: pytest.FixtureRequest) -> Iterator[tuple[WebSocketStream, Wai
 def test_closing_wakes_whoever_waits(stuck: tuple[WebSocketStream, Waiter]) -> None:
     stream, outcome = stuck
 
-
     def close() -> None:
         with pytest.raises(BrokenPipeError, match='before all was sent'):
             stream.close()
@@ -586,12 +586,13 @@ def test_terminating_wakes_whoever_waits(stuck: tuple[WebSocketStream, Waiter]) 
 
 def test_closing_while_it_connects() -> None:
     with server() as wss:
-        ws = client(wss)
+        ws, closed = client(wss), Waiter()
+        ws.on('close', closed)
         stream = createWebSocketStream(ws)
         stream.close()
         stream.close()
         assert stream.closed
-        assert wait_for(ws, 'close') == (1006, '')
+        assert closed.get() == (1006, '')
 
 
 CLOSED = {
@@ -638,11 +639,13 @@ def test_close_does_not_wait_for_ever() -> None:
 
 def test_close_lets_go_of_what_was_too_much_to_read() -> None:
     with stream_and_peer(readableHighWaterMark=10) as (stream, peer):
+        closed = Waiter()
+        peer.on('close', closed)
         for _ in range(10):
             peer.send(bytes(100_000))
         until(stream._ws._is_paused)
         stream.close()
-        assert wait_for(peer, 'close') == (1000, '')
+        assert closed.get() == (1000, '')
         assert not stream._received
 
 
@@ -892,7 +895,7 @@ LEAVES = """
 """
 
 
-def test_the_process_can_end_although_a_thread_waits_for_a_peer_that_does_nothing(script: Scripts) -> None:  # noqa: F811
+def test_the_process_can_end_although_a_thread_waits(script: Scripts) -> None:  # noqa: F811
     over = Waiter()
 
     def talk(sock: Any, head: bytes) -> None:
@@ -1047,7 +1050,8 @@ def test_something_else_than_a_websocket() -> None:
 
 def test_an_unknown_option_gets_a_warning_about_that_line() -> None:
     with open_pair() as (ws, _):
-        with pytest.warns(UserWarning, match="createWebSocketStream has no option 'highWatermark'.*'highWaterMark'") as caught:
+        told = "createWebSocketStream has no option 'highWatermark'.*'highWaterMark'"
+        with pytest.warns(UserWarning, match=told) as caught:
             createWebSocketStream(ws, {'highWatermark': 5})
         assert caught[0].filename == __file__
 

@@ -66,12 +66,6 @@ class WebSocketStream(io.RawIOBase):
         self._closed = False
         self._ended = False  # the connection is closed
         self._error: Optional[Exception] = None  # why nothing more can be read
-        self._events: dict[str, Callable[..., None]] = {
-            'message': self._on_message,
-            'open': self._tell,
-            'error': self._on_error,
-            'close': self._on_close,
-        }
         _streams.add(self)
         self._attach()
 
@@ -86,10 +80,18 @@ class WebSocketStream(io.RawIOBase):
     # -- what the connection tells, on the loop thread ---------------------------------------------------------------
 
     def _attach(self) -> None:
-        for event, listener in self._events.items():
+        for event, listener in self._listeners():
             self._ws._attach(event, listener)
         self._ws._loop.on_end.add(self._tell)
         self._ws._loop.call(self._look)
+
+    def _listeners(self) -> tuple[tuple[str, Callable[..., None]], ...]:
+        return (
+            ('message', self._on_message),
+            ('open', self._tell),
+            ('error', self._on_error),
+            ('close', self._on_close),
+        )
 
     def _look(self) -> None:
         """Its end may be past, and nobody will be told once more."""
@@ -135,7 +137,7 @@ class WebSocketStream(io.RawIOBase):
                 self._error = ConnectionError(f'the connection ended with {code}' + (reason and f': {reason}'))
             self._changed.notify_all()
         self._ws._loop.on_end.discard(self._tell)
-        for event, listener in self._events.items():
+        for event, listener in self._listeners():
             self._ws.off(event, listener)
 
     def _on_sent(self, size: int, error: Optional[Exception]) -> None:
@@ -477,8 +479,8 @@ def createWebSocketStream(
       paused until half of it is read. ``writableHighWaterMark`` (bytes, 65536): while more was written than that, and
       the system has not taken it, ``write`` waits. ``highWaterMark`` (bytes): both.
     - ``timeout`` (milliseconds, 0; 0: none): how long a call waits before it raises TimeoutError.
-    - ``encoding`` (str): text instead of bytes: an :class:`io.TextIOWrapper`, which sends each line when it is complete,
-      and is what is closed. Its ``buffer`` is the stream.
+    - ``encoding`` (str): text instead of bytes: an :class:`io.TextIOWrapper`, which sends each line when it is complete.
+      Its ``buffer`` is the stream.
     - ``readableObjectMode`` (bool, False): what is read are messages: a :class:`WebSocketMessageStream`.
     - ``decodeStrings`` (bool, True): if it is False, ``write`` takes str, too, and text is sent as text messages.
     - ``allowHalfOpen`` has no effect: a WebSocket that one side has closed is closed.
@@ -497,7 +499,8 @@ def createWebSocketStream(
     io.TextIOWrapper(io.BytesIO(), encoding)  # what is wrong with it, before there is a stream that nobody could close
     if not flag(given, 'decodeStrings') and codecs.lookup(encoding).name != 'utf-8':
         raise ValueError(f'text messages are UTF-8, not {encoding}')
-    return io.TextIOWrapper(WebSocketStream(ws, given), encoding, newline='\n', line_buffering=True)  # type: ignore[type-var]
+    stream = WebSocketStream(ws, given)
+    return io.TextIOWrapper(stream, encoding, newline='\n', line_buffering=True)  # type: ignore[type-var]
 
 
 _streams: weakref.WeakSet[WebSocketStream] = weakref.WeakSet()

@@ -19,7 +19,7 @@ import pytest
 from ends import connection
 from fakes import fake_server
 from streams import in_thread
-from support import TIMEOUT, Waiter, client, open_pair, server, until, wait_for
+from support import TIMEOUT, Waiter, client, open_pair, server, until
 
 from ws import HandshakeError, ProtocolError, WebSocket, WebSocketStream, createWebSocketStream
 from ws.protocol.frames import build_frame
@@ -74,7 +74,7 @@ def test_c003_its_options_have_their_effect() -> None:
         text = createWebSocketStream(ws, {'allowHalfOpen': False, 'encoding': 'utf8'})
         assert text.read() == 'hi'
         text.close()
-    assert ws.readyState == ws.CLOSED
+        assert ws.readyState == ws.CLOSED
 
 
 def test_c004_what_is_written_while_connecting_is_sent() -> None:
@@ -105,7 +105,7 @@ def test_c005_a_write_while_closing_is_an_error() -> None:
 def test_c006_a_write_once_closed_is_an_error() -> None:
     with connected(lambda ws: ws.close()) as ws:
         stream = createWebSocketStream(ws)
-        wait_for(ws, 'close')
+        until(lambda: stream._ended)
         with pytest.raises(BrokenPipeError, match=r'^WebSocket is not open: readyState 3 \(CLOSED\)$'):
             stream.write(b'hi')
 
@@ -160,7 +160,7 @@ def test_c009_it_raises_the_errors_of_the_connection() -> None:
 def test_c010_an_error_is_not_lost_because_the_stream_is_destroyed() -> None:
     with connected(send_raw(compressed(b'\x22\xfa\xec\x78')), perMessageDeflate=True) as ws:
         stream = createWebSocketStream(ws)
-        wait_for(ws, 'error')
+        until(lambda: stream._error)
         stream.destroy()
         with pytest.raises(ProtocolError):
             stream.read()
@@ -169,7 +169,7 @@ def test_c010_an_error_is_not_lost_because_the_stream_is_destroyed() -> None:
 def test_c011_an_error_that_nobody_asks_for_is_reported(reported: list[BaseException]) -> None:
     with connected(send_raw(BROKEN)) as ws:
         createWebSocketStream(ws)
-        wait_for(ws, 'close')
+        until(lambda: ws.readyState == ws.CLOSED)
     until(lambda: gc.collect() or reported)
     [error] = reported
     assert isinstance(error, ProtocolError)
@@ -180,7 +180,7 @@ def test_c011_an_error_that_nobody_asks_for_is_reported(reported: list[BaseExcep
 def test_c012_it_may_end_before_it_is_read_to_the_end() -> None:
     with connected(lambda ws: (ws.send('foo'), ws.close())) as ws:
         stream = createWebSocketStream(ws)
-        wait_for(ws, 'close')
+        until(lambda: stream._ended)
         stream.end()
         assert not stream.closed
         assert stream.readable()
@@ -245,9 +245,10 @@ def test_c016_reading_goes_on_when_all_at_hand_has_been_taken() -> None:
 def test_c017_it_can_be_destroyed_with_an_error() -> None:
     error = ValueError('Oops')
     with connected() as ws:
-        stream, closed = createWebSocketStream(ws), Waiter()
+        closed = Waiter()
         ws.on('close', closed)
-        wait_for(ws, 'open')
+        stream = createWebSocketStream(ws)
+        until(lambda: ws.readyState == ws.OPEN)
         stream.destroy(error)
         assert raised_by(stream.read) is error
         assert closed.get() == (1006, '')
@@ -255,9 +256,10 @@ def test_c017_it_can_be_destroyed_with_an_error() -> None:
 
 def test_c018_it_can_be_destroyed_without_one() -> None:
     with connected() as ws:
-        stream, closed = createWebSocketStream(ws), Waiter()
+        closed = Waiter()
         ws.on('close', closed)
-        wait_for(ws, 'open')
+        stream = createWebSocketStream(ws)
+        until(lambda: ws.readyState == ws.OPEN)
         stream.destroy()
         assert stream.closed
         assert closed.get() == (1006, '')
@@ -278,4 +280,4 @@ def test_c020_it_goes_on_reading_while_closing() -> None:
         stream.end()
         until(lambda: ws.readyState == WebSocket.CLOSING)
         assert stream.read() == data
-    assert ws.readyState == WebSocket.CLOSED
+        assert ws.readyState == WebSocket.CLOSED
