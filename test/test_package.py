@@ -29,6 +29,7 @@ PUBLIC = [
     'WebSocketMessageStream',
     'WebSocketServer',
     'WebSocketStream',
+    'WebSocketTextStream',
     'connect',
     'createConnection',
     'createServer',

@@ -31,6 +31,7 @@ from ws import (
     WebSocket,
     WebSocketMessageStream,
     WebSocketStream,
+    WebSocketTextStream,
     createWebSocketStream,
 )
 from ws.protocol.frames import build_frame
@@ -238,15 +239,40 @@ def test_a_pair_of_buffers() -> None:
 
 def test_text_line_by_line() -> None:
     with pair(encoding='utf-8') as (near, far):
-        assert isinstance(near, io.TextIOWrapper)
+        assert isinstance(near, WebSocketTextStream)
+        assert near.readable() and near.writable() and not near.closed
+        assert near.encoding == 'utf-8'
         print('gr\xfc\xdfe', 1, file=near)
         assert far.readline() == 'gr\xfc\xdfe 1\n'
         print('one\ntwo', file=far)
         assert [next(near), next(near)] == ['one\n', 'two\n']
         near.write('no line\r')
         near.close()
+        assert near.closed and near.buffer.closed
         assert list(far) == ['no line\r']
+        assert far.read() == far.readline() == ''
         far.close()
+
+
+def test_what_is_written_does_not_touch_what_is_read() -> None:
+    """Not even a character of which half has come."""
+    with open_pair() as (ws, peer):
+        text = createWebSocketStream(ws, encoding='utf-8')
+        peer.send(b'one\ntwo\nth\xc3')
+        assert text.readline() == 'one\n'
+        print('x', file=text)
+        assert text.readline() == 'two\n'
+        with waiting(text.buffer, text.readline) as line:
+            print('y', file=text)
+            peer.send(b'\xa4e\n')
+            assert line.get() == ('th\xe4e\n',)
+        assert text.read(0) == ''
+        text.write('without an end')
+        log = Log(peer, 'message')
+        text.flush()
+        assert log.get()[1] == b'without an end'
+        assert repr(text) == f'<WebSocketTextStream of {text.buffer!r}>'
+        text.close()
 
 
 def test_a_line_of_text_is_a_message() -> None:

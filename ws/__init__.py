@@ -12,7 +12,7 @@ from .protocol.receiver import Receiver
 from .sender import Sender
 from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
-from .websocket_stream import WebSocketMessageStream, WebSocketStream, createWebSocketStream
+from .websocket_stream import WebSocketMessageStream, WebSocketStream, WebSocketTextStream, createWebSocketStream
 
 __version__ = '0.1.0'
 
@@ -40,6 +40,7 @@ __all__ = [
     'WebSocketMessageStream',
     'WebSocketServer',
     'WebSocketStream',
+    'WebSocketTextStream',
     'connect',
     'createConnection',
     'createServer',

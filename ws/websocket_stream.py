@@ -439,6 +439,67 @@ class WebSocketMessageStream(WebSocketStream):
     readall = readinto = peek = readline = _unsupported
 
 
+class WebSocketTextStream(io.TextIOBase):
+    """A WebSocket connection as a text file, whose lines end with ``\\n``. Each line is sent when it is complete, by
+    :meth:`flush` also without an end. One thread may read it while another one writes."""
+
+    def __init__(self, stream: WebSocketStream, encoding: str) -> None:
+        super().__init__()
+        self._stream = stream
+        # Two: what is written to a TextIOWrapper resets what it has decoded in part.
+        self._reader = _text_of(stream, encoding)
+        self._writer = _text_of(stream, encoding, line_buffering=True)
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} of {self._stream!r}>'
+
+    @property
+    def buffer(self) -> WebSocketStream:
+        """The stream of bytes. What is read or written there goes past what is here."""
+        return self._stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # nobody sets it
+        return self._reader.encoding
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream of bytes is closed."""
+        return self._stream.closed
+
+    def readable(self) -> bool:
+        """As of the stream of bytes."""
+        return self._stream.readable()
+
+    def writable(self) -> bool:
+        """As of the stream of bytes."""
+        return self._stream.writable()
+
+    def read(self, size: Optional[int] = -1, /) -> str:
+        """Up to `size` characters, and fewer only at the end; without it, everything up to there."""
+        return self._reader.read(size)
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed's has another name for it
+        """The next line, with its end if it has one; '' at the end."""
+        return self._reader.readline(size)
+
+    def write(self, text: str, /) -> int:
+        """Write `text`; returns its length. Waits as that of the stream of bytes."""
+        return self._writer.write(text)
+
+    def flush(self) -> None:
+        """Send what was written, and wait until the system has taken it."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Send what was written, and close the connection, as the stream of bytes does."""
+        self._writer.close()
+
+
+def _text_of(stream: io.RawIOBase, encoding: str, line_buffering: bool = False) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, encoding, newline='\n', line_buffering=line_buffering)  # type: ignore[type-var]
+
+
 def _limit(options: Options, name: str) -> int:
     """As in Node, ``highWaterMark`` stands for both."""
     return count(options, name if options.highWaterMark is None else 'highWaterMark')
@@ -447,11 +508,11 @@ def _limit(options: Options, name: str) -> int:
 @overload
 def createWebSocketStream(
     ws: WebSocket, options: TextDuplexOptions, **keywords: Unpack[DuplexKeywords]
-) -> io.TextIOWrapper: ...
+) -> WebSocketTextStream: ...
 @overload
 def createWebSocketStream(
     ws: WebSocket, options: Optional[DuplexOptions] = None, *, encoding: str, **keywords: Unpack[DuplexKeywords]
-) -> io.TextIOWrapper: ...
+) -> WebSocketTextStream: ...
 @overload
 def createWebSocketStream(
     ws: WebSocket, options: MessageDuplexOptions, **keywords: Unpack[DuplexKeywords]
@@ -470,7 +531,7 @@ def createWebSocketStream(
 ) -> WebSocketStream: ...
 def createWebSocketStream(
     ws: WebSocket, options: Optional[Mapping[str, Any]] = None, **keywords: Any
-) -> Union[WebSocketStream, io.TextIOWrapper]:
+) -> Union[WebSocketStream, WebSocketTextStream]:
     """`ws` as a stream, for threads: an unbuffered binary file.
 
     Options, as a dict or as keywords:
@@ -479,8 +540,7 @@ def createWebSocketStream(
       paused until half of it is read. ``writableHighWaterMark`` (bytes, 65536): while more was written than that, and
       the system has not taken it, ``write`` waits. ``highWaterMark`` (bytes): both.
     - ``timeout`` (milliseconds, 0; 0: none): how long a call waits before it raises TimeoutError.
-    - ``encoding`` (str): text instead of bytes: an :class:`io.TextIOWrapper`, which sends each line when it is complete.
-      Its ``buffer`` is the stream.
+    - ``encoding`` (str): text instead of bytes: a :class:`WebSocketTextStream`, whose ``buffer`` is the stream of bytes.
     - ``readableObjectMode`` (bool, False): what is read are messages: a :class:`WebSocketMessageStream`.
     - ``decodeStrings`` (bool, True): if it is False, ``write`` takes str, too, and text is sent as text messages.
     - ``allowHalfOpen`` has no effect: a WebSocket that one side has closed is closed.
@@ -496,11 +556,10 @@ def createWebSocketStream(
         return (WebSocketMessageStream if as_messages else WebSocketStream)(ws, given)
     if as_messages:
         raise ValueError('encoding and readableObjectMode exclude each other')
-    io.TextIOWrapper(io.BytesIO(), encoding)  # what is wrong with it, before there is a stream that nobody could close
+    io.TextIOWrapper(io.BytesIO(), encoding)  # raises if it is wrong: nobody could close a stream that is half made
     if not flag(given, 'decodeStrings') and codecs.lookup(encoding).name != 'utf-8':
         raise ValueError(f'text messages are UTF-8, not {encoding}')
-    stream = WebSocketStream(ws, given)
-    return io.TextIOWrapper(stream, encoding, newline='\n', line_buffering=True)  # type: ignore[type-var]
+    return WebSocketTextStream(WebSocketStream(ws, given), encoding)
 
 
 _streams: weakref.WeakSet[WebSocketStream] = weakref.WeakSet()

@@ -26,6 +26,7 @@ from ws import (
     WebSocketMessageStream,
     WebSocketServer,
     WebSocketStream,
+    WebSocketTextStream,
     createWebSocketStream,
 )
 from ws.protocol.receiver import flags_of
@@ -276,7 +277,8 @@ io.BufferedRWPair(stream, stream).write(b'x')
 pickle.dump(pickle.load(io.BufferedReader(stream)), stream)
 shutil.copyfileobj(stream, io.BytesIO())
 first_line: bytes = next(stream)
-text_stream: io.TextIOWrapper = createWebSocketStream(ws, {'encoding': 'utf-8'})
+text_stream: WebSocketTextStream = createWebSocketStream(ws, {'encoding': 'utf-8'})
+print('x', file=text_stream)
 lines: list[str] = list(WebSocket.createWebSocketStream(ws, encoding='utf-8', decodeStrings=False))
 messages: WebSocketMessageStream = createWebSocketStream(ws, {'readableObjectMode': True})
 some_message: Union[str, bytes, None] = createWebSocketStream(ws, readableObjectMode=True).read()
