@@ -22,7 +22,7 @@ import pytest
 from ends import End, connection
 from fakes import accept, fake_server
 from streams import in_thread
-from support import TIMEOUT, Log, Waiter, client, frames, on_loop, open_pair, raw_pair, server, until, url_of
+from support import TIMEOUT, Log, Waiter, client, frames, on_loop, open_pair, server, until, url_of
 from test_lifetime import Scripts, script  # noqa: F401  # a fixture
 
 from ws import (
@@ -76,6 +76,14 @@ def close_frame(code: Optional[int], reason: bytes = b'') -> bytes:
 def waits(stream: WebSocketStream) -> bool:
     """Whether some thread waits in a call."""
     return bool(stream._changed._waiters)  # type: ignore[attr-defined]
+
+
+def raised_by(function: Callable[[], object]) -> Optional[Exception]:
+    try:
+        function()
+    except Exception as error:
+        return error
+    return None
 
 
 @contextlib.contextmanager
@@ -365,7 +373,7 @@ def test_copies_of_20_mib_both_ways_at_once_with_little_memory() -> None:
     assert most['under way'] <= 65536 + shutil.COPY_BUFSIZE + 100  # type: ignore[attr-defined]
 
 
-def copy_so_many(stream: WebSocketStream, sink: Sink, size: int) -> None:
+def copy_so_many(stream: WebSocketStream, sink: Any, size: int) -> None:
     while size:
         data = stream.read(min(size, 65536))
         assert data
@@ -383,7 +391,7 @@ def test_a_copy_ends_with_the_connection() -> None:
         assert sink.hash.digest() == source.hash.digest()
 
 
-CAT = 'import shutil, sys; shutil.copyfileobj(sys.stdin.buffer.raw, sys.stdout.buffer.raw)'
+CAT = 'import shutil; shutil.copyfileobj(open(0, "rb", 0), open(1, "wb", 0))'
 
 
 def test_a_program_behind_a_connection() -> None:
@@ -396,10 +404,9 @@ def test_a_program_behind_a_connection() -> None:
     def bridge(stream: WebSocketStream) -> None:
         cat = subprocess.Popen([sys.executable, '-c', CAT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert cat.stdin is not None and cat.stdout is not None
-        with cat, in_thread(shutil.copyfileobj, cat.stdout, stream):
-            copy_so_many(stream, cat.stdin, 5 * MIB)  # type: ignore[arg-type]
+        with stream, cat, in_thread(shutil.copyfileobj, cat.stdout, stream):
+            copy_so_many(stream, cat.stdin, 5 * MIB)
             cat.stdin.close()
-        stream.close()
         done(cat.returncode)
 
     with server() as wss:
@@ -658,7 +665,7 @@ def test_close_does_not_wait_for_ever() -> None:
     with connection('server', closeTimeout=100) as this:
         stream = createWebSocketStream(this.ws, writableHighWaterMark=100 * MIB)
         stream.write(bytes(20 * MIB))
-        with pytest.raises(BrokenPipeError, match='^the connection ended before all was sent$'):
+        with pytest.raises(BrokenPipeError, match=r'^the connection ended before all was sent$'):
             stream.close()
 
 
@@ -691,7 +698,7 @@ def test_what_is_under_way_when_it_ends_is_read() -> None:
         assert [payload for _, _, payload in zip_first(this, 2)] == [b'question', b'\x03\xe8']
         this.sock.sendall(data_frame(b'ans') + data_frame(b'wer') + close_frame(1000))
         assert stream.read() == b'answer'
-        with pytest.raises(BrokenPipeError, match='^write after end$'):
+        with pytest.raises(BrokenPipeError, match=r'^write after end$'):
             stream.write(b'more')
 
 
@@ -751,7 +758,7 @@ def test_nobody_waits_longer_than_the_timeout_and_nothing_is_lost() -> None:
         this.sock.sendall(data_frame(b'some'))
         until(lambda: stream._size == 4)
         for _ in range(2):
-            with pytest.raises(TimeoutError, match='^timed out$'):
+            with pytest.raises(TimeoutError, match=r'^timed out$'):
                 stream.read()
         assert stream.read(100) == b'some'
         stream.write(bytes(20 * MIB))
@@ -819,10 +826,10 @@ def test_on_the_loop_thread_it_closes_without_waiting() -> None:
 def test_in_a_close_listener_it_is_known_that_nothing_can_be_written() -> None:
     outcome = Waiter()
     with open_pair() as (ws, peer):
-        ws.on('close', lambda: outcome(pytest.raises(BrokenPipeError, stream.write, b'x')))
+        ws.on('close', lambda: outcome(raised_by(lambda: stream.write(b'x'))))
         stream = createWebSocketStream(ws)
         peer.close()
-        assert outcome.get()
+        assert isinstance(outcome.get()[0], BrokenPipeError)
 
 
 def test_lines_in_a_listener_may_be_written() -> None:
@@ -1029,16 +1036,6 @@ def test_other_kinds_of_connections(kind: str) -> None:
         assert text.readline() == 'a line\n'
         print('answer', file=text)
         text.close()
-
-
-def test_what_hixie_cannot_send() -> None:
-    with stream_and_socket('hixie') as (stream, _):
-        with pytest.raises(ValueError):
-            on_loop(stream._ws, lambda: stream.write(b'\xff'))
-        assert stream._unsent == 0
-        stream.write(b'\xff')
-        with pytest.raises(BrokenPipeError):
-            stream.flush()
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ WebSocket.Receiver = Receiver
 WebSocket.Sender = Sender
 WebSocket.ErrorCodes = ErrorCodes
 WebSocket.createServer = staticmethod(createServer)  # type: ignore[method-assign]
-WebSocket.createWebSocketStream = staticmethod(createWebSocketStream)  # type: ignore[method-assign]
+WebSocket.createWebSocketStream = staticmethod(createWebSocketStream)
 WebSocket.connect = WebSocket.createConnection = staticmethod(connect)  # type: ignore[method-assign]
 
 # A library prints nothing that it was not asked for: without a handler, logging would write warnings to stderr.

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, overload
 
+from .errors import WebSocketError
 from .net.loop import INTERRUPT_POLL
 from .options import DUPLEX_OPTIONS, Options, count, flag, merge, milliseconds, text
 from .typing import Buffer, DuplexKeywords, DuplexOptions, MessageDuplexOptions, TextDuplexOptions, Unpack
@@ -126,7 +127,9 @@ class WebSocketStream(io.RawIOBase):
             if self._closed or self._error is not None:
                 return
             self._error = error
-            self._untold = self._ws.listenerCount('error') == 1  # else there is somebody to whom it is no news
+            # How a connection broke, `close` tells as well; and others may listen.
+            is_news = self._ws._outgoing is None or isinstance(error, WebSocketError)
+            self._untold = is_news and self._ws.listenerCount('error') == 1
             self._changed.notify_all()
 
     def _on_close(self, code: int, reason: str = '') -> None:
@@ -294,12 +297,7 @@ class WebSocketStream(io.RawIOBase):
             self._wait_unless_closed(self._has_room)
             self._check_open()
             self._unsent += size
-        try:
-            self._ws.send(payload, None, lambda error: self._on_sent(size, error), binary=binary)
-        except ValueError:  # a byte that Hixie-76 can't send, told at once on the loop thread
-            with self._changed:
-                self._unsent -= size
-            raise
+        self._ws.send(payload, None, lambda error: self._on_sent(size, error), binary=binary)
         return size
 
     def _has_room(self) -> bool:
@@ -497,7 +495,8 @@ class WebSocketTextStream(io.TextIOBase):
 
 
 def _text_of(stream: io.RawIOBase, encoding: str, line_buffering: bool = False) -> io.TextIOWrapper:
-    return io.TextIOWrapper(stream, encoding, newline='\n', line_buffering=line_buffering)  # type: ignore[type-var]
+    wrapped: Any = stream  # typeshed wants a name of it
+    return io.TextIOWrapper(wrapped, encoding, newline='\n', line_buffering=line_buffering)
 
 
 def _limit(options: Options, name: str) -> int:
@@ -506,7 +505,7 @@ def _limit(options: Options, name: str) -> int:
 
 
 @overload
-def createWebSocketStream(
+def createWebSocketStream(  # type: ignore[overload-overlap]  # a dict that has it is one of these
     ws: WebSocket, options: TextDuplexOptions, **keywords: Unpack[DuplexKeywords]
 ) -> WebSocketTextStream: ...
 @overload
@@ -540,7 +539,7 @@ def createWebSocketStream(
       paused until half of it is read. ``writableHighWaterMark`` (bytes, 65536): while more was written than that, and
       the system has not taken it, ``write`` waits. ``highWaterMark`` (bytes): both.
     - ``timeout`` (milliseconds, 0; 0: none): how long a call waits before it raises TimeoutError.
-    - ``encoding`` (str): text instead of bytes: a :class:`WebSocketTextStream`, whose ``buffer`` is the stream of bytes.
+    - ``encoding`` (str): text instead of bytes: a :class:`WebSocketTextStream`, with the stream as its ``buffer``.
     - ``readableObjectMode`` (bool, False): what is read are messages: a :class:`WebSocketMessageStream`.
     - ``decodeStrings`` (bool, True): if it is False, ``write`` takes str, too, and text is sent as text messages.
     - ``allowHalfOpen`` has no effect: a WebSocket that one side has closed is closed.
