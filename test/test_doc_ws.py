@@ -279,9 +279,10 @@ def _(run: Runner) -> None:
         wss.on('connection', lambda ws: streams(createWebSocketStream(ws)))
         program = run.start(port_of(wss))
         [stream] = streams.get()
-        request = pickle.load(io.BufferedReader(stream))
+        file = io.BufferedReader(stream)
+        request = pickle.load(file)
         pickle.dump(sum(request['numbers']), stream)
-        assert stream.read() == b''
+        assert file.read() == b''
         program.ends(f'the answer: {sum(range(100000))}')
 
 

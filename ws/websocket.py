@@ -48,7 +48,7 @@ from .typing import (
 )
 
 if TYPE_CHECKING:
-    from . import websocket_server, websocket_stream
+    from . import websocket_server
     from ._attaching import AttachToWebSocket, OnWebSocket
     from .typing import TypeAlias
 
@@ -117,6 +117,7 @@ class WebSocket(Emitter, EventTarget):
     Receiver: ClassVar[type[receiver.Receiver]]
     Sender: ClassVar[type[sender.Sender]]
     ErrorCodes: ClassVar[ErrorCodeTable]
+    createWebSocketStream: ClassVar[Callable[..., Any]]  # the module's has its types
     if TYPE_CHECKING:
         Server: TypeAlias = websocket_server.WebSocketServer
 
@@ -126,8 +127,6 @@ class WebSocket(Emitter, EventTarget):
             connectionListener: Optional[ConnectionListener] = None,
             **keywords: Unpack[ServerOptions],
         ) -> websocket_server.WebSocketServer: ...
-
-        createWebSocketStream = staticmethod(websocket_stream.createWebSocketStream)
 
         @staticmethod
         def connect(address: Union[str, URLObject], openListener: Optional[NoListener] = None) -> WebSocket: ...

@@ -11,18 +11,14 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, overload
+from typing import Any, Literal, NoReturn, Optional, Union, overload
 
 from .errors import WebSocketError
 from .net.loop import INTERRUPT_POLL
 from .options import DUPLEX_OPTIONS, Options, count, flag, merge, milliseconds, text
+from .protocol.receiver import MessageFlags
 from .typing import Buffer, DuplexKeywords, DuplexOptions, MessageDuplexOptions, TextDuplexOptions, Unpack
 from .websocket import CLOSED, CONNECTING, OPEN, WebSocket
-
-if TYPE_CHECKING:
-    from typing import Literal
-
-    from .protocol.receiver import MessageFlags
 
 # What a peer says who has nothing more to send: RFC 6455 section 7.4.1. Whoever goes away (1001) may have had more.
 _ENDS = (1000, 1005)
