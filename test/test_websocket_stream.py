@@ -342,12 +342,13 @@ class Sink(io.RawIOBase):
 
 
 def test_copies_of_20_mib_both_ways_at_once_with_little_memory() -> None:
-    most = {'received': 0, 'under way': 0}
+    most = {'received': 0, 'unsent': 0, 'under way': 0}
     with pair() as (near, far):
 
         def look() -> None:
             for stream in near, far:
                 most['received'] = max(most['received'], stream._size)
+                most['unsent'] = max(most['unsent'], stream._unsent)
                 most['under way'] = max(most['under way'], stream._ws.bufferedAmount)
 
         there, back = Source(20 * MIB), Source(20 * MIB + 1)
@@ -369,8 +370,11 @@ def test_copies_of_20_mib_both_ways_at_once_with_little_memory() -> None:
     assert arrived.hash.digest() == there.hash.digest()
     assert came_back.hash.digest() == back.hash.digest()
     # The bound, and the message that is beyond it.
-    assert most['received'] <= 65536 + shutil.COPY_BUFSIZE  # type: ignore[attr-defined]
-    assert most['under way'] <= 65536 + shutil.COPY_BUFSIZE + 100  # type: ignore[attr-defined]
+    chunk = shutil.COPY_BUFSIZE  # type: ignore[attr-defined]
+    assert most['received'] <= 65536 + chunk
+    assert most['unsent'] <= 65536 + chunk
+    # In the eyes of other threads, one that is just being sent counts twice.
+    assert most['under way'] <= 65536 + 2 * chunk + 100
 
 
 def copy_so_many(stream: WebSocketStream, sink: Any, size: int) -> None:
@@ -431,7 +435,7 @@ def test_a_write_waits_while_the_peer_takes_nothing() -> None:
                 written.append(stream.write(bytes(50_000)))
 
         with waiting(stream, write):
-            assert stream._ws.bufferedAmount <= 150_000 + 100
+            assert stream._ws.bufferedAmount <= 200_000 + 100
             assert len(written) < 300
             # It goes on when the peer does.
             assert sum(len(payload) for _, (_, _, payload) in zip(range(300), frames(this.sock))) == 300 * 50_000

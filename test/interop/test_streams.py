@@ -11,20 +11,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
-from interop.peers import WS_8, Ends, Peer
+from interop.peers import WS_8, Ends
 from streams import in_thread
 
 from ws import createWebSocketStream
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.parametrize('peer', [WS_8], ids=str, indirect=True)]
 
 SIZE = 20 << 20
-
-
-@pytest.fixture(autouse=True)
-def only_ws_8(peer: Peer) -> None:
-    if peer.kind is not WS_8:
-        pytest.skip('it has no streams')
 
 
 Connect = Callable[..., AbstractContextManager[Ends]]

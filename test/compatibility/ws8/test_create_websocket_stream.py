@@ -206,7 +206,7 @@ def test_c014_a_write_waits_while_much_is_under_way() -> None:
         for _ in range(5000):
             stream.write(chunk)
             most = max(most, stream._ws.bufferedAmount)
-        assert most <= 65536 + 2 * 1030
+        assert 60_000 < most < 70_000  # the bound, one message, and the headers of frames
         stream.end()
         assert stream.read() == b''
 
