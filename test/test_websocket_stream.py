@@ -127,6 +127,9 @@ def test_what_is_read_are_the_bytes_of_messages_whatever_their_boundaries() -> N
 
 def test_read_waits_for_the_first_bytes_and_for_no_more() -> None:
     with stream_and_peer() as (stream, peer), waiting(stream, stream.read, 100) as read:
+        seen = Log(stream._ws, 'message')
+        peer.send(b'')
+        seen.get()
         peer.send('now')
         assert read.get() == (b'now',)
 
@@ -146,9 +149,9 @@ def test_lines_of_a_large_message_take_linear_time() -> None:
     """Copying the rest for each line takes minutes."""
     with stream_and_peer() as (stream, peer):
         peer.send(b'x' * 99 + b'\n')
-        peer.send((b'x' * 99 + b'\n') * 20_000)
+        peer.send((b'x' * 99 + b'\n') * 100_000)
         peer.close()
-        assert sum(1 for _ in stream) == 20_001
+        assert sum(1 for _ in stream) == 100_001
 
 
 def test_what_came_before_an_error_can_be_read_and_then_the_error() -> None:
@@ -683,6 +686,18 @@ def test_close_lets_go_of_what_was_too_much_to_read() -> None:
         stream.close()
         assert closed.get() == (1000, '')
         assert not stream._received
+
+
+def test_close_lets_go_of_it_after_end_too() -> None:
+    with stream_and_socket(readableHighWaterMark=10) as (stream, this):
+        stream.end()
+        zip_first(this, 1)
+        this.sock.sendall(data_frame(bytes(1000)) * 10 + close_frame(1000))
+        until(lambda: stream._paused)
+        closed = Waiter()
+        stream._ws.on('close', closed)
+        stream.close()
+        assert closed.get() == (1000, '')
 
 
 def test_close_tells_an_error_that_nobody_has_heard_of() -> None:
