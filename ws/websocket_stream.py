@@ -100,8 +100,8 @@ class WebSocketStream(io.RawIOBase):
         with self._changed:
             self._changed.notify_all()
 
-    def _on_message(self, data: Union[str, bytes], flags: Optional[MessageFlags] = None) -> None:
-        content = data.encode() if isinstance(data, str) else data
+    def _on_message(self, data: Any, flags: MessageFlags) -> None:
+        content = data if type(data) is bytes else flags.buffer
         if content:  # nothing is what the end looks like
             self._keep(content, len(content))
 
@@ -409,8 +409,9 @@ class WebSocketMessageStream(WebSocketStream):
 
     _nothing = None
 
-    def _on_message(self, data: Union[str, bytes], flags: Optional[MessageFlags] = None) -> None:
-        self._keep(data, len(data) + _OVERHEAD)
+    def _on_message(self, data: Any, flags: MessageFlags) -> None:
+        message = data if isinstance(data, str) else flags.buffer
+        self._keep(message, len(message or b'') + _OVERHEAD)
 
     def _cut(self, limit: int) -> Any:
         message = self._received.popleft()
