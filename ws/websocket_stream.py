@@ -428,10 +428,18 @@ class WebSocketMessageStream(WebSocketStream):
             raise StopIteration
         return message
 
-    def _unsupported(self, *args: object) -> NoReturn:
+    def readall(self) -> NoReturn:
+        """Raises io.UnsupportedOperation, as the others do."""
         raise io.UnsupportedOperation('what is read are messages: use read(), or for message in stream')
 
-    readall = readinto = peek = readline = _unsupported
+    def readinto(self, buffer: Buffer, /) -> NoReturn:
+        self.readall()
+
+    def peek(self, size: int = 0, /) -> NoReturn:
+        self.readall()
+
+    def readline(self, size: Optional[int] = -1, /) -> NoReturn:
+        self.readall()
 
 
 class WebSocketTextStream(io.TextIOBase):
