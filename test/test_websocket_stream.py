@@ -1058,6 +1058,19 @@ def test_other_kinds_of_connections(kind: str) -> None:
         text.close()
 
 
+def test_a_connection_whose_listeners_run_on_a_pool() -> None:
+    answer = os.urandom(MIB)
+
+    def serve(ws: WebSocket) -> None:
+        ws.on('message', lambda: (ws.send(answer[:1000]), ws.send(answer[1000:])))
+
+    with server() as wss:
+        wss.on('connection', serve)
+        stream = createWebSocketStream(client(wss, executor=2), readableHighWaterMark=100)
+        stream.write(b'x')
+        assert io.BufferedReader(stream).read(MIB) == answer
+
+
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 

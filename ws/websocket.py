@@ -692,7 +692,7 @@ class WebSocket(Emitter, EventTarget):
 
     def _want_no_more(self) -> None:
         """Messages that have been read, and wait for listeners, are nobody's business any more."""
-        if self._order is not None:
+        if self._order is not None and not self._reads_to_end:
             self._order.silence()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:

@@ -116,7 +116,11 @@ class WebSocketStream(io.RawIOBase):
                 self._paused = True
             self._changed.notify_all()
         if full:
-            self._ws.pause()
+            self._ws._run(self._update_pause)
+
+    def _update_pause(self) -> None:
+        """On the loop thread, behind each change of it: several threads make them."""
+        self._ws._pause_reading(self._paused)
 
     def _on_error(self, error: Exception) -> None:
         with self._changed:
@@ -238,7 +242,7 @@ class WebSocketStream(io.RawIOBase):
             if may_go_on:
                 self._paused = False
         if may_go_on:
-            self._ws.resume()
+            self._ws._run(self._update_pause)
         return data
 
     def _wait_for_received(self) -> None:
@@ -363,7 +367,7 @@ class WebSocketStream(io.RawIOBase):
         self._ws._reads_to_end = False
         self._ws.close()
         if was_paused:  # else the peer's close frame would never be seen
-            self._ws.resume()
+            self._ws._run(self._update_pause)
         with self._changed:
             if not self._ws._loop.in_thread():
                 self._wait_for(self._is_sent)
