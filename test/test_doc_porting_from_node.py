@@ -172,6 +172,17 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+@check('Streams')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    content = log.get()[1]
+    assert b'createWebSocketStream(ws)' in content
+    ws.send('got it\n')
+    ws.close(1000)
+    program.ends('got it')
+
+
 @check('Functions')
 def _(run: Runner) -> None:
     program, port = run.serve()

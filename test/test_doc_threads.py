@@ -97,6 +97,18 @@ def _(run: Runner) -> None:
     program.ends('the answer: 42')
 
 
+@THREADS.check('What may be called from where (4)')
+def _(run: Runner) -> None:
+    starts_late_threads()
+    program, port = run.serve()
+    ws, log = connect(port)
+    assert log.until('message')[-1][1] == b'your name?\n'
+    ws.send('Ann\n')
+    assert log.get()[1] == b'hello Ann\n'
+    assert log.get() == ('close', 1000, '')
+    program.stops()
+
+
 @THREADS.check('Listeners that come late')
 def _(run: Runner) -> None:
     program, connections = run.call()

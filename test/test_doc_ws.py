@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import io
+import pickle
 import re
 import urllib.request
 from pathlib import Path
@@ -10,12 +12,12 @@ from typing import Any
 
 import pytest
 import trustme
-from documents import Checks, Runner, connect
-from support import Log
+from documents import Checks, Runner, connect, port_of
+from support import Log, Waiter, server
 
 import ws as package
-from ws import HandshakeError, WebSocket, WebSocketServer, timers
-from ws.options import CLIENT_OPTIONS
+from ws import HandshakeError, WebSocket, WebSocketServer, createWebSocketStream, timers
+from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS
 from ws.protocol.http import Request
 from ws.websocket_server import SERVER_OPTIONS
 
@@ -49,6 +51,7 @@ def documented_options(heading: str) -> dict[str, str]:
     [
         ('### WebSocketServer(options, [callback])', SERVER_OPTIONS),
         ('### WebSocket(address, [protocols], [options])', CLIENT_OPTIONS),
+        ('### createWebSocketStream(ws, [options])', DUPLEX_OPTIONS),
     ],
 )
 def test_every_option_has_its_row_and_default(heading: str, options: dict[str, Any]) -> None:
@@ -76,8 +79,15 @@ def test_every_method_and_attribute_has_its_heading(prefix: str, cls: type, set_
     names = (public(cls) | set_by_the_constructor) - {'shutdown', 'fail', 'abandon'}  # the loop's business
     names -= {'CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'}  # under readyState
     names -= {'Server', 'Sender', 'Receiver', 'ErrorCodes', 'createServer', 'connect', 'createConnection'}  # functions
+    names -= {'createWebSocketStream'}
     missing = {name for name in names if not re.search(rf'\b(?:{prefix}\.|, ){name}\b', headings())}
     assert not missing
+
+
+def test_every_method_of_a_stream_is_there() -> None:
+    text = section('## Class: WebSocketStream')
+    names = {name for name in vars(package.WebSocketStream) if not name.startswith('_')}
+    assert [name for name in names if not re.search(rf'`(stream\.)?{name}\b|\b{name}[(,]', text)] == []
 
 
 def test_every_public_name_is_there() -> None:
@@ -236,6 +246,56 @@ def _(run: Runner) -> None:
     assert log.until('message')[-1][1] == 'in three pieces'
     assert log.get()[1] == 'behind it'
     program.stops()
+
+
+@REFERENCE.check('createWebSocketStream(ws, [options])')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == b'what is there?\n'
+    ws.send('one\ntw')
+    ws.send('o\n')
+    ws.close(1000)
+    program.ends('received: one', 'received: two')
+
+
+@REFERENCE.check('createWebSocketStream(ws, [options]) (2)')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    ws, log = connect(port)
+    log.until('open')
+    ws.send('1\n2')
+    ws.send('0\n')
+    ws.send('.\n')
+    assert log.get()[1].strip() == b'21'
+    assert log.get() == ('close', 1000, '')
+    program.stops()
+
+
+@REFERENCE.check('createWebSocketStream(ws, [options]) (3)')
+def _(run: Runner) -> None:
+    with server() as wss:
+        streams = Waiter()
+        wss.on('connection', lambda ws: streams(createWebSocketStream(ws)))
+        program = run.start(port_of(wss))
+        [stream] = streams.get()
+        file = io.BufferedReader(stream)
+        request = pickle.load(file)
+        pickle.dump(sum(request['numbers']), stream)
+        assert file.read() == b''
+        program.ends(f'the answer: {sum(range(100000))}')
+
+
+@REFERENCE.check('Messages instead of bytes')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == 'first question'
+    ws.send('yes')
+    assert log.get()[1] == 'second question'
+    ws.send(b'no')
+    assert log.get() == ('close', 1000, '')
+    program.ends('the first answer: yes', "the second answer: b'no'")
 
 
 @REFERENCE.check('Timers')

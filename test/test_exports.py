@@ -28,6 +28,7 @@ def test_the_class_holds_what_the_module_does() -> None:
     assert WebSocket.Sender is Sender
     assert WebSocket.ErrorCodes is ErrorCodes
     assert WebSocket.createServer is ws.createServer
+    assert WebSocket.createWebSocketStream is ws.createWebSocketStream
     assert WebSocket.connect is WebSocket.createConnection is ws.connect is ws.createConnection
 
 

@@ -141,6 +141,16 @@ def _(run: Runner) -> None:
         server.stops()
 
 
+@README.check('Waiting instead of listening')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == b'something\n'
+    ws.send('anything\n')
+    assert log.get() == ('close', 1000, '')
+    program.ends('received: anything')
+
+
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 

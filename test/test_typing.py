@@ -28,6 +28,7 @@ from ws import typing as types
 TABLES = [
     (types.ClientOptions, options.CLIENT_OPTIONS),
     (types.ServerOptions, websocket_server.SERVER_OPTIONS),
+    (types.DuplexOptions, options.DUPLEX_OPTIONS),
     (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS),
     (types.ZlibDeflateOptions, options._ZLIB_DEFLATE_OPTIONS),
     (types.ZlibInflateOptions, options._ZLIB_INFLATE_OPTIONS),
@@ -140,6 +141,7 @@ LEFT_OUT = {
     'deployment: gunicorn with several workers (2)',  # a global variable that only a function assigns
     "deployment: Django's development server",  # Django has no types
     'threads: In a Django project',
+    'ws: createWebSocketStream(ws, [options]) (2)',  # the pipes of subprocess, which may be None
 }
 #: What mypy refuses. `(f(), g())` in a lambda: what doesn't return a value has none to put into a tuple. A variable in
 #: the lambda that it is made with: its type isn't known yet.

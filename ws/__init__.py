@@ -12,6 +12,7 @@ from .protocol.receiver import Receiver
 from .sender import Sender
 from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
+from .websocket_stream import WebSocketMessageStream, WebSocketStream, WebSocketTextStream, createWebSocketStream
 
 __version__ = '0.1.0'
 
@@ -36,10 +37,14 @@ __all__ = [
     'Server',
     'WebSocket',
     'WebSocketError',
+    'WebSocketMessageStream',
     'WebSocketServer',
+    'WebSocketStream',
+    'WebSocketTextStream',
     'connect',
     'createConnection',
     'createServer',
+    'createWebSocketStream',
     'timers',
     'wait',
 ]
@@ -50,6 +55,7 @@ WebSocket.Receiver = Receiver
 WebSocket.Sender = Sender
 WebSocket.ErrorCodes = ErrorCodes
 WebSocket.createServer = staticmethod(createServer)  # type: ignore[method-assign]
+WebSocket.createWebSocketStream = staticmethod(createWebSocketStream)
 WebSocket.connect = WebSocket.createConnection = staticmethod(connect)  # type: ignore[method-assign]
 
 # A library prints nothing that it was not asked for: without a handler, logging would write warnings to stderr.

@@ -56,6 +56,18 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'rejectUnauthorized': True,
 }
 
+#: What ``createWebSocketStream`` takes.
+DUPLEX_OPTIONS: dict[str, Any] = {
+    'readableHighWaterMark': 65_536,
+    'writableHighWaterMark': 65_536,
+    'highWaterMark': None,
+    'timeout': 0,
+    'encoding': None,
+    'readableObjectMode': False,
+    'decodeStrings': True,
+    'allowHalfOpen': True,
+}
+
 #: What a server hands to its ends of connections.
 SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,

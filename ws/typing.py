@@ -14,7 +14,7 @@ import socketserver
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from socket import socket as Socket
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
 
 from .net.tls_context import PEM, Passphrase
 from .options import Options
@@ -44,6 +44,7 @@ __all__ = [
     'ClientOptions',
     'ControlOptions',
     'Data',
+    'DuplexOptions',
     'MessageFlags',
     'Metrics',
     'PerMessageDeflateOptions',
@@ -307,6 +308,30 @@ class SendOptions(StreamOptions, total=False):
     """Of ``send``."""
 
     fin: bool
+
+
+class DuplexKeywords(TypedDict, total=False):
+    """Of ``createWebSocketStream``: those that leave what it returns as it is."""
+
+    readableHighWaterMark: Optional[int]
+    writableHighWaterMark: Optional[int]
+    highWaterMark: Optional[int]
+    timeout: Optional[float]
+    decodeStrings: Optional[bool]
+    allowHalfOpen: Optional[bool]
+
+
+class DuplexOptions(DuplexKeywords, total=False):
+    encoding: Optional[str]
+    readableObjectMode: Optional[bool]
+
+
+class TextDuplexOptions(DuplexKeywords):
+    encoding: str
+
+
+class MessageDuplexOptions(DuplexKeywords):
+    readableObjectMode: Literal[True]
 
 
 class FrameOptions(TypedDict, total=False):

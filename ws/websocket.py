@@ -120,6 +120,7 @@ class WebSocket(Emitter, EventTarget):
     Receiver: ClassVar[type[receiver.Receiver]]
     Sender: ClassVar[type[sender.Sender]]
     ErrorCodes: ClassVar[ErrorCodeTable]
+    createWebSocketStream: ClassVar[Callable[..., Any]]  # the module's has its types
     if TYPE_CHECKING:
         Server: TypeAlias = websocket_server.WebSocketServer
 
@@ -161,6 +162,8 @@ class WebSocket(Emitter, EventTarget):
     upgradeReq: Union[Request, Any] = None
     #: The URL as given, on a client.
     url: Optional[str] = None
+    #: Whether messages are wanted that come in after close(), up to the peer's close frame. A stream may set it.
+    _reads_to_end = False
 
     @overload
     def __init__(
@@ -580,7 +583,8 @@ class WebSocket(Emitter, EventTarget):
         self._run(self._pause_reading, paused)
 
     def _pause_reading(self, paused: bool) -> None:
-        if self.readyState == OPEN:  # or it was closed on the way here, and must be read to its end
+        if self.readyState == OPEN or self._reads_to_end or not paused:
+            # Else it was closed on the way here, and must be read to its end.
             self._incoming.pause(paused)
             if self._kept is not None:  # not in the middle of a listener
                 self._loop.defer(self._kept.hand_over)
@@ -610,7 +614,7 @@ class WebSocket(Emitter, EventTarget):
             self._incoming.route(listener, self._on_message)
 
     def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
-        if self.readyState == OPEN:  # what comes in after close() is nobody's business any more
+        if self.readyState == OPEN or self._reads_to_end:  # else what comes in after close() is nobody's business
             self._deliver('message', data, flags)
 
     def _on_ping(self, data: bytes, flags: MessageFlags) -> None:
@@ -691,7 +695,7 @@ class WebSocket(Emitter, EventTarget):
 
     def _want_no_more(self) -> None:
         """Messages that have been read, and wait for listeners, are nobody's business any more."""
-        if self._order is not None:
+        if self._order is not None and not self._reads_to_end:
             self._order.silence()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
@@ -709,8 +713,9 @@ class WebSocket(Emitter, EventTarget):
             _log.debug('%r: closing with %d', self, code)
             assert self._outgoing is not None
             self._outgoing.close(code, reason)
-            # If it was paused, the peer's answer would never be seen.
-            self._incoming.pause(False)
+            if not self._reads_to_end:  # else who does must go on
+                # If it was paused, the peer's answer would never be seen.
+                self._incoming.pause(False)
             self._expect_end()
 
     def _leave_open(self) -> None:
@@ -801,11 +806,20 @@ class WebSocket(Emitter, EventTarget):
         self._incoming.receiver.cleanup()
         if self._deflate is not None:
             self._deflate.deflater.cleanup()
-        code, message = self._close_frame or (_ABNORMAL_CLOSURE, '')
+        code, message = self._how_it_ended
         self._log_end(code, message)
         if self._on_closed is not None:
             self._on_closed(self)
         self._deliver('close', code, message)
+
+    @property
+    def _how_it_ended(self) -> tuple[int, str]:
+        return self._close_frame or (_ABNORMAL_CLOSURE, '')
+
+    def _past_end(self) -> Optional[int]:
+        """The code of ``close``, if that has been emitted. On the loop thread."""
+        is_past = self.readyState == CLOSED and (self._kept is None or not self._kept.waiting)
+        return self._how_it_ended[0] if is_past else None
 
     def _log_end(self, code: int, message: str) -> None:
         if _log.isEnabledFor(logging.DEBUG):

@@ -7,7 +7,7 @@ import signal
 import pytest
 from documents import free_port
 from hosts.process import Hosts, greeting, gunicorn, joined, needs, page
-from support import Waiter, server, url_of
+from support import Log, Waiter, server, url_of
 
 #: A program starts with one of these.
 PATCHES = {
@@ -109,6 +109,56 @@ def test_a_thousand_messages_each_way(hosts: Hosts, patch: str) -> None:
         for number in range(1000):
             ws.send(str(number))
         assert [log.get()[1] for _ in range(1000)] == [str(number) for number in range(1000)]
+
+
+STREAM = """
+    {patch}
+    import sys
+    import threading
+    from ws import WebSocket, createWebSocketStream
+
+    stream = createWebSocketStream(WebSocket(sys.argv[1]))
+
+    def tick():
+        print('tick')
+
+    threading.Timer(0.01, tick).start()
+    print('read: %s' % stream.readline())
+    writer = threading.Thread(target=lambda: stream.write(bytes(10 << 20)) and stream.write(b'the last'))
+    writer.start()
+    threading.Timer(0.05, tick).start()
+    writer.join()
+    stream.flush()
+    stream.timeout = 50
+    try:
+        stream.read(1)
+    except TimeoutError:
+        print('timed out')
+    stream.close()
+"""
+
+
+@pytest.mark.parametrize('patch', GREEN)
+def test_a_stream(hosts: Hosts, patch: str) -> None:
+    """Who waits in a call of it lets the others run, the loop among them."""
+    with server(maxPayload=0) as wss:
+        connected = Waiter()
+        wss.on('connection', lambda ws: connected(ws, Log(ws, 'message', 'close')))
+        host = hosts.script(STREAM.format(patch=patch), url_of(wss))
+        ws, log = connected.get()
+        ws.pause()
+        host.prints('tick')
+        ws.send('a line\n')
+        host.prints("read: b'a line")
+        host.prints('tick')  # the peer reads nothing
+        ws.resume()
+        assert len(log.get()[1]) == 10 << 20
+        assert log.get()[1] == b'the last'
+        host.prints('timed out')
+        assert log.get() == ('close', 1000, '')
+        assert host.ends() == 0
+    assert 'Traceback' not in host.output
+    assert 'Exception' not in host.output
 
 
 PATCHED_LATE = """

@@ -5,6 +5,7 @@ A peer is told what to do by lines of JSON on its standard input, ``[command, na
 ``{"base64": ...}``. A connection's name is the path of its URL; what the peer shall do with it stands in the query:
 
 - ``echo``: send every message back instead of reporting it;
+- ``pipe``, if it is Node's ws 8: pipe its createWebSocketStream into itself instead;
 - and if the peer is the server: ``greeting=text``: send this at once; ``protocol=name``: select this sub-protocol,
   or none if it is empty; ``refuse``: answer with status 401; ``deflate=json``, if it is Node's ws 8:
   its option ``perMessageDeflate``. Clients of ws 8 and ``websockets`` take that as an option ``deflate``, and the

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import shutil
 import socket
 import threading
 from array import array
@@ -14,7 +16,19 @@ from typing import Any, Optional, Union
 import numpy
 
 import ws as module
-from ws import EventEmitter, HandshakeError, ProtocolError, Receiver, Sender, WebSocket, WebSocketServer
+from ws import (
+    EventEmitter,
+    HandshakeError,
+    ProtocolError,
+    Receiver,
+    Sender,
+    WebSocket,
+    WebSocketMessageStream,
+    WebSocketServer,
+    WebSocketStream,
+    WebSocketTextStream,
+    createWebSocketStream,
+)
 from ws.protocol.receiver import flags_of
 from ws.timers import clearInterval, setInterval, setTimeout
 from ws.typing import (
@@ -23,6 +37,7 @@ from ws.typing import (
     ClientInfo,
     ClientOptions,
     Data,
+    DuplexOptions,
     MessageFlags,
     Request,
     SendOptions,
@@ -253,6 +268,22 @@ WebSocketServer(port=0, verifyClient=lambda info: info.origin is None)
 WebSocketServer(port=0, verifyClient=lambda info, callback: callback(info.secure))
 WebSocket('ws://localhost:8080', agent=agent)
 WebSocket('ws://localhost:8080', {'agent': Agent()})
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+stream: WebSocketStream = createWebSocketStream(ws, {'highWaterMark': 5}, timeout=100)
+size: int = stream.write(bytearray(stream.read(5)))
+io.BufferedRWPair(stream, stream).write(b'x')
+pickle.dump(pickle.load(io.BufferedReader(stream)), stream)
+shutil.copyfileobj(stream, io.BytesIO())
+first_line: bytes = next(stream)
+text_stream: WebSocketTextStream = createWebSocketStream(ws, {'encoding': 'utf-8'})
+print('x', file=text_stream)
+lines: list[str] = list(WebSocket.createWebSocketStream(ws, encoding='utf-8', decodeStrings=False))
+messages: WebSocketMessageStream = createWebSocketStream(ws, {'readableObjectMode': True})
+some_message: Union[str, bytes, None] = createWebSocketStream(ws, readableObjectMode=True).read()
+duplex_options: DuplexOptions = {'timeout': 5}
+createWebSocketStream(ws, duplex_options).destroy(ValueError())
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
 

@@ -205,6 +205,8 @@ class Loop:
         #: The number of the loop thread while there is one; see :meth:`in_thread`.
         self.ident: Optional[int] = None
         self._stopping = False
+        #: Called when the thread has ended, on it: for those who wait for something that it would have done.
+        self.on_end: set[Callable[[], object]] = set()
         #: The process is ending.
         self.leaving: bool = False
 
@@ -236,6 +238,11 @@ class Loop:
     def in_thread(self) -> bool:
         """Whether the caller runs on the loop thread."""
         return threading.get_ident() == self.ident
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a loop thread."""
+        return self._thread is not None
 
     def call(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the loop thread call ``callback(*args)`` soon. Calls made by one thread keep their order."""
@@ -418,6 +425,13 @@ class Loop:
     def _run(self) -> None:
         self.ident = threading.get_ident()
         bytes(_LARGE_BLOCK)
+        try:
+            self._work()
+        finally:
+            for tell in list(self.on_end):
+                tell()
+
+    def _work(self) -> None:
         while True:
             try:
                 while not self._may_end():
@@ -641,6 +655,7 @@ class Loop:
             mine.clear()
         self._put_off.clear()
         self.dirty.clear()
+        self.on_end.clear()
         self._heart = None
         self._stopping = True
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.

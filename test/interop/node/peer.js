@@ -29,6 +29,20 @@ function parse(target) {
 
 function attach(ws, name, options) {
   connections.set(name, ws);
+  if (options.has('pipe')) {
+    const duplex = WebSocket.createWebSocketStream(ws);
+    duplex.pipe(duplex);
+    duplex.on('error', () => {}); // that is reported below
+  } else {
+    reportMessages(ws, name, options);
+  }
+  ws.on('ping', (data) => report(name, 'ping', data || Buffer.alloc(0)));
+  ws.on('pong', (data) => report(name, 'pong', data || Buffer.alloc(0)));
+  ws.on('error', (error) => report(name, 'error', String(error.message || error)));
+  ws.on('close', (code, reason) => report(name, 'close', code, String(reason)));
+}
+
+function reportMessages(ws, name, options) {
   ws.on('message', (data, flags) => {
     const binary = isOld ? flags.binary === true : flags;
     if (options.has('echo')) {
@@ -37,10 +51,6 @@ function attach(ws, name, options) {
       report(name, 'message', binary ? data : String(data));
     }
   });
-  ws.on('ping', (data) => report(name, 'ping', data || Buffer.alloc(0)));
-  ws.on('pong', (data) => report(name, 'pong', data || Buffer.alloc(0)));
-  ws.on('error', (error) => report(name, 'error', String(error.message || error)));
-  ws.on('close', (code, reason) => report(name, 'close', code, String(reason)));
 }
 
 function upgrade(request, socket, head) {

@@ -1,0 +1,582 @@
+"""A WebSocket as a stream that blocks, for threads: what files are, and what Node's ``createWebSocketStream`` makes."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NoReturn, Optional, Union, overload
+
+from .errors import WebSocketError
+from .net.loop import INTERRUPT_POLL
+from .options import DUPLEX_OPTIONS, Options, count, flag, merge, milliseconds, text
+from .protocol.receiver import MessageFlags
+from .typing import Buffer, DuplexKeywords, DuplexOptions, MessageDuplexOptions, TextDuplexOptions, Unpack
+from .websocket import CLOSED, CONNECTING, OPEN, WebSocket
+
+# What a peer says who has nothing more to send: RFC 6455 section 7.4.1. Whoever goes away (1001) may have had more.
+_ENDS = (1000, 1005)
+#: How much :meth:`WebSocketStream.peek` shows at most, in bytes.
+_PEEK = 8192
+#: What a message counts at least, in bytes: empty ones take memory, too.
+_OVERHEAD = 64
+
+_STATES = 'CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'
+
+
+class WebSocketStream(io.RawIOBase):
+    """A WebSocket connection as a stream of bytes: an unbuffered binary file, made by :func:`createWebSocketStream`.
+
+    Any thread may use it, several at once; but the loop thread can't wait for itself, so a call there that would have
+    to wait raises RuntimeError. Nobody waits longer than :attr:`timeout`, if that is set: TimeoutError, and nothing is
+    lost. When the connection fails, the next call raises what ``error`` of the WebSocket tells; when it ends with
+    another code than 1000, or none, ConnectionError names that.
+    """
+
+    # Until the constructor has come so far.
+    _untold = False
+    #: What reading gives at the end.
+    _nothing: Any = b''
+
+    def __init__(self, ws: WebSocket, options: Options) -> None:
+        super().__init__()
+        self._ws = ws
+        self._read_limit = _limit(options, 'readableHighWaterMark')
+        self._write_limit = _limit(options, 'writableHighWaterMark')
+        self._takes_text = not flag(options, 'decodeStrings')
+        self._binary = not (self._takes_text and options.encoding)
+        self._timeout = milliseconds(options, 'timeout')
+        #: Guards what follows, and is notified when it changes. Nobody calls the WebSocket while holding it.
+        self._changed = threading.Condition()
+        self._received: deque[Any] = deque()
+        self._size = 0  # of what has been received and not read
+        self._paused = False  # since that is too much
+        self._unsent = 0  # bytes written that the kernel has not taken
+        self._lost = False  # and never will, of some
+        self._finished = False  # nothing more is to be written
+        self._closed = False
+        self._ended = False  # the connection is closed
+        self._error: Optional[Exception] = None  # why nothing more can be read
+        _streams.add(self)
+        self._attach()
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} of {self._ws!r}>'
+
+    def __del__(self) -> None:
+        # Not IOBase's, which closes: the WebSocket refers to this, so it has ended, or has taken leave of this.
+        if self._untold and self._error is not None:
+            self._ws._report_unheard(self._error)
+
+    # -- what the connection tells, on the loop thread ---------------------------------------------------------------
+
+    def _attach(self) -> None:
+        for event, listener in self._listeners():
+            self._ws._attach(event, listener)
+        self._ws._loop.on_end.add(self._tell)
+        self._ws._loop.call(self._look)
+
+    def _listeners(self) -> tuple[tuple[str, Callable[..., None]], ...]:
+        return (
+            ('message', self._on_message),
+            ('open', self._tell),
+            ('error', self._on_error),
+            ('close', self._on_close),
+        )
+
+    def _look(self) -> None:
+        """Its end may be past, and nobody will be told once more."""
+        code = self._ws._past_end()
+        if code is not None:
+            self._on_close(code)
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _on_message(self, data: Any, flags: MessageFlags) -> None:
+        content = data if type(data) is bytes else flags.buffer
+        if content:  # nothing is what the end looks like
+            self._keep(content, len(content))
+
+    def _keep(self, content: Any, size: int) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._received.append(content)
+            self._size += size
+            full = self._size > self._read_limit and not self._paused
+            if full:
+                self._paused = True
+            self._changed.notify_all()
+        if full:
+            self._ws._run(self._update_pause)
+
+    def _update_pause(self) -> None:
+        """On the loop thread, behind each change of it: several threads make them."""
+        self._ws._pause_reading(self._paused)
+
+    def _on_error(self, error: Exception) -> None:
+        with self._changed:
+            if self._closed or self._error is not None:
+                return
+            self._error = error
+            # How a connection broke, `close` tells as well; and others may listen.
+            is_news = self._ws._outgoing is None or isinstance(error, WebSocketError)
+            self._untold = is_news and self._ws.listenerCount('error') == 1
+            self._changed.notify_all()
+
+    def _on_close(self, code: int, reason: str = '') -> None:
+        with self._changed:
+            self._ended = True
+            self._paused = False
+            if self._error is None and not self._closed and code not in _ENDS:
+                self._error = ConnectionError(f'the connection ended with {code}' + (reason and f': {reason}'))
+            self._changed.notify_all()
+        self._ws._loop.on_end.discard(self._tell)
+        for event, listener in self._listeners():
+            self._ws.off(event, listener)
+
+    def _on_sent(self, size: int, error: Optional[Exception]) -> None:
+        with self._changed:
+            self._unsent -= size
+            self._lost = self._lost or error is not None
+            self._changed.notify_all()
+
+    # -- waiting; all under the lock ---------------------------------------------------------------------------------
+
+    @property
+    def timeout(self) -> float:
+        """How long a call may wait, in milliseconds; 0: for ever. May be set; TypeError and ValueError for what is no
+        such time."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, timeout: float) -> None:
+        self._timeout = milliseconds(Options(timeout=timeout), 'timeout')
+
+    def _wait_for(self, condition: Callable[[], object]) -> None:
+        """Return when that is so."""
+        loop = self._ws._loop
+        deadline = time.monotonic() + self._timeout / 1000 if self._timeout else None
+        while not condition():
+            if loop.in_thread():
+                raise RuntimeError('on the loop thread, this would wait for itself: use the stream on another thread')
+            if not loop.runs:
+                raise ConnectionError('the process ends, and the connection with it')
+            seconds = [] if INTERRUPT_POLL is None else [INTERRUPT_POLL]
+            if deadline is not None:
+                seconds.append(deadline - time.monotonic())
+                if seconds[-1] <= 0:
+                    raise TimeoutError('timed out')
+            self._changed.wait(min(seconds, default=None))
+
+    def _wait_unless_closed(self, condition: Callable[[], object]) -> None:
+        self._wait_for(lambda: self._closed or condition())
+        self._check_not_closed()
+
+    def _check_not_closed(self) -> None:
+        if self._closed:
+            self._raise_error()
+            raise ValueError('I/O operation on closed stream')
+
+    def _raise_error(self) -> None:
+        """Raise the error of the connection, if it has one."""
+        if self._error is not None:
+            self._untold = False
+            raise self._error.with_traceback(None)  # where it was raised before is of no use, and would pile up
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """True. Raises ValueError if the stream is closed."""
+        self._check_not_closed()
+        return True
+
+    def read(self, size: Optional[int] = -1, /) -> bytes:
+        """Up to `size` bytes: what has come, else wait for some. b'' is the end: the peer has closed with 1000, or
+        without a code. Without `size`, or if it is less than 0: everything up to the end."""
+        if size is None or size < 0:
+            return self.readall()
+        return self._take(size) if size else b''
+
+    def readall(self) -> bytes:
+        """Everything up to the end. If it comes to an error instead, what came before can still be read."""
+        parts: list[bytes] = []
+        try:
+            while part := self._take(sys.maxsize):
+                parts.append(part)
+        except BaseException:
+            self._put_back(parts)
+            raise
+        return b''.join(parts)
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """As :meth:`read`, into a bytearray, a memoryview or the like; returns how many bytes there are."""
+        view = memoryview(buffer)
+        if not view.nbytes:
+            return 0
+        data = self._take(view.nbytes)
+        view.cast('B')[: len(data)] = data
+        return len(data)
+
+    def peek(self, size: int = 0, /) -> bytes:
+        """Some of the next bytes, which are not taken away by that; waits as :meth:`read` does. `size` has no effect.
+
+        With this, :meth:`readline` and ``for line in stream`` need not ask for each byte."""
+        with self._changed:
+            self._wait_for_received()
+            return bytes(memoryview(self._received[0])[:_PEEK]) if self._received else b''
+
+    def _take(self, limit: int) -> Any:
+        with self._changed:
+            self._wait_for_received()
+            data = self._cut(limit) if self._received else self._nothing
+            may_go_on = self._paused and self._size <= self._read_limit // 2
+            if may_go_on:
+                self._paused = False
+        if may_go_on:
+            self._ws._run(self._update_pause)
+        return data
+
+    def _wait_for_received(self) -> None:
+        """Return if something has been received, or the end is there."""
+        self._wait_unless_closed(lambda: self._received or self._ended or self._error)
+        if not self._received:
+            self._raise_error()
+
+    def _cut(self, limit: int) -> Any:
+        """Some of what has been received, up to `limit` bytes."""
+        parts = []
+        while self._received and limit:
+            part = self._received.popleft()
+            if len(part) > limit:
+                view = memoryview(part)
+                part = view[:limit]
+                self._received.appendleft(view[limit:])
+            parts.append(part)
+            limit -= len(part)
+        data = b''.join(parts)
+        self._size -= len(data)
+        return data
+
+    def _put_back(self, parts: list[bytes]) -> None:
+        with self._changed:
+            self._received.extendleft(reversed(parts))
+            self._size += sum(map(len, parts))
+            self._changed.notify_all()
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def writable(self) -> bool:
+        """True. Raises ValueError if the stream is closed."""
+        self._check_not_closed()
+        return True
+
+    def write(self, data: Union[Buffer, str], /) -> int:
+        """Send `data`, bytes or whatever has the buffer protocol, as one binary message, and return its size in bytes.
+
+        Waits until the connection is open, and while more than ``writableHighWaterMark`` bytes wait that were written
+        before. With the option ``decodeStrings=False`` `data` may be a str, which is sent as text. Raises TypeError for
+        other data, BrokenPipeError once the connection is no longer open.
+        """
+        if isinstance(data, str):
+            if not self._takes_text:
+                raise TypeError("a bytes-like object is required, not 'str'")
+            payload, binary = data.encode(), False
+        else:
+            payload, binary = data if type(data) is bytes else memoryview(data).tobytes(), self._binary
+        size = len(payload)
+        with self._changed:
+            self._wait_unless_closed(self._has_room)
+            self._check_open()
+            self._unsent += size
+        self._ws.send(payload, None, lambda error: self._on_sent(size, error), binary=binary)
+        return size
+
+    def _has_room(self) -> bool:
+        """Whether something can be written; or it is known why not."""
+        if self._ended or self._error or self._finished:
+            return True
+        ws = self._ws
+        if ws._outgoing is None or ws.readyState in (CONNECTING, CLOSED):  # we will be told, unless we are in the way
+            return ws.readyState == CLOSED and ws._loop.in_thread()
+        return ws.readyState != OPEN or self._unsent <= self._write_limit
+
+    def _check_open(self) -> None:
+        self._raise_error()
+        if self._finished:
+            raise BrokenPipeError('write after end')
+        state = self._ws.readyState
+        if state != OPEN:
+            raise BrokenPipeError(f'WebSocket is not open: readyState {state} ({_STATES[state]})')
+
+    def flush(self) -> None:
+        """Wait until the system has taken all that was written. Raises what has prevented that."""
+        with self._changed:
+            self._wait_unless_closed(self._is_sent)
+            self._check_sent()
+
+    def _is_sent(self) -> bool:
+        return not self._unsent or (self._ws._loop.in_thread() and not self._ws.bufferedAmount)
+
+    def _check_sent(self) -> None:
+        if self._lost:
+            self._raise_error()
+            raise BrokenPipeError('the connection ended before all was sent')
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` or :meth:`destroy` was called."""
+        return self._closed
+
+    def end(self) -> None:
+        """Write nothing more: close the connection, behind what was written. What the peer has sent by then can still
+        be read, and if :meth:`read` then gives b'', the peer has received everything.
+
+        Waits until the connection is open. Raises what has prevented that.
+        """
+        with self._changed:
+            self._wait_unless_closed(lambda: self._ws._outgoing is not None or self._ended or self._error)
+            self._raise_error()
+            self._finished = True
+            self._changed.notify_all()
+        self._ws._reads_to_end = True
+        self._ws.close()
+
+    def close(self) -> None:
+        """Close the connection, behind what was written, and drop what was not read. Whoever waits in another call gets
+        ValueError.
+
+        Waits until the system has taken what was written, for the WebSocket's ``closeTimeout`` at most, and raises what
+        has prevented that, or an error that no other call has raised. On the loop thread, it doesn't wait. An attempt
+        to connect is given up. Does nothing if the stream is closed.
+        """
+        with self._changed:
+            if self._closed:
+                return
+            was_paused = self._shut()
+        self._ws._reads_to_end = False
+        self._ws.close()
+        if was_paused:  # else the peer's close frame would never be seen
+            self._ws._run(self._update_pause)
+        with self._changed:
+            if not self._ws._loop.in_thread():
+                self._wait_for(self._is_sent)
+            self._check_sent()
+            if self._untold:
+                self._raise_error()
+
+    def destroy(self, error: Optional[Exception] = None) -> None:
+        """End the connection at once, as ``terminate`` does. With `error`, that is what calls raise which wait, and
+        those that come later. Does nothing if the stream is closed."""
+        with self._changed:
+            if self._closed:
+                return
+            self._shut()
+            if error is not None:
+                self._error = error
+        self._ws.terminate()
+
+    def _shut(self) -> bool:
+        """Called once. Returns whether the connection was paused."""
+        self._closed = True
+        self._received.clear()
+        self._size = 0
+        was_paused, self._paused = self._paused, False
+        self._changed.notify_all()
+        return was_paused
+
+    def _abandon(self) -> None:
+        """This is the child after a fork: the connection is the parent's."""
+        self._changed = threading.Condition()  # the old one may be held by a thread that does not exist here
+        self._received.clear()
+        self._size = self._unsent = 0
+        self._paused = self._untold = False
+        self._ended = True
+        self._error = ConnectionError('the connection is that of the parent process')
+
+
+class WebSocketMessageStream(WebSocketStream):
+    """As :class:`WebSocketStream`, but what is read are messages: a str for text, bytes for binary data.
+
+    ``for message in stream`` goes on to the end. Other ways of reading raise :class:`io.UnsupportedOperation`.
+    """
+
+    _nothing = None
+
+    def _on_message(self, data: Any, flags: MessageFlags) -> None:
+        message = data if isinstance(data, str) else flags.buffer
+        self._keep(message, len(message or b'') + _OVERHEAD)
+
+    def _cut(self, limit: int) -> Any:
+        message = self._received.popleft()
+        self._size -= len(message) + _OVERHEAD
+        return message
+
+    def read(self, size: Optional[int] = -1, /) -> Any:
+        """The next message; waits for it. None at the end. `size` has no effect."""
+        return self._take(1)
+
+    def __next__(self) -> Any:
+        message = self.read()
+        if message is None:
+            raise StopIteration
+        return message
+
+    def readall(self) -> NoReturn:
+        """Raises io.UnsupportedOperation, as the others do."""
+        raise io.UnsupportedOperation('what is read are messages: use read(), or for message in stream')
+
+    def readinto(self, buffer: Buffer, /) -> NoReturn:
+        self.readall()
+
+    def peek(self, size: int = 0, /) -> NoReturn:
+        self.readall()
+
+    def readline(self, size: Optional[int] = -1, /) -> NoReturn:
+        self.readall()
+
+
+class WebSocketTextStream(io.TextIOBase):
+    """A WebSocket connection as a text file, whose lines end with ``\\n``. Each line is sent when it is complete, by
+    :meth:`flush` also without an end. One thread may read it while another one writes."""
+
+    def __init__(self, stream: WebSocketStream, encoding: str) -> None:
+        super().__init__()
+        self._stream = stream
+        # Two: what is written to a TextIOWrapper resets what it has decoded in part.
+        self._reader = _text_of(stream, encoding)
+        self._writer = _text_of(stream, encoding, line_buffering=True)
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} of {self._stream!r}>'
+
+    @property
+    def buffer(self) -> WebSocketStream:
+        """The stream of bytes. What is read or written there goes past what is here."""
+        return self._stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # nobody sets it
+        return self._reader.encoding
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream of bytes is closed."""
+        return self._stream.closed
+
+    def readable(self) -> bool:
+        """As of the stream of bytes."""
+        return self._stream.readable()
+
+    def writable(self) -> bool:
+        """As of the stream of bytes."""
+        return self._stream.writable()
+
+    def read(self, size: Optional[int] = -1, /) -> str:
+        """Up to `size` characters, and fewer only at the end; without it, everything up to there."""
+        return self._reader.read(size)
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed's has another name for it
+        """The next line, with its end if it has one; '' at the end."""
+        return self._reader.readline(size)
+
+    def write(self, text: str, /) -> int:
+        """Write `text`; returns its length. Waits as that of the stream of bytes."""
+        return self._writer.write(text)
+
+    def flush(self) -> None:
+        """Send what was written, and wait until the system has taken it."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Send what was written, and close the connection, as the stream of bytes does."""
+        self._writer.close()
+
+
+def _text_of(stream: io.RawIOBase, encoding: str, line_buffering: bool = False) -> io.TextIOWrapper:
+    wrapped: Any = stream  # typeshed wants a name of it
+    return io.TextIOWrapper(wrapped, encoding, newline='\n', line_buffering=line_buffering)
+
+
+def _limit(options: Options, name: str) -> int:
+    """As in Node, ``highWaterMark`` stands for both."""
+    return count(options, name if options.highWaterMark is None else 'highWaterMark')
+
+
+@overload
+def createWebSocketStream(  # type: ignore[overload-overlap]  # a dict that has it is one of these
+    ws: WebSocket, options: TextDuplexOptions, **keywords: Unpack[DuplexKeywords]
+) -> WebSocketTextStream: ...
+@overload
+def createWebSocketStream(
+    ws: WebSocket, options: Optional[DuplexOptions] = None, *, encoding: str, **keywords: Unpack[DuplexKeywords]
+) -> WebSocketTextStream: ...
+@overload
+def createWebSocketStream(
+    ws: WebSocket, options: MessageDuplexOptions, **keywords: Unpack[DuplexKeywords]
+) -> WebSocketMessageStream: ...
+@overload
+def createWebSocketStream(
+    ws: WebSocket,
+    options: Optional[DuplexOptions] = None,
+    *,
+    readableObjectMode: Literal[True],
+    **keywords: Unpack[DuplexKeywords],
+) -> WebSocketMessageStream: ...
+@overload
+def createWebSocketStream(
+    ws: WebSocket, options: Optional[DuplexOptions] = None, **keywords: Unpack[DuplexKeywords]
+) -> WebSocketStream: ...
+def createWebSocketStream(
+    ws: WebSocket, options: Optional[Mapping[str, Any]] = None, **keywords: Any
+) -> Union[WebSocketStream, WebSocketTextStream]:
+    """`ws` as a stream, for threads: an unbuffered binary file.
+
+    Options, as a dict or as keywords:
+
+    - ``readableHighWaterMark`` (bytes, 65536): when more was received than that, and is not yet read, the connection is
+      paused until half of it is read. ``writableHighWaterMark`` (bytes, 65536): while more was written than that, and
+      the system has not taken it, ``write`` waits. ``highWaterMark`` (bytes): both.
+    - ``timeout`` (milliseconds, 0; 0: none): how long a call waits before it raises TimeoutError.
+    - ``encoding`` (str): text instead of bytes: a :class:`WebSocketTextStream`, with the stream as its ``buffer``.
+    - ``readableObjectMode`` (bool, False): what is read are messages: a :class:`WebSocketMessageStream`.
+    - ``decodeStrings`` (bool, True): if it is False, ``write`` takes str, too, and text is sent as text messages.
+    - ``allowHalfOpen`` has no effect: a WebSocket that one side has closed is closed.
+
+    Raises TypeError for what is no :class:`WebSocket`, TypeError, ValueError and LookupError for wrong options.
+    """
+    if not isinstance(ws, WebSocket):
+        raise TypeError(f'a stream is made of a WebSocket, not {type(ws).__name__}')
+    given = merge('createWebSocketStream', DUPLEX_OPTIONS, options, keywords, depth=-1)
+    encoding = text(given, 'encoding')
+    as_messages = flag(given, 'readableObjectMode')
+    if encoding is None:
+        return (WebSocketMessageStream if as_messages else WebSocketStream)(ws, given)
+    if as_messages:
+        raise ValueError('encoding and readableObjectMode exclude each other')
+    io.TextIOWrapper(io.BytesIO(), encoding)  # raises if it is wrong: nobody could close a stream that is half made
+    if not flag(given, 'decodeStrings') and codecs.lookup(encoding).name != 'utf-8':
+        raise ValueError(f'text messages are UTF-8, not {encoding}')
+    return WebSocketTextStream(WebSocketStream(ws, given), encoding)
+
+
+_streams: weakref.WeakSet[WebSocketStream] = weakref.WeakSet()
+
+
+def _renew_after_fork() -> None:
+    for stream in _streams:
+        stream._abandon()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_after_fork)
