@@ -100,24 +100,27 @@ def _option(options: Optional[Mapping[str, Any]], name: str, default: Any) -> An
     return default if value is None else value
 
 
-# -- what the arguments of each event make ----------------------------------------------------------------------------
+def _emitted(target: object, event: Event) -> Event:
+    event._target = target
+    return event
 
 
-def _open_event() -> Event:
-    return OpenEvent('open')
+def _open_event(target: object) -> Event:
+    return _emitted(target, OpenEvent('open'))
 
 
-def _message_event(data: Union[str, bytes, None] = None, flags: Any = None) -> Event:
-    return MessageEvent('Binary' if flags is not None and flags.binary else 'Text', {'data': data})
+def _message_event(target: object, data: Union[str, bytes, None] = None, flags: Any = None) -> Event:
+    kind = 'Binary' if flags is not None and flags.binary else 'Text'
+    return _emitted(target, MessageEvent(kind, {'data': data}))
 
 
-def _close_event(code: Optional[int] = None, reason: str = '') -> Event:
+def _close_event(target: object, code: Optional[int] = None, reason: str = '') -> Event:
     clean = code in (None, _NORMAL_CLOSURE, NO_STATUS)
-    return CloseEvent('close', {'code': code, 'reason': reason, 'wasClean': clean})
+    return _emitted(target, CloseEvent('close', {'code': code, 'reason': reason, 'wasClean': clean}))
 
 
-def _error_event(error: object = None, *more: object) -> Event:
-    return ErrorEvent('error', {'error': error, 'message': str(error)})
+def _error_event(target: object, error: object = None, *more: object) -> Event:
+    return _emitted(target, ErrorEvent('error', {'error': error, 'message': str(error)}))
 
 
 _EVENTS: dict[str, Callable[..., Event]] = {
@@ -141,9 +144,7 @@ class _EventListener(Listener):
         self.is_property = is_property  # the one that ``onmessage`` and its like hold
 
     def call(self, emitter: object, args: tuple[Any, ...]) -> None:
-        event = self._make_event(*args)
-        event._target = emitter
-        super().call(emitter, (event,))
+        super().call(emitter, (self._make_event(emitter, *args),))
 
 
 def _on(event: str) -> property:

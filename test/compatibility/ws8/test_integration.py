@@ -5,13 +5,15 @@ There it is one in the Internet; here it is a server of our own, in the same pro
 
 from __future__ import annotations
 
+from typing import Any
+
 from ends import our_client, tls_options
 from support import Log, echo_server
 
 from ws import WebSocket, WebSocketServer
 
 
-def converse(wss: WebSocketServer) -> list[tuple[object, ...]]:
+def converse(wss: WebSocketServer) -> list[Any]:
     """All that happens to a client that sends one text and closes when it comes back."""
     with our_client(wss) as ws:
         log = Log(ws, 'message', 'close')
@@ -21,7 +23,7 @@ def converse(wss: WebSocketServer) -> list[tuple[object, ...]]:
             this.close()
 
         ws.on('open', lambda: ws.send('hello'))
-        return [(event, *rest) for event, *rest in log.until('close')]
+        return log.until('close')
 
 
 def test_i001_with_an_echo_service() -> None:
