@@ -58,9 +58,9 @@ class CloseEvent(Event):
 
     def __init__(self, type: str, options: Optional[Mapping[str, Any]] = None) -> None:
         super().__init__(type)
-        self._code = _option(options, 'code', 0)
-        self._reason = _option(options, 'reason', '')
-        self._wasClean = _option(options, 'wasClean', False)
+        self._code: int = _option(options, 'code', 0)
+        self._reason: str = _option(options, 'reason', '')
+        self._wasClean: bool = _option(options, 'wasClean', False)
 
     @property
     def code(self) -> int:
@@ -81,7 +81,7 @@ class ErrorEvent(Event):
     def __init__(self, type: str, options: Optional[Mapping[str, Any]] = None) -> None:
         super().__init__(type)
         self._error = _option(options, 'error', None)
-        self._message = _option(options, 'message', '')
+        self._message: str = _option(options, 'message', '')
 
     @property
     def error(self) -> Any:

@@ -39,9 +39,7 @@ class Sender(EventEmitter):
         """Send a pong. Options: ``mask`` (bool)."""
         self._write(None, self._sender.pong, data, bool(mask_option('pong()', options)))
 
-    def close(
-        self, code: Optional[int] = None, data: Union[str, bytes, None] = None, mask: bool = False
-    ) -> None:
+    def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None, mask: bool = False) -> None:
         """Send a close frame. Raises ValueError for a `code` or reason that none may carry, TypeError for a reason that
         is neither text nor bytes."""
         self._write(None, self._sender.close, code, data, mask)

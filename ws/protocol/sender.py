@@ -137,7 +137,7 @@ def control_payload(data: object) -> bytes:
 
 
 def reason_payload(reason: object) -> bytes:
-    """Return what ``reason`` is in a close frame (section 5.5.1). What holds numbers is none: it is refused, as in ws 8.
+    """Return what ``reason`` is in a close frame (section 5.5.1). An array of numbers is none, as in ws 8.
 
     Raises TypeError for what is neither text nor bytes, ValueError for more than fits, UnicodeError for no UTF-8.
     """

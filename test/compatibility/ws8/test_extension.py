@@ -77,7 +77,7 @@ def test_x007_an_empty_name() -> None:
 
 
 def test_x008_a_blank_in_the_wrong_place() -> None:
-    """Better: a blank before the first name is none of the header's value (RFC 9110 section 5.5), and is passed over."""
+    """Better: a blank before the first name is none of the header's value (RFC 9110 section 5.5); it is passed over."""
     assert is_unexpected('f oo', 'foo;ba r', 'foo;bar =', 'foo;bar= ', 'foo;bar=ba z')
     assert parse_extensions(' foo') == [Extension('foo', [])]
 

@@ -1,4 +1,4 @@
-"""Tests R001 to R022 and R056 of ws 8's suite: what a receiver finds in frames.
+"""Tests R001 to R022, R049 and R056 of ws 8's suite: what a receiver finds in frames.
 
 A text is a str here, where it is a Buffer there.
 """
@@ -99,6 +99,12 @@ def test_r010_a_ping_between_two_fragments() -> None:
 def test_r011_the_same_with_each_frame_cut_in_half() -> None:
     halves = [half for frame in (FIRST, PING, LAST) for half in (frame[: len(frame) // 2], frame[len(frame) // 2 :])]
     assert received(*halves, masked=True) == [('ping', b'Hello'), ('text', 'A' * 300)]
+
+
+def test_r049_binary_data_in_many_fragments() -> None:
+    pieces = [os.urandom(size) for size in (7321, 137, 285_787, 3)]
+    frames = [build_frame(0 if index else 2, piece, fin=index == 3) for index, piece in enumerate(pieces)]
+    assert received(*frames) == [('binary', b''.join(pieces))]
 
 
 # -- compression ------------------------------------------------------------------------------------------------------

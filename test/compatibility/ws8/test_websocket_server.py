@@ -140,7 +140,7 @@ def test_s015_the_address() -> None:
 
 
 def test_s016_the_address_of_who_has_none() -> None:
-    with no_server() as wss, pytest.raises(WebSocketError, match='^The server is operating in "noServer" mode$'):
+    with no_server() as wss, pytest.raises(WebSocketError, match=r'^The server is operating in "noServer" mode$'):
         wss.address()
 
 

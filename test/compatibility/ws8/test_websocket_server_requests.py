@@ -7,6 +7,7 @@ import select
 import socket
 from collections.abc import Iterator
 from typing import Any, Callable
+from urllib.parse import urlsplit
 
 import pytest
 from compatibility.peers import KEY, VERSION, Pages, header_lines, hixie_request, http_server, status
@@ -42,7 +43,11 @@ def is_greeted(url: str) -> bool:
 
 def test_s032_an_http_server_of_the_programs_own() -> None:
     with no_server() as wss:
-        with upgrading(lambda handler: wss.handleUpgrade(handler, handler.connection, b'', greet)) as url:
+
+        def upgrade(handler: Pages) -> None:
+            wss.handleUpgrade(handler, handler.connection, b'', greet)
+
+        with upgrading(upgrade) as url:
             assert is_greeted(url)
 
 
@@ -143,6 +148,12 @@ def test_s037_another_method() -> None:
     assert (code, text) == (405, 'Invalid HTTP method')
 
 
+def asking(url: str) -> socket.socket:
+    address = urlsplit(url)
+    assert address.hostname is not None
+    return socket.create_connection((address.hostname, address.port), TIMEOUT)
+
+
 def test_s038_an_upgrade_header_that_is_not_there() -> None:
     """Better: 400 and 'Invalid Upgrade header' there; 426 tells the client, or who opens the page, what is missing.
 
@@ -150,11 +161,10 @@ def test_s038_an_upgrade_header_that_is_not_there() -> None:
     """
     with no_server() as wss:
         wss.on('connection', lambda: pytest.fail('connected'))
-        with upgrading(lambda handler: wss.handleUpgrade(handler, handler.connection, b'')) as url:
-            with socket.create_connection(('127.0.0.1', int(url[:-1].rpartition(':')[2])), TIMEOUT) as sock:
-                sock.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nfoo: bar\r\n\r\n')
-                assert status(sock) == 426
-                assert read_all(sock) == b'Upgrade Required'
+        with upgrading(lambda handler: wss.handleUpgrade(handler, handler.connection, b'')) as url, asking(url) as sock:
+            sock.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nfoo: bar\r\n\r\n')
+            assert status(sock) == 426
+            assert read_all(sock) == b'Upgrade Required'
     assert refusal(*['foo: bar'] * 200)[0] == 431
 
 
