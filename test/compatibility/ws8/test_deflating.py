@@ -139,8 +139,9 @@ def test_p034_an_end_before_the_message_has_gone() -> None:
 
 
 def test_p035_a_stream_that_ends_begins_anew() -> None:
-    """With its last block marked as such, as zlib does it in the end of a stream."""
-    inflater = Inflater(None, True)
+    """With its last block marked as such, as zlib does it in the end of a stream. With context takeover as well."""
     data = bytes.fromhex('33343236313533b7000000')
-    assert inflate(inflater, data) == b'12345678'
-    assert inflate(inflater, data) == b'12345678'
+    for no_context_takeover in True, False:
+        inflater = Inflater(None, no_context_takeover)
+        assert inflate(inflater, data) == b'12345678'
+        assert inflate(inflater, data) == b'12345678'
