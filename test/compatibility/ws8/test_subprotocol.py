@@ -52,8 +52,7 @@ def test_u005_a_name_that_comes_twice() -> None:
 
 
 def test_u006_a_blank_in_the_wrong_place() -> None:
-    """One before the first name is none of the header's value (RFC 9110 section 5.5), and never gets to ws 8's parser
-    either, as Node takes it off."""
+    """One before the first name is none of the header's value: see X008."""
     assert refuses('f oo')
     assert offered(' foo') == ['foo']
 
