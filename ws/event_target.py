@@ -110,8 +110,11 @@ def _open_event(target: object) -> Event:
 
 
 def _message_event(target: object, data: Union[str, bytes, None] = None, flags: Any = None) -> Event:
-    kind = 'Binary' if flags is not None and flags.binary else 'Text'
-    return _emitted(target, MessageEvent(kind, {'data': data}))
+    event = MessageEvent.__new__(MessageEvent)  # as its constructor does, without the dict: there may be many of these
+    event._type = 'Binary' if flags is not None and flags.binary else 'Text'
+    event._target = target
+    event._data = data
+    return event
 
 
 def _close_event(target: object, code: Optional[int] = None, reason: str = '') -> Event:
