@@ -22,6 +22,7 @@ COMPATIBILITY = Document('doc/compatibility.md')
 
 STATES = {'same', '**different**', 'new'}
 CASE_STATES = {'same', '**different**', 'not applicable'}
+STATES_OF_WS_8 = {'same', 'better', '**different**', 'cannot be'}
 
 
 def tables() -> Iterator[tuple[str, list[str]]]:
@@ -34,8 +35,9 @@ def tables() -> Iterator[tuple[str, list[str]]]:
             yield heading, [cell.strip() for cell in line.strip('|').split('|')]
 
 
-TOPICS = [(heading, *row) for heading, row in tables() if not heading.startswith('Cases: ')]
+TOPICS = [(heading, *row) for heading, row in tables() if not heading.startswith(('Cases: ', 'ws 8: '))]
 CASES = [row for heading, row in tables() if heading.startswith('Cases: ')]
+OF_WS_8 = [(heading.partition(': ')[2], *row) for heading, row in tables() if heading.startswith('ws 8: ')]
 
 
 def names(*headings: str) -> set[str]:
@@ -146,3 +148,77 @@ def test_each_case_has_one_test() -> None:
             assert re.match(r'test_\d{3}_', name), f'{path.name}: {name} has no number'
             numbers[int(name[5:8])] += 1
     assert numbers == Counter(int(number) for number, _, state, _ in CASES if state != 'not applicable')
+
+
+# -- the tests of ws 8 ------------------------------------------------------------------------------------------------
+
+#: Each file of its suite: the letter, and how many tests it has.
+FILES = {
+    'websocket': ('W', 184),
+    'websocket-server': ('S', 60),
+    'receiver': ('R', 56),
+    'sender': ('N', 21),
+    'create-websocket-stream': ('C', 20),
+    'event-target': ('E', 25),
+    'permessage-deflate': ('P', 35),
+    'extension': ('X', 13),
+    'subprotocol': ('U', 8),
+    'validation': ('V', 5),
+    'limiter': ('L', 2),
+    'buffer-util': ('B', 1),
+    'websocket.integration': ('I', 2),
+}
+#: How often a test is run, and counted, that stands in a loop over the four states.
+RUNS = {'W012': 4, 'W013': 4}
+NUMBERS = [f'{letter}{number:03}' for letter, size in FILES.values() for number in range(1, size + 1)]
+#: Neither tested nor in the table yet, as somebody is at work on them.
+BEING_BUILT = {
+    *(number for number in NUMBERS if number[0] in 'WC'),
+    *('S006', 'S007', 'S030', 'S031', 'S046', 'S057', 'N013', 'N017'),
+    *('R048', 'R050', 'R051', 'R052', 'R053', 'R054'),
+}
+
+
+def transposed() -> list[str]:
+    """The numbers that tests of ours are named by. Those without one go beyond ws 8's."""
+    numbers = []
+    for path in sorted((ROOT / 'test' / 'compatibility' / 'ws8').glob('test_*.py')):
+        found = re.findall(r'^def test_([a-z]\d{3})_', path.read_text(encoding='utf-8'), re.MULTILINE)
+        assert found, f'{path.name} has nothing of ws 8'
+        numbers += [number.upper() for number in found]
+    return numbers
+
+
+def test_the_rows_of_ws_8() -> None:
+    """In order, each in the table of its file, and with a reason."""
+    numbers = [row[1] for row in OF_WS_8]
+    assert numbers == [number for number in NUMBERS if number in numbers]
+    for heading, number, what, state, text in OF_WS_8:
+        assert number.startswith(FILES[heading][0])
+        assert what and text, number
+        assert state in STATES_OF_WS_8, number
+
+
+def test_each_test_of_ws_8_has_one_of_ours_or_cannot_be() -> None:
+    ours = transposed()
+    assert [number for number, count in Counter(ours).items() if count > 1] == []
+    impossible = {number for _, number, _, state, _ in OF_WS_8 if state == 'cannot be'}
+    assert impossible.isdisjoint(ours)
+    assert set(NUMBERS) - {*ours, *impossible} <= BEING_BUILT
+    assert set(ours) <= set(NUMBERS)
+
+
+def test_how_many_of_ws_8_are_the_same() -> None:
+    states = dict.fromkeys(NUMBERS, 'same')
+    states.update({number: state for _, number, _, state, _ in OF_WS_8})
+    totals: Counter[str] = Counter()
+    for number, state in states.items():
+        totals[state] += RUNS.get(number, 1)
+    text = ' '.join(COMPATIBILITY.path.read_text(encoding='utf-8').split())
+    parts = ', '.join(f'{size} of {file} ({letter})' for file, (letter, size) in FILES.items())
+    assert f'{len(NUMBERS)} tests: {parts}.' in text
+    assert (
+        f'these are {sum(totals.values())}, and of them {totals["same"]} are the same here, {totals["better"]} better, '
+        f'{totals["**different**"]} different, and {totals["cannot be"]} cannot be.'
+    ) in text
+    assert totals['same'] + totals['better'] >= 400

@@ -637,13 +637,6 @@ def _(code: str) -> None:
                 assert read_all(sock).startswith(answers)
 
 
-@coming('`address()` with `noServer`')
-def _(_code: str) -> None:
-    wss = made('WebSocketServer(noServer=True)')
-    assert wss.address() is None
-    close(wss)
-
-
 def test_every_row_with_code_has_a_check() -> None:
     assert {name for name, code in FROM_8.items() if '`' in code} <= set(_checks_of_8) <= set(FROM_8)
 

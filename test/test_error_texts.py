@@ -145,6 +145,11 @@ def upgraded_twice() -> str:
         return raised(lambda: wss.handleUpgrade(environ, far, b''))
 
 
+def address_of_no_server() -> str:
+    with no_server() as wss:
+        return raised(wss.address)
+
+
 def hixie_text() -> str:
     errors: list[str] = []
     reader = hixie.Receiver(100)
@@ -222,6 +227,7 @@ TABLE = [
     Row('The message must not be greater than 123 bytes', 'ws 8', of_an_open_one(lambda ws: ws.close(1000, 'x' * 124))),
     Row('The data size must not be greater than 125 bytes', 'ws 8', of_an_open_one(lambda ws: ws.ping('x' * 126))),
     Row('The server is not running', 'ws 8', closed_twice),
+    Row('The server is operating in "noServer" mode', 'ws 8', address_of_no_server),
     Row(
         'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
         'ws 8',

@@ -17,12 +17,20 @@ _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 
 
 class Event:
-    """What a listener attached with ``addEventListener`` gets. ``target`` is the WebSocket."""
+    """What a listener attached with ``addEventListener`` gets. Its attributes can only be read."""
 
-    type: str
+    def __init__(self, type: str) -> None:
+        self._type = type
+        self._target: Any = None
 
-    def __init__(self, target: object) -> None:
-        self.target: Any = target
+    @property
+    def type(self) -> str:
+        return self._type
+
+    @property
+    def target(self) -> Any:
+        """The WebSocket; None as long as no listener has been given the event."""
+        return self._target
 
     def __repr__(self) -> str:
         return f'<{type(self).__name__} {self.type}>'
@@ -31,49 +39,98 @@ class Event:
 class OpenEvent(Event):
     """The connection is open."""
 
-    type = 'open'
-
 
 class MessageEvent(Event):
-    """A message: ``data`` is a str, and ``type`` 'Text'; or ``data`` is bytes, and ``type`` 'Binary'."""
+    """A message. Options: ``data`` (str, and ``type`` is 'Text'; or bytes, and ``type`` is 'Binary')."""
 
-    def __init__(self, target: object, data: Union[str, bytes, None] = None, flags: Any = None) -> None:
-        super().__init__(target)
-        self.data: Union[str, bytes, Any] = data  # only None if nobody gave it
-        self.type = 'Binary' if flags is not None and flags.binary else 'Text'
+    def __init__(self, type: str, options: Optional[Mapping[str, Any]] = None) -> None:
+        super().__init__(type)
+        self._data = _option(options, 'data', None)
+
+    @property
+    def data(self) -> Union[str, bytes, Any]:  # only None if nobody gave it
+        return self._data
 
 
 class CloseEvent(Event):
-    """The end: ``code`` and ``reason`` as for the event ``close``; ``wasClean`` (bool) if it was a normal one."""
+    """The end. Options: ``code`` (int) and ``reason`` (str) as for the event ``close``; ``wasClean`` (bool) if it was a
+    normal one."""
 
-    type = 'close'
+    def __init__(self, type: str, options: Optional[Mapping[str, Any]] = None) -> None:
+        super().__init__(type)
+        self._code: int = _option(options, 'code', 0)
+        self._reason: str = _option(options, 'reason', '')
+        self._wasClean: bool = _option(options, 'wasClean', False)
 
-    def __init__(self, target: object, code: Optional[int] = None, reason: str = '') -> None:
-        super().__init__(target)
-        self.code: Optional[int] = code
-        self.reason: str = reason
-        self.wasClean: bool = code in (None, _NORMAL_CLOSURE, NO_STATUS)
+    @property
+    def code(self) -> int:
+        return self._code
+
+    @property
+    def reason(self) -> str:
+        return self._reason
+
+    @property
+    def wasClean(self) -> bool:
+        return self._wasClean
 
 
 class ErrorEvent(Event):
-    """What went wrong: ``error`` is the exception, ``message`` its text."""
+    """What went wrong. Options: ``error`` is the exception, ``message`` its text."""
 
-    type = 'error'
+    def __init__(self, type: str, options: Optional[Mapping[str, Any]] = None) -> None:
+        super().__init__(type)
+        self._error = _option(options, 'error', None)
+        self._message: str = _option(options, 'message', '')
 
-    def __init__(self, target: object, error: object = None, *more: object) -> None:
-        super().__init__(target)
-        self.error: Any = error
-        self.message: str = str(error)
+    @property
+    def error(self) -> Any:
+        return self._error
+
+    @property
+    def message(self) -> str:
+        return self._message
 
     def __str__(self) -> str:
         return self.message
 
 
+def _option(options: Optional[Mapping[str, Any]], name: str, default: Any) -> Any:
+    value = None if options is None else options.get(name)
+    return default if value is None else value
+
+
+def _emitted(target: object, event: Event) -> Event:
+    event._target = target
+    return event
+
+
+def _open_event(target: object) -> Event:
+    return _emitted(target, OpenEvent('open'))
+
+
+def _message_event(target: object, data: Union[str, bytes, None] = None, flags: Any = None) -> Event:
+    event = MessageEvent.__new__(MessageEvent)  # as its constructor does, without the dict: there may be many of these
+    event._type = 'Binary' if flags is not None and flags.binary else 'Text'
+    event._target = target
+    event._data = data
+    return event
+
+
+def _close_event(target: object, code: Optional[int] = None, reason: str = '') -> Event:
+    clean = code in (None, _NORMAL_CLOSURE, NO_STATUS)
+    return _emitted(target, CloseEvent('close', {'code': code, 'reason': reason, 'wasClean': clean}))
+
+
+def _error_event(target: object, error: object = None, *more: object) -> Event:
+    return _emitted(target, ErrorEvent('error', {'error': error, 'message': str(error)}))
+
+
 _EVENTS: dict[str, Callable[..., Event]] = {
-    'open': OpenEvent,
-    'message': MessageEvent,
-    'close': CloseEvent,
-    'error': ErrorEvent,
+    'open': _open_event,
+    'message': _message_event,
+    'close': _close_event,
+    'error': _error_event,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from .events import EventEmitter, arity_of, fitted
 from .protocol import sender
@@ -39,8 +39,9 @@ class Sender(EventEmitter):
         """Send a pong. Options: ``mask`` (bool)."""
         self._write(None, self._sender.pong, data, bool(mask_option('pong()', options)))
 
-    def close(self, code: Optional[int] = None, data: Payload = None, mask: bool = False) -> None:
-        """Send a close frame. Raises ValueError for a `code` or reason that none may carry."""
+    def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None, mask: bool = False) -> None:
+        """Send a close frame. Raises ValueError for a `code` or reason that none may carry, TypeError for a reason that
+        is neither text nor bytes."""
         self._write(None, self._sender.close, code, data, mask)
 
     def frameAndSend(

@@ -12,9 +12,8 @@ from .net.stream import HIGH_WATER_MARK, Stream
 from .options import of_call
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
-from .protocol.frames import REASON_LIMIT
 from .protocol.receiver import MessageFlags
-from .protocol.sender import Sender, payload_of
+from .protocol.sender import Sender, payload_of, reason_payload
 from .streams import Pieces, Streams, Waiting
 
 Callback = Callable[..., Any]
@@ -320,13 +319,9 @@ def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     """The reason as bytes; raises WebSocketError for a code or reason that no close frame may carry."""
     if code is not None and not is_valid_error_code(code):
         raise WebSocketError('first argument must be a valid error code number')
-    if data is not None and not isinstance(data, (str, bytes, bytearray, memoryview)):
-        raise WebSocketError('Second argument must be a string or a Uint8Array')
     try:
-        reason = payload_of(data)[0]
-        reason.decode()
+        return reason_payload(data)
     except UnicodeError:
         raise WebSocketError('the reason must be UTF-8') from None
-    if len(reason) > REASON_LIMIT:
-        raise WebSocketError(f'The message must not be greater than {REASON_LIMIT} bytes')
-    return reason
+    except (TypeError, ValueError) as error:
+        raise WebSocketError(str(error)) from None

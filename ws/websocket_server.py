@@ -342,7 +342,11 @@ class WebSocketServer(Emitter):
 
     def address(self) -> Union[Address, Any]:
         """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
-        UNIX socket; None if it doesn't listen. Its type insists on neither, as those who ask for a port know better."""
+        UNIX socket; None if it doesn't listen. Its type insists on neither, as those who ask for a port know better.
+
+        Raises WebSocketError if it never will, with ``noServer``."""
+        if self._given_only:
+            raise WebSocketError('The server is operating in "noServer" mode')
         return None if self._closing or self._closed else self._address
 
     def __repr__(self) -> str:

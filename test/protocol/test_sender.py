@@ -491,6 +491,13 @@ class TestSender:
             Sender(socket).close(1000, reason)
         assert socket.written == []
 
+    @pytest.mark.parametrize('reason', [5, array.array('f', [1.0]), {}])
+    def test_close_with_a_reason_that_is_no_text(self, reason: object) -> None:
+        socket = Socket()
+        with pytest.raises(TypeError, match=r'^Second argument must be a string or a Uint8Array$'):
+            Sender(socket).close(1000, reason)
+        assert socket.written == []
+
     def test_close_with_a_reason_that_is_not_utf8(self) -> None:
         """Section 5.5.1; the peer would answer with 1007."""
         socket = Socket()

@@ -136,6 +136,20 @@ def control_payload(data: object) -> bytes:
     return payload
 
 
+def reason_payload(reason: object) -> bytes:
+    """Return what ``reason`` is in a close frame (section 5.5.1). An array of numbers is none, as in ws 8.
+
+    Raises TypeError for what is neither text nor bytes, ValueError for more than fits, UnicodeError for no UTF-8.
+    """
+    if reason is not None and not isinstance(reason, (str, bytes, bytearray, memoryview)):
+        raise TypeError('Second argument must be a string or a Uint8Array')
+    payload, _ = payload_of(reason)
+    if len(payload) > REASON_LIMIT:
+        raise ValueError(f'The message must not be greater than {REASON_LIMIT} bytes')
+    payload.decode()
+    return payload
+
+
 class Sender:
     """Writes messages, whole or in fragments, and control frames to ``socket``. Not for two threads at once.
 
@@ -215,17 +229,13 @@ class Sender:
     ) -> None:
         """Send a close frame (section 5.5.1); no ``code`` is 1000, as in Node's ws 0.4.31.
 
-        Raises ValueError for a code that may not be sent, and a reason that is more than 123 bytes or not UTF-8.
+        Raises ValueError for a code that may not be sent; for the reason see ``reason_payload``.
         """
         if code is None:
             code = 1000
         if not is_valid_error_code(code):
             raise ValueError('first argument must be a valid error code number')
-        payload, _ = payload_of(reason)
-        if len(payload) > REASON_LIMIT:
-            raise ValueError(f'The message must not be greater than {REASON_LIMIT} bytes')
-        payload.decode()  # a UnicodeDecodeError is a ValueError
-        self._send_control(CLOSE, code.to_bytes(2, 'big') + payload, mask, callback)
+        self._send_control(CLOSE, code.to_bytes(2, 'big') + reason_payload(reason), mask, callback)
 
     def answer_close(self, code: int, reason: str, mask: bool = False) -> None:
         """Answer a close frame with its own code (section 5.5.1), and with an empty one if it had none."""
