@@ -174,15 +174,23 @@ class ReconnectingWebSocket(Emitter, EventTarget):
                 check_callable(source, name)
         protocols = None if callable(self._protocol_source) else self._protocol_source
         # It is complete, and never begins: the metaclass is what has objects do so.
-        type.__call__(_Connection, self, self.url or 'ws://localhost/', protocols, self._connection_options())
+        url = 'ws://localhost/' if self.url is None else self.url
+        type.__call__(_Connection, self, url, protocols, self._connection_options())
 
     def _connection_options(self) -> dict[str, Any]:
         return {name: value for name, value in self.options.items() if name in CLIENT_OPTIONS and name != 'protocols'}
 
     def _begin(self) -> None:
-        if self._wanted:
+        if not self.options.startClosed:
             self._hold()
-            self._run(self._go_on)
+            self._run(self._start)
+
+    def _start(self) -> None:
+        if self._wanted:
+            self._go_on()
+        elif self._retries < 0:  # a subclass's constructor has ended it
+            self._retries = 0
+            self._conclude(_ABNORMAL_CLOSURE, '')
 
     def __repr__(self) -> str:
         return f'<ReconnectingWebSocket {without_credentials(self.url or "")} {STATES[self.readyState]}>'
@@ -473,6 +481,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     def _stop(self, how: str, *args: Any) -> None:
         """`how` is the method of the attempt that ends it, and `args` its arguments."""
+        if self.readyState == CLOSED:
+            return
         self._wanted = False
         if how == 'close':
             self._flush(patiently=False)
@@ -482,7 +492,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         elif self._timer is not None:
             self._stop_waiting()
             self._loop.defer(self._conclude, _ABNORMAL_CLOSURE, '')
-        # Else this is a listener of `close`, and there is nothing more to tell; or it has ended, or not begun.
+        # Else a listener of `close` has called this, and there is nothing more to tell; or it has not begun.
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -490,8 +500,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             self._timer = None
 
     def _reconnect(self, code: int, reason: str) -> None:
-        if self._kept is not None and self.readyState == CLOSED:
-            self._kept.keep_no_longer()  # else the end that has been would be told once more
+        if self._kept is not None and self._retries >= 0 and self.readyState == CLOSED:
+            self._kept.keep_no_longer()  # they would take that end for the end of all events
         self._summoned = False
         self._wanted = True
         self._hold()
@@ -513,9 +523,6 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             delay = reconnection_delay(self.options, self._retries, random.random())
             _log.debug('%r: attempt %d in %.0f ms', self, self._retries, delay)
             self._timer = self._loop.call_later(delay, self._try)
-        elif self._retries < 0:  # it was closed before it began
-            self._retries = 0
-            self._conclude(_ABNORMAL_CLOSURE, '')
         else:
             self._end_of_events()
 
@@ -622,6 +629,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._attempt = self._timer = self._opened = self._begun_over = None
         self._backlog.forget()
         self._waiting = 0
+        self._held = False
 
 
 class _Asking:
@@ -771,8 +779,10 @@ def _limit(options: Options, name: str) -> float:
     return value
 
 
-def _terminal(codes: Union[Iterable[int], Callable[..., object]]) -> Callable[[int, str], bool]:
+def _terminal(codes: Union[Iterable[int], Callable[..., object], None]) -> Callable[[int, str], bool]:
     """Whether a close code and its reason are the end of it."""
+    if codes is None:
+        return lambda code, reason: False
     if callable(codes):
         ends = fitted(codes, None)
         return lambda code, reason: _says_yes(ends, code, reason)
