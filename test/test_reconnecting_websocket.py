@@ -206,32 +206,23 @@ def test_over_tls() -> None:
 
 
 @pytest.mark.parametrize(
-    ('options', 'error'),
+    'options',
     [
-        ({'minReconnectionDelay': '1'}, TypeError),
-        ({'minReconnectionDelay': -1}, ValueError),
-        ({'maxReconnectionDelay': math.nan}, ValueError),
-        ({'minUptime': True}, TypeError),
-        ({'connectionTimeout': 'soon'}, TypeError),
-        ({'jitter': -0.1}, ValueError),
-        ({'jitter': math.inf}, ValueError),
-        ({'jitter': []}, TypeError),
-        ({'reconnectionDelayGrowFactor': 0.5}, ValueError),
-        ({'maxRetries': 1.5}, TypeError),
-        ({'maxRetries': -1}, ValueError),
-        ({'maxEnqueuedMessages': True}, TypeError),
-        ({'startClosed': 1}, TypeError),
-        ({'terminalCodes': 1000}, TypeError),
-        ({'terminalCodes': '1000'}, TypeError),
-        ({'terminalCodes': ['1000']}, TypeError),
-        ({'ca': 3}, TypeError),
-        ({'handshakeTimeout': -1}, ValueError),
-        ({'protocols': [1]}, TypeError),
+        {'minReconnectionDelay': -1},
+        {'maxReconnectionDelay': math.nan},
+        {'minUptime': math.inf},
+        {'connectionTimeout': -1},
+        {'jitter': -0.1},
+        {'jitter': math.inf},
+        {'reconnectionDelayGrowFactor': 0.5},
+        {'maxRetries': -1},
+        {'maxEnqueuedMessages': -1},
+        {'handshakeTimeout': -1},
     ],
 )
-def test_what_could_never_work_raises_at_once(options: Any, error: type[Exception]) -> None:
+def test_what_could_never_work_raises_at_once(options: Any) -> None:
     for url in ('ws://127.0.0.1:1/', lambda: 'ws://127.0.0.1:1/'):
-        with pytest.raises(error):
+        with pytest.raises(ValueError, match=f'^{next(iter(options))} must '):
             ReconnectingWebSocket(url, **options)
 
 
@@ -239,17 +230,6 @@ def test_what_could_never_work_raises_at_once(options: Any, error: type[Exceptio
 def test_a_wrong_url_raises_at_once(url: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         ReconnectingWebSocket(url)
-
-
-def test_coroutine_functions_raise_at_once() -> None:
-    async def coroutine() -> str:
-        raise AssertionError
-
-    for arguments in ((coroutine,), ('ws://127.0.0.1:1', coroutine)):
-        with pytest.raises(TypeError, match='coroutine function'):
-            ReconnectingWebSocket(*arguments)
-    with pytest.raises(TypeError, match='coroutine function'):
-        ReconnectingWebSocket('ws://127.0.0.1:1', terminalCodes=coroutine)  # type: ignore[arg-type]
 
 
 def test_unknown_options_get_a_warning_about_the_callers_line() -> None:

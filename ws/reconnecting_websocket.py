@@ -22,7 +22,7 @@ from .net.workers import Workers
 from .options import CLIENT_OPTIONS, RECONNECTING_OPTIONS, Options, deflate_options, flag, merge, milliseconds
 from .protocol.receiver import MessageFlags
 from .protocol.sender import control_payload
-from .protocol.url import URLObject, url_text
+from .protocol.url import URLObject, url_text, without_credentials
 from .sending import close_reason, control_arguments, message_options
 from .typing import (
     Callback,
@@ -38,7 +38,7 @@ from .typing import (
     Unpack,
     URLSource,
 )
-from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, STATES, WebSocket, without_credentials
+from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, STATES, WebSocket
 
 if TYPE_CHECKING:
     from ._attaching import AttachToWebSocket, OnWebSocket

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import get_ident
@@ -27,7 +26,7 @@ from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
-from .protocol.url import URLObject, url_text
+from .protocol.url import URLObject, url_text, without_credentials
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, control_arguments, is_file, message_options
 from .streams import File, Supplied
@@ -61,8 +60,6 @@ _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
-
-_find_credentials = re.compile('//[^/?#]*@')
 
 _log = logging.getLogger('ws')
 
@@ -852,11 +849,6 @@ class WebSocket(Emitter, EventTarget):
             self._opening.abandon()
         if self._stream is not None:
             self._stream.abandon()
-
-
-def without_credentials(url: str) -> str:
-    """`url` as it may be shown: without what stands before the host."""
-    return _find_credentials.sub('//', url)
 
 
 def _is_handed_over(address: object) -> bool:
