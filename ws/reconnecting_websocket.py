@@ -91,8 +91,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     Events are those of a WebSocket, except that ``open`` and ``close`` come again and again. Each attempt ends in one
     ``close``, which may come after an ``error``; ``readyState`` is CLOSED in the last one, and CONNECTING if there will
-    be another attempt. An ``error`` that nobody listens to is logged if it came from the network or the server and
-    there will be another attempt; otherwise it is reported as that of a WebSocket.
+    be another attempt. As long as there will, an ``error`` of the network or the server is logged, and not reported if
+    nobody listens; all others are reported as those of a WebSocket.
 
     A message is sent at most once: what was given to a connection is not sent again over the next one.
 
@@ -155,6 +155,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._retries = -1  # the number of the latest attempt; of the first one it is 0
         self._attempt: Union[_Asking, _Connection, None] = None
         self._timer: Optional[Timer] = None  # while it waits between two attempts
+        self._telling_close = False  # its listeners are being called
         self._opened: Optional[float] = None  # when the connection was opened, while there is one
         self._paused = False
         self._held = False  # too much is kept for listeners that aren't there yet
@@ -175,22 +176,15 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         protocols = None if callable(self._protocol_source) else self._protocol_source
         # It is complete, and never begins: the metaclass is what has objects do so.
         url = 'ws://localhost/' if self.url is None else self.url
-        type.__call__(_Connection, self, url, protocols, self._connection_options())
+        type.__call__(WebSocket, url, self._connection_options(protocols))
 
-    def _connection_options(self) -> dict[str, Any]:
-        return {name: value for name, value in self.options.items() if name in CLIENT_OPTIONS and name != 'protocols'}
+    def _connection_options(self, protocols: Any) -> dict[str, Any]:
+        return {**{name: self.options[name] for name in CLIENT_OPTIONS}, 'protocols': protocols}
 
     def _begin(self) -> None:
         if not self.options.startClosed:
             self._hold()
-            self._run(self._start)
-
-    def _start(self) -> None:
-        if self._wanted:
-            self._go_on()
-        elif self._retries < 0:  # a subclass's constructor has ended it
-            self._retries = 0
-            self._conclude(_ABNORMAL_CLOSURE, '')
+            self._run(self._go_on)
 
     def __repr__(self) -> str:
         return f'<ReconnectingWebSocket {without_credentials(self.url or "")} {STATES[self.readyState]}>'
@@ -437,7 +431,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             self._loop.defer(self._kept.hand_over)
 
     def _is_paused(self) -> bool:
-        return self._paused and self._connection is not None
+        kept = self._kept
+        return self._paused and kept is not None and any(one.event == 'message' for one in kept.waiting)
 
     def _hold_reading(self, hold: bool) -> None:
         self._held = hold
@@ -484,15 +479,17 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         if self.readyState == CLOSED:
             return
         self._wanted = False
+        self._retries = max(self._retries, 0)
         if how == 'close':
             self._flush(patiently=False)
         self._drop_backlog()
+        self._stop_waiting()
         if self._attempt is not None:
             getattr(self._attempt, how)(*args)
-        elif self._timer is not None:
-            self._stop_waiting()
+        elif self._telling_close:  # that is the last one
+            self._loop.defer(self._end_of_events)
+        else:
             self._loop.defer(self._conclude, _ABNORMAL_CLOSURE, '')
-        # Else a listener of `close` has called this, and there is nothing more to tell; or it has not begun.
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -533,10 +530,10 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     def _on_answer(self, url: Union[str, URLObject], protocols: Any, timeout: float) -> None:
         """Connect to `url`, within `timeout` milliseconds (0: no limit). Raises what WebSocket does."""
-        options = self._connection_options()
+        options = self._connection_options(protocols)
         options['handshakeTimeout'] = _shorter(timeout, options['handshakeTimeout'])
         self.url = url_text(url)
-        connection = _Connection(self, self.url, protocols, options)
+        connection = _Connection(self, self.url, options)
         connection._hold_reading(self._held)
         self._attempt = connection
 
@@ -546,6 +543,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         elif event == 'drain':
             self._flush()
             self._pay_drain()
+        elif event == 'error':
+            self._on_error(*args)
         elif event == 'close':
             self._on_end(connection, *args)
         else:
@@ -558,6 +557,14 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._flush()
         self._deliver('open')
         self._loop.defer(self._pay_drain)
+
+    def _on_error(self, error: BaseException, *more: Any) -> None:
+        """If there will be another attempt, that is what is done about the network and the server, heard or not."""
+        if isinstance(error, (OSError, WebSocketError)) and self._may_try_again():
+            _log.warning('%s: %s', repr(self), error)
+            self._deliver_if_heard(error, *more)
+        else:
+            self._deliver('error', error, *more)
 
     def _on_end(self, attempt: Union[_Asking, _Connection], code: int, reason: str) -> None:
         if attempt is not self._attempt:  # a listener of its error has called reconnect()
@@ -591,6 +598,15 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         attempt = self._attempt
         return attempt if isinstance(attempt, _Connection) and attempt.readyState == OPEN else None
 
+    def _dispatch(self, event: str, args: tuple[Any, ...]) -> bool:
+        if event != 'close':
+            return super()._dispatch(event, args)
+        self._telling_close = True
+        try:
+            return super()._dispatch(event, args)
+        finally:
+            self._telling_close = False
+
     def _changed(self, event: Optional[str]) -> None:
         attempt = self._attempt
         if isinstance(attempt, _Connection):
@@ -600,12 +616,6 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         connection = self._connection
         if connection is not None:
             connection._listener_failed(args)
-
-    def _report_unheard(self, error: BaseException) -> None:
-        if isinstance(error, (OSError, WebSocketError)) and self._may_try_again():
-            _log.warning('%r: %s', self, error)
-        else:
-            super()._report_unheard(error)
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
 
@@ -684,7 +694,7 @@ class _Asking:
         if self.readyState == CONNECTING:
             self._cancel_timer()
             self.readyState = CLOSING
-            self._whole._deliver('error', error)
+            self._whole._on_error(error)
             self._end()
 
     def _end(self) -> None:
@@ -713,9 +723,9 @@ class _Asking:
 class _Connection(WebSocket):
     """One of the connections. The listeners of its events are those of the whole."""
 
-    def __init__(self, whole: ReconnectingWebSocket, url: str, protocols: Any, options: Any) -> None:
+    def __init__(self, whole: ReconnectingWebSocket, url: str, options: Any) -> None:
         self._whole: Optional[ReconnectingWebSocket] = whole
-        super().__init__(url, protocols, options)
+        super().__init__(url, options)
         self._keeps_process = False  # the whole does
 
     def is_little(self) -> bool:
