@@ -721,7 +721,7 @@ def test_a_url_function_that_raises(reported: list[BaseException]) -> None:
         ws.on('close', answers)
         log = Log(ws)
         error, close = log.until('close')
-        assert (str(error[1]), close) == ("no token", ('close', 1006, ''))
+        assert (str(error[1]), close) == ('no token', ('close', 1006, ''))
         assert error[1].__traceback__.tb_frame.f_code.co_name in ('url', '<listcomp>', '_ask')
         ws.removeAllListeners('error')
         answers.get()
@@ -793,7 +793,7 @@ def test_messages_wait_with_their_options_as_they_were() -> None:
         ws.send('ment')
         ws.send(io.BytesIO(b'file'))
         assert not on_loop(ws, lambda: ws.send('last'))
-        assert ws.bufferedAmount == len('first' 'binary' 'text' '1.5' 'fragment' 'last')
+        assert ws.bufferedAmount == len('firstbinarytext1.5fragmentlast')
         with server(port=port) as wss:
             seen = collect(wss)
             assert seen.get()[0] == 'connection'

@@ -25,9 +25,7 @@ class Connection(Protocol):
         fin: bool,
     ) -> bool: ...
 
-    def stream(
-        self, *, callback: Callback, binary: Optional[bool], mask: Optional[bool], compress: bool
-    ) -> object: ...
+    def stream(self, *, callback: Callback, binary: Optional[bool], mask: Optional[bool], compress: bool) -> object: ...
 
     def is_little(self) -> bool:
         """Whether little is waiting to be sent; else ``drain`` follows."""

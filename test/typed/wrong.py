@@ -22,7 +22,7 @@ WebSocket('ws://localhost', orgin='x')  # mypy: call-overload; pyright: reportCa
 WebSocket('ws://localhost', maxPayload='1 MiB')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', perMessageDeflate={'level': 9})  # mypy: call-overload; pyright: reportArgumentType
 ReconnectingWebSocket('ws://localhost', {'maxRetrys': 5})  # mypy: call-overload; pyright: reportArgumentType
-ReconnectingWebSocket(lambda: 5)  # mypy: call-overload; pyright: reportArgumentType
+ReconnectingWebSocket(5)  # mypy: call-overload; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
