@@ -545,9 +545,11 @@ def test_closed_at_once_in_the_listener_that_made_it() -> None:
 def test_closed_in_its_close_listener() -> None:
     with server() as wss:
         seen = collect(wss)
-        ws = ReconnectingWebSocket(url_of(wss), FAST)
+        ws = ReconnectingWebSocket(url_of(wss), {**FAST, 'startClosed': True})
         ws.on('close', lambda code: code == 4000 and ws.close())
-        log = Log(ws, 'close')
+        log = Log(ws)
+        ws.reconnect()  # now that nothing has to wait for listeners
+        log.until('open')
         seen.get()[1].close(4000)
         assert log.get() == ('close', 4000, '')
         until(lambda: ws.readyState == CLOSED)
@@ -849,13 +851,14 @@ def test_none_wait_if_none_may() -> None:
 
 @pytest.mark.parametrize('how', ['close', 'terminate'])
 def test_what_waits_is_dropped_at_the_end(call: Any, how: str) -> None:
-    with free_port() as port, reconnecting(url_at(port)) as ws:
+    with free_port() as port, reconnecting(url_at(port), startClosed=True) as ws:
         ws.on('error', lambda: None)
         seen = Waiter()
         file = io.BytesIO(b'file')
         ws.send('x', lambda error: seen(type(error)))
         ws.send(file)
         ws.on('close', lambda this: seen('close') if this.readyState == CLOSED else None)
+        ws.reconnect()
         call(ws, getattr(ws, how))
         assert [seen.get()[0] for _ in range(2)] == [NotOpenError, 'close']
         until(lambda: file.closed)
