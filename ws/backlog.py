@@ -35,7 +35,7 @@ class Message:
     """What ``send`` was given. It is sent, or dropped, once; ``callback(error)`` is told."""
 
     #: Bytes, once it is kept.
-    size = 0
+    size: int = 0
 
     def __init__(
         self,
