@@ -130,7 +130,8 @@ def test_it_has_the_face_of_a_websocket() -> None:
 
 def test_a_connection() -> None:
     with echo_server() as wss, reconnecting(url_of(wss, '/path')) as ws:
-        log = Log(ws)
+        log, drained = Log(ws), Waiter()
+        ws.on('drain', drained)
         assert ws.readyState == CONNECTING
         log.until('open')
         assert (ws.readyState, ws.url, ws.retryCount, ws.shouldReconnect) == (OPEN, url_of(wss, '/path'), 0, True)
@@ -145,6 +146,7 @@ def test_a_connection() -> None:
         [pong] = [event[1] for event in log.until('pong')]
         assert pong == b'ping'
         assert ws.bytesReceived > 0 and ws.bufferedAmount == 0
+        assert drained.nothing(0)
         assert stop(ws, 'close', 4000, 'enough') == (4000, 'enough')
         assert ws.readyState == CLOSED and not ws.shouldReconnect
         assert (ws.bytesReceived, ws.protocol, ws.extensions) == (0, None, '')
@@ -388,6 +390,16 @@ def test_max_retries() -> None:
             log.until('open')
             assert ws.retryCount == 0
             assert wss.clients
+
+
+def test_callbacks_of_what_is_dropped_come_before_the_last_close() -> None:
+    with free_port() as port, reconnecting(url_at(port), maxRetries=0, startClosed=True) as ws:
+        seen = Waiter()
+        ws.send('x', lambda error: seen(type(error)))
+        ws.on('error', lambda: None)
+        ws.on('close', seen)
+        ws.reconnect()
+        assert [seen.get()[0] for _ in range(2)] == [NotOpenError, 1006]
 
 
 @pytest.mark.parametrize(('uptime', 'lives'), [(0, True), (NEVER, False)])
@@ -871,8 +883,8 @@ def test_what_was_sent_before_close_arrives_before_the_end() -> None:
     """Also if it has waited, and is more than the connection takes at once."""
     with free_port() as port:
         ws = ReconnectingWebSocket(url_at(port), {**FAST, 'perMessageDeflate': False})
-        large = 'x' * 300_000
-        for _ in range(5):
+        large = 'x' * 2_000_000
+        for _ in range(10):
             ws.send(large)
         ws.on('open', lambda: (ws.send('last'), ws.close(4000)))
         with server(port=port) as wss:
@@ -880,7 +892,7 @@ def test_what_was_sent_before_close_arrives_before_the_end() -> None:
             wss.on('connection', lambda peer: peer.on('close', closed))
             seen = collect(wss)
             seen.get()
-            assert [seen.get()[1] for _ in range(6)] == [large] * 5 + ['last']
+            assert [seen.get()[1] for _ in range(11)] == [large] * 10 + ['last']
             assert closed.get() == (4000, '')
             until(lambda: ws.readyState == CLOSED)
 
@@ -910,22 +922,22 @@ def test_drain_is_told_when_what_waited_has_gone() -> None:
 
 def test_what_waits_goes_no_faster_than_the_peer_reads_and_in_order() -> None:
     count = 200
-    with free_port() as port, reconnecting(url_at(port), perMessageDeflate=False) as ws:
+    with free_port() as port, reconnecting(url_at(port), perMessageDeflate=False, maxEnqueuedMessages=count) as ws:
         for number in range(count):
             ws.send(f'{number:05}' + 'x' * 100_000)
         with server(port=port) as wss:
             wss.on('connection', lambda peer: peer.pause())
             wait_for(ws, 'open')
             [peer] = wss.clients
-            for number in range(count, count + 5):  # behind the others
-                ws.send(f'{number:05}')
+            for number in range(count, 2 * count):  # behind the others
+                ws.send(f'{number:05}')  # the limit is for who has no connection
             connection = ws._connection
             assert connection is not None
             assert connection.bufferedAmount < 1_000_000 < ws.bufferedAmount
             received = Waiter()
             peer.on('message', lambda message: received(int(message[:5])))
             peer.resume()
-            assert [received.get()[0] for _ in range(count + 5)] == list(range(count + 5))
+            assert [received.get()[0] for _ in range(2 * count)] == list(range(2 * count))
 
 
 def test_fragments_do_not_go_on_over_another_connection() -> None:
@@ -1121,6 +1133,26 @@ def test_close_and_reconnect_at_once() -> None:
             assert [event[0] for event in log.until('message')].count('open') == 1
 
 
+def test_the_process_is_kept_from_the_call_of_reconnect_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another thread, while the loop thread is about to end it."""
+    released: list[Any] = []
+    with echo_server() as wss, reconnecting(url_of(wss)) as ws:
+        release = ws._loop.release
+        monkeypatch.setattr(ws._loop, 'release', lambda handle: (released.append(handle), release(handle)))
+
+        @ws.once('close')
+        def closed() -> None:
+            thread = threading.Thread(target=ws.reconnect)
+            thread.start()
+            thread.join()
+
+        log = Log(ws)
+        log.until('open')
+        ws.close()
+        log.until('open')
+        assert ws not in released
+
+
 def test_start_closed() -> None:
     with echo_server() as wss:
         threads = threading.active_count()
@@ -1266,7 +1298,7 @@ opened.wait()
 if os.fork() == 0:
     print(rws.readyState, flush=True)
     rws.removeAllListeners()
-    rws.on('message', lambda message: rws.close())
+    rws.on('message', lambda message: (print(message, flush=True), rws.close()))
     rws.reconnect()
     rws.send('child')
     ws.wait()
@@ -1276,6 +1308,5 @@ rws.send('parent')
 rws.on('message', lambda message: rws.close())
 """
     with echo_server() as wss, running(tmp_path, program, url_of(wss)) as host:
-        assert host.line() == str(CLOSED)
-        assert host.line() == '0'
+        assert [host.line() for _ in range(3)] == [str(CLOSED), 'child', '0']
         host.ends()
