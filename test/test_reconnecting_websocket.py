@@ -233,6 +233,11 @@ def test_a_wrong_url_raises_at_once(url: Any) -> None:
         ReconnectingWebSocket(url)
 
 
+def test_a_pool_for_listeners_is_refused() -> None:
+    with pytest.raises(ValueError, match='^executor: '):
+        ReconnectingWebSocket('ws://127.0.0.1:1', executor=2)
+
+
 def test_unknown_options_get_a_warning_about_the_callers_line() -> None:
     with pytest.warns(UserWarning, match="no option 'maxRetry': ignored; did you mean 'maxRetries'") as warnings:
         ws = ReconnectingWebSocket('ws://127.0.0.1:1', {'startClosed': True, 'maxRetry': 1})

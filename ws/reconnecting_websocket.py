@@ -20,6 +20,7 @@ from .net.loop import Timer, report_exception
 from .net.stream import HIGH_WATER_MARK
 from .net.workers import Workers
 from .options import CLIENT_OPTIONS, RECONNECTING_OPTIONS, Options, deflate_options, flag, merge, milliseconds
+from .pool import pool_of
 from .protocol.receiver import MessageFlags
 from .protocol.sender import control_payload
 from .protocol.url import URLObject, url_text, without_credentials
@@ -168,6 +169,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         """Raise what else each attempt would fail with."""
         for name in ('minReconnectionDelay', 'maxReconnectionDelay', 'minUptime', 'connectionTimeout'):
             milliseconds(self.options, name)
+        if pool_of(self.options) is not None:
+            raise ValueError('executor: the listeners of a ReconnectingWebSocket run on the loop thread')
         _number(self.options, 'jitter', 0)
         _number(self.options, 'reconnectionDelayGrowFactor', 1)
         for source, name in ((self._url_source, 'url'), (self._protocol_source, 'protocols')):
@@ -598,12 +601,12 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         attempt = self._attempt
         return attempt if isinstance(attempt, _Connection) and attempt.readyState == OPEN else None
 
-    def _dispatch(self, event: str, args: tuple[Any, ...]) -> bool:
+    def _call_listeners(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         if event != 'close':
-            return super()._dispatch(event, args)
+            return super()._call_listeners(event, args, reported)
         self._telling_close = True
         try:
-            return super()._dispatch(event, args)
+            return super()._call_listeners(event, args, reported)
         finally:
             self._telling_close = False
 
@@ -624,7 +627,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         if self._kept is not None:
             self._kept.keep_no_longer()
         if self.readyState == CLOSED:
-            self._loop.release(self)
+            self._release()
         else:
             self._stop('close', _GOING_AWAY, b'')
 
@@ -753,13 +756,12 @@ class _Connection(WebSocket):
     def _only_listener(self, event: str) -> Optional[Listener]:
         return None if self._whole is None else self._whole._only_listener(event)
 
-    def _dispatch(self, event: str, args: tuple[Any, ...]) -> bool:
+    def _dispatch(self, event: str, args: tuple[Any, ...], reported: bool = True) -> None:
         whole = self._whole
         if event == 'close':
             self._let_go()
         if whole is not None:
             whole._on_event(self, event, args)
-        return True
 
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         if self._whole is not None:
