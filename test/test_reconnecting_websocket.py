@@ -234,7 +234,7 @@ def test_a_wrong_url_raises_at_once(url: Any) -> None:
 
 
 def test_a_pool_for_listeners_is_refused() -> None:
-    with pytest.raises(ValueError, match='^executor: '):
+    with pytest.raises(ValueError, match=r'^executor: '):
         ReconnectingWebSocket('ws://127.0.0.1:1', executor=2)
 
 
