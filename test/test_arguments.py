@@ -18,8 +18,8 @@ import pytest
 import trustme
 from support import Waiter, client, end, no_server, open_pair, server, url_of, wait_for
 
-from ws import Sender, WebSocket, WebSocketServer, connect, createServer, timers
-from ws.options import CLIENT_OPTIONS
+from ws import ReconnectingWebSocket, Sender, WebSocket, WebSocketServer, connect, createServer, timers
+from ws.options import CLIENT_OPTIONS, RECONNECTING_OPTIONS
 from ws.websocket_server import SERVER_OPTIONS
 
 
@@ -100,6 +100,9 @@ CALLED_BACK: dict[str, Callable[[WebSocketServer, WebSocket, Any], object]] = {
     'verifyClient': lambda wss, ws, f: WebSocketServer({'noServer': True, 'verifyClient': f}),
     'handleProtocols': lambda wss, ws, f: WebSocketServer({'noServer': True, 'handleProtocols': f}),
     'agent': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', agent=f),
+    'url': lambda wss, ws, f: ReconnectingWebSocket(f),
+    'protocols of a url': lambda wss, ws, f: ReconnectingWebSocket('ws://127.0.0.1:1', f),
+    'terminalCodes': lambda wss, ws, f: ReconnectingWebSocket('ws://127.0.0.1:1', terminalCodes=f),
 }
 
 
@@ -371,6 +374,18 @@ CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
     'ciphers': ('a str', [5, b'ALL', ['ALL']]),
     'rejectUnauthorized': ('a bool', [0, 'false', 1]),
 }
+RECONNECTING_TYPES: dict[str, tuple[str, list[Any]]] = {
+    'minReconnectionDelay': (NUMBER, ['5', True]),
+    'maxReconnectionDelay': (NUMBER, ['5', [5]]),
+    'minUptime': (NUMBER, ['5', True]),
+    'connectionTimeout': (NUMBER, ['5', True]),
+    'jitter': ('a number', ['5', True]),
+    'reconnectionDelayGrowFactor': ('a number', ['5', True]),
+    'maxRetries': ('an int or math.inf', ['5', 1.5, True]),
+    'maxEnqueuedMessages': ('an int or math.inf', ['5', 1.5, True]),
+    'startClosed': ('a bool', [1, 'yes']),
+    'terminalCodes': ('a list of int', [1000, '1000', b'1000', ['1000']]),
+}
 SERVER_TYPES: dict[str, tuple[str, list[Any]]] = {
     'host': ('a str', [b'h', 5]),
     'path': ('a str', [b'/', 5, ['/']]),
@@ -423,6 +438,13 @@ def test_a_client_s_option_of_the_wrong_type(scheme: str, name: str, wanted: str
         WebSocket(url, **{name: value})
 
 
+@pytest.mark.parametrize(('name', 'wanted', 'value'), wrong(CLIENT_TYPES, COMMON_TYPES, RECONNECTING_TYPES))
+@pytest.mark.parametrize('url', ['ws://127.0.0.1:1', lambda: 'wss://127.0.0.1:1'], ids=['url', 'function'])
+def test_an_option_of_the_wrong_type_of_a_client_that_reconnects(url: Any, name: str, wanted: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f'^{re.escape(f"{name} must be {wanted}")}'):
+        ReconnectingWebSocket(url, {name: value})
+
+
 @pytest.mark.parametrize(('name', 'wanted', 'value'), wrong(SERVER_TYPES, COMMON_TYPES))
 def test_a_server_s_option_of_the_wrong_type(name: str, wanted: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f'^{re.escape(f"{name} must be {wanted}")}'):
@@ -438,6 +460,7 @@ def test_where_to_listen_of_the_wrong_type(name: str, wanted: str, value: Any) -
 
 def test_every_option_is_in_these_tables() -> None:
     assert {*CLIENT_TYPES, *COMMON_TYPES, 'protocolVersion'} == set(CLIENT_OPTIONS)
+    assert {*CLIENT_TYPES, *COMMON_TYPES, 'protocolVersion', *RECONNECTING_TYPES} == set(RECONNECTING_OPTIONS)
     assert {*SERVER_TYPES, *LISTENING_TYPES, *COMMON_TYPES} == set(SERVER_OPTIONS)
 
 

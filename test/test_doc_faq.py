@@ -49,6 +49,19 @@ def _(run: Runner) -> None:
         assert log.get()[1] == 'here I am'
         ws.send(message)
         assert program.line() == f'received: {message}'
+        if message == 'one':
+            ws.terminate()
+    program.stops()
+
+
+@FAQ.check('How do I reconnect? (2)')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    for message in 'one', 'two':
+        ws, _request, log = connections.get()
+        assert log.get()[1] == 'here I am'
+        ws.send(message)
+        assert program.line() == f'received: {message}'
         ws.terminate()
     connections.get()
     program.stops()

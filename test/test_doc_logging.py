@@ -17,7 +17,22 @@ from typing import Any
 import pytest
 import trustme
 from documents import ROOT, Checks, Runner, connect
-from support import HANDSHAKE, Log, Waiter, client, end, frames, on_loop, raw_client, raw_connection, read_all, server
+from support import (
+    HANDSHAKE,
+    Log,
+    Waiter,
+    client,
+    end,
+    frames,
+    on_loop,
+    raw_client,
+    raw_connection,
+    read_all,
+    server,
+    url_of,
+)
+
+from ws import ReconnectingWebSocket
 
 LOGGING = Checks('doc/logging.md')
 TEXT = LOGGING.document.path.read_text(encoding='utf-8')
@@ -101,6 +116,7 @@ def test_every_line_is_there() -> None:
         leave_a_close_frame_unanswered()
         converse()
         be_refused()
+        be_refused_again_and_again()
         leave()
         speak_no_tls()
     assert documented() - {line for line, _ in log.lines} == set()
@@ -178,6 +194,16 @@ def be_refused() -> None:
     with stranger() as sock:
         sock.sendall(HANDSHAKE.replace(b'dGhl', b'') % b'/chat?token=secret')
         assert read_all(sock).startswith(b'HTTP/1.1 400 ')
+
+
+def be_refused_again_and_again() -> None:
+    with server(verifyClient=lambda info: False) as wss:
+        ws = ReconnectingWebSocket(url_of(wss, '/chat'), minReconnectionDelay=5, jitter=0)
+        closed = Waiter()
+        ws.on('close', closed)
+        closed.get()
+        closed.get()
+        end(ws)
 
 
 def leave() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import io
+import itertools
 import pickle
 import re
+import threading
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,15 @@ from documents import Checks, Runner, connect, port_of
 from support import Log, Waiter, server
 
 import ws as package
-from ws import HandshakeError, WebSocket, WebSocketServer, createWebSocketStream, timers
-from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS
+from ws import (
+    HandshakeError,
+    ReconnectingWebSocket,
+    WebSocket,
+    WebSocketServer,
+    createWebSocketStream,
+    timers,
+)
+from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS, RECONNECTING_OPTIONS
 from ws.protocol.http import Request
 from ws.websocket_server import SERVER_OPTIONS
 
@@ -52,6 +62,10 @@ def documented_options(heading: str) -> dict[str, str]:
         ('### WebSocketServer(options, [callback])', SERVER_OPTIONS),
         ('### WebSocket(address, [protocols], [options])', CLIENT_OPTIONS),
         ('### createWebSocketStream(ws, [options])', DUPLEX_OPTIONS),
+        (
+            '### ReconnectingWebSocket(url, [protocols], [options])',
+            {name: default for name, default in RECONNECTING_OPTIONS.items() if name not in CLIENT_OPTIONS},
+        ),
     ],
 )
 def test_every_option_has_its_row_and_default(heading: str, options: dict[str, Any]) -> None:
@@ -73,6 +87,7 @@ def headings() -> str:
     [
         ('server', WebSocketServer, {'clients', 'options', 'path'}),
         ('websocket', WebSocket, {'readyState', 'protocol', 'protocolVersion', 'supports', 'options', 'url'}),
+        ('reconnecting', ReconnectingWebSocket, {'options', 'url'}),
     ],
 )
 def test_every_method_and_attribute_has_its_heading(prefix: str, cls: type, set_by_the_constructor: set[str]) -> None:
@@ -109,6 +124,62 @@ def test_every_name_for_annotations_is_there() -> None:
 
 
 # -- examples ---------------------------------------------------------------------------------------------------------
+
+
+@REFERENCE.check('Class: ReconnectingWebSocket')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    for message, code in (('not yet', 4000), ('enough', 1000)):
+        ws, _request, log = connections.get()
+        assert log.get()[1] == 'here I am'
+        ws.send(message)
+        assert program.line() == f'received: {message}'
+        if code == 4000:
+            ws.close(4000)
+            assert program.line() == 'closed with 4000'
+    program.ends('closed with 1000')
+
+
+@REFERENCE.check('ReconnectingWebSocket(url, [protocols], [options])')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    connections.get()[0].close(4001)
+    program.ends('closed with 4001 for good')
+    with server(verifyClient=lambda info: False) as wss:
+        program = run.start(port_of(wss))
+        program.ends('error: unexpected server response (401)', 'closed with 1006 for good')
+
+
+class Tokens(BaseHTTPRequestHandler):
+    """Another one for each request."""
+
+    numbers = itertools.count(1)
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'%d' % next(self.numbers))
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@REFERENCE.check('A URL that is asked for')
+def _(run: Runner) -> None:
+    with ThreadingHTTPServer(('127.0.0.1', 0), Tokens) as httpd:
+        wss = WebSocketServer(server=httpd)
+        wss.on('connection', lambda ws: ws.send(ws.upgradeReq.url))
+        thread = threading.Thread(target=httpd.serve_forever, args=[0.01])
+        thread.start()
+        program = run.start(httpd.server_port)
+        for number in (1, 2):
+            assert program.line() == f'received: /?token={number}'
+            for ws in wss.clients:
+                ws.close()
+        program.stops()
+        wss.close()
+        httpd.shutdown()
+        thread.join()
 
 
 @REFERENCE.check("Event: 'drain'")

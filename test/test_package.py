@@ -22,6 +22,7 @@ PUBLIC = [
     'NotOpenError',
     'ProtocolError',
     'Receiver',
+    'ReconnectingWebSocket',
     'Sender',
     'Server',
     'WebSocket',

@@ -27,6 +27,7 @@ from ws import typing as types
 
 TABLES = [
     (types.ClientOptions, options.CLIENT_OPTIONS),
+    (types.ReconnectingOptions, options.RECONNECTING_OPTIONS),
     (types.ServerOptions, websocket_server.SERVER_OPTIONS),
     (types.DuplexOptions, options.DUPLEX_OPTIONS),
     (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS),

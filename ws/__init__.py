@@ -9,6 +9,7 @@ from .events import EventEmitter
 from .net.lifetime import wait
 from .protocol.error_codes import ErrorCodes
 from .protocol.receiver import Receiver
+from .reconnecting_websocket import ReconnectingWebSocket
 from .sender import Sender
 from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
@@ -33,6 +34,7 @@ __all__ = [
     'NotOpenError',
     'ProtocolError',
     'Receiver',
+    'ReconnectingWebSocket',
     'Sender',
     'Server',
     'WebSocket',

@@ -318,8 +318,8 @@ class KeptEvents:
             with self._owner._lock:
                 kept = self.waiting.pop(index)
             self._size -= _size_of(kept.args)
-            if kept.event == 'close':  # nothing may follow it
-                self._drop_all()
+            if kept.event == 'close':  # nothing that was before it may follow
+                self._drop_first(index)
             self._owner._dispatch(kept.event, kept.args)
         if self.waiting:
             self._wait_on()
@@ -352,9 +352,9 @@ class KeptEvents:
             self.waiting = [kept for kept in self.waiting if owner.listenerCount(kept.event)]
         self._report_errors(unheard)
 
-    def _drop_all(self) -> None:
+    def _drop_first(self, count: int) -> None:
         with self._owner._lock:
-            dropped, self.waiting = self.waiting, []
+            dropped, self.waiting = self.waiting[:count], self.waiting[count:]
         self._report_errors(dropped)
 
     def _report_errors(self, dropped: list[_Kept]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 import warnings
 from collections.abc import Collection, Mapping
@@ -66,6 +67,21 @@ DUPLEX_OPTIONS: dict[str, Any] = {
     'readableObjectMode': False,
     'decodeStrings': True,
     'allowHalfOpen': True,
+}
+
+#: Those of a client that reconnects, and their defaults; see the class.
+RECONNECTING_OPTIONS: dict[str, Any] = {
+    **CLIENT_OPTIONS,
+    'minReconnectionDelay': 1000,
+    'maxReconnectionDelay': 10_000,
+    'reconnectionDelayGrowFactor': 1.3,
+    'jitter': 4,
+    'minUptime': 5000,
+    'connectionTimeout': 4000,
+    'maxRetries': math.inf,
+    'maxEnqueuedMessages': math.inf,
+    'startClosed': False,
+    'terminalCodes': None,
 }
 
 #: What a server hands to its ends of connections.

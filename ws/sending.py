@@ -315,6 +315,20 @@ def mask_option(method: str, options: Any, depth: int = 0) -> Optional[bool]:
     return mask
 
 
+def control_arguments(
+    kind: str, data: Any, options: Any, silent: Any, callback: Optional[Callback]
+) -> tuple[Any, Optional[bool], Any, Optional[Callback]]:
+    """What `data`, mask, `silent` and callback of ping() or pong() are, whose callback may stand in any place. For
+    who was called by these."""
+    if callable(data):
+        data, callback = None, data
+    elif callable(options):
+        options, callback = None, options
+    elif callable(silent):
+        silent, callback = False, silent
+    return data, mask_option(f'{kind}()', options, depth=2), silent, callback
+
+
 def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:
     """The reason as bytes; raises WebSocketError for a code or reason that no close frame may carry."""
     if code is not None and not is_valid_error_code(code):

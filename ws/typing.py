@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import socketserver
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
@@ -21,6 +21,7 @@ from .options import Options
 from .protocol.handshake import HeaderFields
 from .protocol.http import Request
 from .protocol.receiver import MessageFlags
+from .protocol.url import URLObject
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as Buffer
@@ -48,6 +49,7 @@ __all__ = [
     'MessageFlags',
     'Metrics',
     'PerMessageDeflateOptions',
+    'ReconnectingOptions',
     'Request',
     'SendOptions',
     'ServerOptions',
@@ -184,6 +186,11 @@ class AgentObject(Protocol):
 
 Agent = Union[Callable[[Request, AgentOptions], Socket], AgentObject]
 
+#: What a client that reconnects is given as its URL, its sub-protocols and the codes that end it.
+URLSource = Union[str, URLObject, Callable[[], Union[str, URLObject]]]
+ProtocolSource = Union[str, Sequence[str], Callable[[], Union[str, Sequence[str], None]], None]
+TerminalCodes = Union[Callable[[int, str], object], Callable[[int], object]]
+
 # -- data --------------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +270,27 @@ class ClientOptions(ClientKeywords, total=False):
     """As a dict."""
 
     protocols: Union[str, Sequence[str], None]
+
+
+class ReconnectingKeywords(ClientKeywords, total=False):
+    """As keywords, of a client that reconnects."""
+
+    minReconnectionDelay: Optional[float]
+    maxReconnectionDelay: Optional[float]
+    reconnectionDelayGrowFactor: Optional[float]
+    jitter: Optional[float]
+    minUptime: Optional[float]
+    connectionTimeout: Optional[float]
+    maxRetries: Optional[float]
+    maxEnqueuedMessages: Optional[float]
+    startClosed: Optional[bool]
+    terminalCodes: Union[Iterable[int], TerminalCodes, None]
+
+
+class ReconnectingOptions(ReconnectingKeywords, total=False):
+    """As a dict."""
+
+    protocols: ProtocolSource
 
 
 class ServerOptions(Limits, total=False):

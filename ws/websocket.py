@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import get_ident
@@ -28,9 +27,9 @@ from .protocol.http import Request
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
-from .protocol.url import URLObject, url_text
+from .protocol.url import URLObject, url_text, without_credentials
 from .receiving import Incoming
-from .sending import Outgoing, close_reason, is_file, mask_option, message_options
+from .sending import Outgoing, close_reason, control_arguments, is_file, message_options
 from .streams import File, Supplied
 from .typing import (
     Callback,
@@ -56,14 +55,12 @@ if TYPE_CHECKING:
 W = TypeVar('W', bound='WebSocket')
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
+STATES = ('CONNECTING', 'OPEN', 'CLOSING', 'CLOSED')
 
 _NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
-
-# Not to be shown: what stands before the host in a URL.
-_find_credentials = re.compile('//[^/?#]*@')
 
 _log = logging.getLogger('ws')
 
@@ -324,10 +321,10 @@ class WebSocket(Emitter, EventTarget):
         stream.on_close = self._on_stream_closed
 
     def __repr__(self) -> str:
-        peer = _find_credentials.sub('//', self.url or '')
+        peer = without_credentials(self.url or '')
         if self.upgradeReq is not None and self._stream is not None:
             peer = f'from {self._stream.peer}'
-        return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'
+        return f'<WebSocket {peer} {STATES[self.readyState]}>'
 
     @property
     def _socket(self) -> Optional[Socket]:
@@ -546,15 +543,9 @@ class WebSocket(Emitter, EventTarget):
         self._send_control('pong', data, options, dontFailWhenClosed, callback)
 
     def _send_control(self, kind: str, data: Any, options: Any, silent: Any, callback: Optional[Callback]) -> None:
-        if callable(data):
-            data, callback = None, data
-        elif callable(options):
-            options, callback = None, options
-        elif callable(silent):
-            silent, callback = False, silent
+        data, mask, silent, callback = control_arguments(kind, data, options, silent, callback)
         if callback is not None:
             callback = self._callback(callback)
-        mask = mask_option(f'{kind}()', options, depth=1)
         outgoing = self._outgoing
         if outgoing is None or outgoing.over:
             if callback is None and not silent:

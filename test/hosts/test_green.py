@@ -85,6 +85,42 @@ def test_a_client(hosts: Hosts, patch: str) -> None:
     assert 'Exception' not in host.output
 
 
+RECONNECTING = """
+    {patch}
+    import sys
+    import time
+    from ws import ReconnectingWebSocket
+
+    def url():
+        time.sleep(0.01)
+        return sys.argv[1]
+
+    ws = ReconnectingWebSocket(url, minReconnectionDelay=5, jitter=0)
+    ws.on('open', lambda: ws.send('here I am'))
+    ws.on('message', lambda message: ws.close())
+    ws.on('close', lambda code: print('closed with %d' % code))
+    ws.send('waited')
+"""
+
+
+@pytest.mark.parametrize('patch', GREEN)
+def test_a_client_that_reconnects(hosts: Hosts, patch: str) -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', lambda ws: ws.on('message', lambda message: connected(ws, message)))
+        host = hosts.script(RECONNECTING.format(patch=patch), url_of(wss))
+        assert connected.get()[1] == 'waited'
+        ws, message = connected.get()
+        assert message == 'here I am'
+        ws.close(4000)
+        host.prints('closed with 4000')
+        connected.get()[0].send('enough')
+        host.prints('closed with 1000')
+        assert host.ends() == 0
+    assert 'Traceback' not in host.output
+    assert 'Exception' not in host.output
+
+
 @pytest.mark.parametrize('patch', GREEN)
 def test_a_server(hosts: Hosts, patch: str) -> None:
     host = hosts.script(SERVER.format(patch=patch))

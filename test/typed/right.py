@@ -21,6 +21,7 @@ from ws import (
     HandshakeError,
     ProtocolError,
     Receiver,
+    ReconnectingWebSocket,
     Sender,
     WebSocket,
     WebSocketMessageStream,
@@ -39,6 +40,7 @@ from ws.typing import (
     Data,
     DuplexOptions,
     MessageFlags,
+    ReconnectingOptions,
     Request,
     SendOptions,
     ServerOptions,
@@ -56,6 +58,24 @@ WebSocket('wss://localhost:8080', ca=Path('ca.pem').read_text(), cert=None, hand
 client_options: ClientOptions = {'perMessageDeflate': False}
 client_options['origin'] = 'http://example.org'
 WebSocket('ws://localhost:8080', client_options)
+
+reconnecting = ReconnectingWebSocket('ws://localhost:8080', 'chat', {'maxRetries': 5, 'origin': 'x'}, jitter=0.5)
+reconnecting_options: ReconnectingOptions = {'protocols': lambda: ['chat'], 'terminalCodes': [1000], 'ca': None}
+ReconnectingWebSocket(lambda: 'ws://localhost:8080', reconnecting_options, startClosed=True)
+ReconnectingWebSocket('ws://localhost:8080', lambda: None, terminalCodes=lambda code, reason: code == 1000)
+ReconnectingWebSocket('ws://localhost:8080', terminalCodes=lambda code: code > 4000)
+reconnecting.on('message', lambda message: print(message.upper())).once('open', lambda: None)
+reconnecting.onclose = lambda event: print(event.code)
+if reconnecting.send('x', {'binary': False}, lambda error: None) and reconnecting.readyState == reconnecting.OPEN:
+    reconnecting.reconnect(4000, 'anew')
+print(reconnecting.retryCount + 1, reconnecting.shouldReconnect)
+reconnecting.mine = 5
+
+
+@reconnecting.on('close')
+def lost(code: int, reason: str) -> None:
+    print(code, reason)
+
 
 wss = WebSocketServer({'port': 8080})
 WebSocketServer({'port': 8080, 'path': '/chat'}, lambda: print('listening'))

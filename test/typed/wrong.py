@@ -6,7 +6,7 @@ import io
 from typing import Union
 
 import ws as module
-from ws import WebSocket, WebSocketServer
+from ws import ReconnectingWebSocket, WebSocket, WebSocketServer
 from ws.typing import ClientInfo, MessageFlags, Request, ServerOptions
 
 ws = WebSocket('ws://localhost:8080')
@@ -21,6 +21,8 @@ WebSocket('ws://localhost', {'origin': 5})  # mypy: call-overload; pyright: repo
 WebSocket('ws://localhost', orgin='x')  # mypy: call-overload; pyright: reportCallIssue
 WebSocket('ws://localhost', maxPayload='1 MiB')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', perMessageDeflate={'level': 9})  # mypy: call-overload; pyright: reportArgumentType
+ReconnectingWebSocket('ws://localhost', {'maxRetrys': 5})  # mypy: call-overload; pyright: reportArgumentType
+ReconnectingWebSocket(5)  # mypy: call-overload; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
@@ -45,6 +47,7 @@ def of_server(wss: WebSocketServer) -> None: ...
 ws.on('mesage', of_text)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('upgrade', of_text)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('open', of_text)  # mypy: call-overload; pyright: reportArgumentType
+ReconnectingWebSocket('ws://localhost').on('open', of_text)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('message', 'of_text')  # mypy: call-overload; pyright: reportArgumentType
 ws.on('message', None)  # mypy: call-overload; pyright: reportArgumentType
 ws.on('message', of_int)  # mypy: call-overload; pyright: reportArgumentType

@@ -1,0 +1,816 @@
+"""ReconnectingWebSocket: one WebSocket after the other, for programs that want one that stays."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
+
+from .backlog import Backlog, Message, MessageInPieces
+from .delivery import Emitter
+from .errors import HandshakeError, NotOpenError, WebSocketError
+from .event_target import EventTarget
+from .events import Listener, check_callable, fitted
+from .net import green
+from .net.lifetime import get_loop
+from .net.loop import Timer, report_exception
+from .net.stream import HIGH_WATER_MARK
+from .net.workers import Workers
+from .options import CLIENT_OPTIONS, RECONNECTING_OPTIONS, Options, deflate_options, flag, merge, milliseconds
+from .pool import pool_of
+from .protocol.receiver import MessageFlags
+from .protocol.sender import control_payload
+from .protocol.url import URLObject, url_text, without_credentials
+from .sending import close_reason, control_arguments, message_options
+from .typing import (
+    Callback,
+    ControlOptions,
+    Data,
+    Payload,
+    ProtocolSource,
+    ReconnectingKeywords,
+    ReconnectingOptions,
+    SendOptions,
+    StreamCallback,
+    StreamOptions,
+    Unpack,
+    URLSource,
+)
+from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, STATES, WebSocket
+
+if TYPE_CHECKING:
+    from ._attaching import AttachToWebSocket, OnWebSocket
+
+R = TypeVar('R', bound='ReconnectingWebSocket')
+
+_NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
+_GOING_AWAY = 1001
+_ABNORMAL_CLOSURE = 1006
+
+_log = logging.getLogger('ws')
+
+# Functions that are asked for a URL may block. So many of them can be at work in a process.
+_askers = Workers('ws-url', 256)
+
+
+def reconnection_delay(options: Options, retry: int, chance: float) -> float:
+    """Milliseconds before attempt number `retry`, 0 being the first one; `chance` is a random number from 0 to 1."""
+    if retry < 1:
+        return 0
+    first: float = options.minReconnectionDelay * (1 + options.jitter * chance)
+    longest: float = options.maxReconnectionDelay
+    try:
+        grown: float = first * float(options.reconnectionDelayGrowFactor) ** (retry - 1)
+    except OverflowError:
+        return longest if first else 0
+    return min(grown, longest)
+
+
+class ReconnectingWebSocket(Emitter, EventTarget):
+    """A client that connects again whenever its connection has ended, after the npm package reconnecting-websocket.
+
+    ``ReconnectingWebSocket(url, [protocols], [options])``: `url` and `protocols` are what :class:`WebSocket` takes, or
+    functions without arguments that return it. They are asked anew before each attempt, on a thread of their own, and
+    may block. Options, as a dict or as keywords, beside those of :class:`WebSocket`, which each connection gets:
+
+    - ``minReconnectionDelay`` (milliseconds, 1000): the least time between an end and the next attempt. ``jitter``
+      (number, 4): a random part of up to so many times that is added. ``reconnectionDelayGrowFactor`` (number, 1.3):
+      by which the delay grows with each attempt, up to ``maxReconnectionDelay`` (milliseconds, 10000).
+    - ``minUptime`` (milliseconds, 5000): after a connection that lasted so long, attempts are counted anew.
+    - ``maxRetries`` (int, infinite): attempts after the first one, or after a connection that lasted.
+    - ``connectionTimeout`` (milliseconds, 4000; 0: none): for one attempt, from asking for the URL to the server's
+      answer.
+    - ``maxEnqueuedMessages`` (int, infinite): messages kept while there is no connection.
+    - ``startClosed`` (bool, False): not to connect before :meth:`reconnect`.
+    - ``terminalCodes`` (an iterable of int, or a function ``(code, reason)`` that says so by returning true; none):
+      close codes after which it does not connect again.
+
+    Raises as :class:`WebSocket` does, for options that could never work; and TypeError for coroutine functions.
+
+    Events are those of a WebSocket, except that ``open`` and ``close`` come again and again. Each attempt ends in one
+    ``close``, which may come after an ``error``; ``readyState`` is CLOSED in the last one, and CONNECTING if there will
+    be another attempt. As long as there will, an ``error`` of the network or the server is logged, and not reported if
+    nobody listens; all others are reported as those of a WebSocket.
+
+    A message is sent at most once: what was given to a connection is not sent again over the next one.
+
+    Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
+    """
+
+    if TYPE_CHECKING:
+        # What they are given depends on the event.
+        @property
+        def on(self: R) -> OnWebSocket[R]: ...  # type: ignore[override]
+        @property
+        def once(self: R) -> OnWebSocket[R]: ...  # type: ignore[override]
+        @property
+        def addListener(self: R) -> AttachToWebSocket[R]: ...  # type: ignore[override]
+        @property
+        def prependListener(self: R) -> AttachToWebSocket[R]: ...  # type: ignore[override]
+        @property
+        def prependOnceListener(self: R) -> AttachToWebSocket[R]: ...  # type: ignore[override]
+
+    _emits = WebSocket._emits
+
+    CONNECTING = CONNECTING
+    OPEN = OPEN
+    CLOSING = CLOSING
+    CLOSED = CLOSED
+
+    @overload
+    def __init__(
+        self,
+        url: URLSource,
+        protocols: ProtocolSource = None,
+        options: Optional[ReconnectingOptions] = None,
+        **keywords: Unpack[ReconnectingKeywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, url: URLSource, options: ReconnectingOptions, /, **keywords: Unpack[ReconnectingKeywords]
+    ) -> None: ...
+    def __init__(
+        self,
+        url: URLSource,
+        protocols: Union[ProtocolSource, Mapping[str, Any]] = None,
+        options: Optional[Mapping[str, Any]] = None,
+        **keywords: Any,
+    ) -> None:
+        if isinstance(protocols, Mapping):
+            protocols, options = None, protocols
+        super().__init__()
+        self.options: Options = merge('ReconnectingWebSocket', RECONNECTING_OPTIONS, options, keywords)
+        deflate_options(self.options)  # here, so that warnings are about the caller's line
+        self._url_source = url
+        self._protocol_source = self.options.protocols if protocols is None else protocols
+        #: The URL of the latest attempt; None as long as no function has returned one.
+        self.url: Optional[str] = None if callable(url) else url_text(url)
+        self._max_retries = _limit(self.options, 'maxRetries')
+        self._is_terminal = _terminal(self.options.terminalCodes)
+        self._check_options()
+        self._wanted = not flag(self.options, 'startClosed')
+        self._summoned = False  # reconnect() has been called on another thread, and is on its way
+        self._retries = -1  # the number of the latest attempt; of the first one it is 0
+        self._attempt: Union[_Asking, _Connection, None] = None
+        self._timer: Optional[Timer] = None  # while it waits between two attempts
+        self._telling_close = False  # its listeners are being called
+        self._opened: Optional[float] = None  # when the connection was opened, while there is one
+        self._paused = False
+        self._held = False  # too much is kept for listeners that aren't there yet
+        self._backlog = Backlog(_limit(self.options, 'maxEnqueuedMessages'))
+        self._waiting = 0  # bytes in it, and on their way to the loop thread
+        self._drain_owed = False
+        self._begun_over: Optional[_Connection] = None  # where the fragments so far of a message were sent
+
+    def _check_options(self) -> None:
+        """Raise what else each attempt would fail with."""
+        for name in ('minReconnectionDelay', 'maxReconnectionDelay', 'minUptime', 'connectionTimeout'):
+            milliseconds(self.options, name)
+        if pool_of(self.options) is not None:
+            raise ValueError('executor: the listeners of a ReconnectingWebSocket run on the loop thread')
+        _number(self.options, 'jitter', 0)
+        _number(self.options, 'reconnectionDelayGrowFactor', 1)
+        for source, name in ((self._url_source, 'url'), (self._protocol_source, 'protocols')):
+            if callable(source):
+                check_callable(source, name)
+        protocols = None if callable(self._protocol_source) else self._protocol_source
+        # It is complete, and never begins: the metaclass is what has objects do so.
+        url = 'ws://localhost/' if self.url is None else self.url
+        type.__call__(WebSocket, url, self._connection_options(protocols))
+
+    def _connection_options(self, protocols: Any) -> dict[str, Any]:
+        return {**{name: self.options[name] for name in CLIENT_OPTIONS}, 'protocols': protocols}
+
+    def _begin(self) -> None:
+        if not self.options.startClosed:
+            self._hold()
+            self._run(self._go_on)
+
+    def __repr__(self) -> str:
+        return f'<ReconnectingWebSocket {without_credentials(self.url or "")} {STATES[self.readyState]}>'
+
+    # -- attributes --------------------------------------------------------------------------------------------------
+
+    @property
+    def readyState(self) -> int:
+        """OPEN; CONNECTING, also between two attempts; CLOSING; CLOSED if there will be no other attempt, which after
+        :meth:`reconnect` there is again."""
+        attempt = self._attempt
+        if attempt is not None:
+            return min(attempt.readyState, CLOSING)  # that it is CLOSED is about to be told
+        return CONNECTING if self._wanted else CLOSED
+
+    @property
+    def retryCount(self) -> int:
+        """The number of the latest attempt, or of the one it waits for, since a connection lasted ``minUptime``. The
+        first attempt has 0."""
+        opened = self._opened
+        if opened is not None and time.monotonic() - opened >= self.options.minUptime / 1000:
+            return 0
+        return max(self._retries, 0)
+
+    @property
+    def shouldReconnect(self) -> bool:
+        """Whether it connects, and connects again: from the start, or :meth:`reconnect`, until :meth:`close`, a close
+        code that ends it, or the last of ``maxRetries``."""
+        return self._wanted
+
+    @property
+    def protocol(self) -> Optional[str]:
+        """The sub-protocol in use, or None."""
+        connection = self._connection
+        return None if connection is None else connection.protocol
+
+    @property
+    def protocolVersion(self) -> Any:
+        """13 or 8, as the option."""
+        return self.options.protocolVersion
+
+    @property
+    def extensions(self) -> str:
+        """The extensions in use: 'permessage-deflate', or ''."""
+        connection = self._connection
+        return '' if connection is None else connection.extensions
+
+    @property
+    def supports(self) -> Options:
+        """What this connection can do: ``supports.binary``."""
+        return Options(binary=True)
+
+    @property
+    def bytesReceived(self) -> int:
+        """Bytes received over this connection since its opening handshake, frame headers included."""
+        connection = self._connection
+        return 0 if connection is None else connection.bytesReceived
+
+    @property
+    def bufferedAmount(self) -> int:
+        """Bytes given to :meth:`send` that wait: for a connection, or for the kernel to take them."""
+        connection = self._connection
+        return self._waiting + (0 if connection is None else connection.bufferedAmount)
+
+    @property
+    def isPaused(self) -> bool:
+        """Whether :meth:`pause` has been called, and not :meth:`resume` since."""
+        return self._paused
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        data: Data = None,
+        options: Union[SendOptions, MessageFlags, Callback, None] = None,
+        callback: Optional[Callback] = None,
+        *,
+        binary: Optional[bool] = None,
+        mask: Optional[bool] = None,
+        compress: bool = True,
+        fin: bool = True,
+    ) -> bool:
+        """Send a message, now or when there is a connection; arguments as for :meth:`WebSocket.send`. Returns whether
+        it was sent and little is waiting; otherwise ``drain`` is emitted when nothing is.
+
+        Of those that wait for a connection there are ``maxEnqueuedMessages`` at most. They are sent in order before
+        ``open`` is emitted. ``callback(error)`` runs once; the error is a :class:`WebSocketError` if there were too
+        many, or :class:`NotOpenError` if no connection came until :meth:`close` or another end, or if one was lost
+        before the kernel had the data. Raises TypeError and ValueError as :meth:`WebSocket.send`, and never for the
+        state.
+        """
+        if callable(options):
+            callback, options = options, None
+        if options is not None:
+            binary, mask, compress, fin = message_options('send()', options, binary, mask, compress, fin)
+        if callback is not None:
+            callback = self._callback(callback)
+        return self._send_soon(Message(data, callback, binary, mask, compress, bool(fin)))
+
+    def stream(
+        self,
+        options: Union[StreamOptions, MessageFlags, StreamCallback, None] = None,
+        callback: Optional[StreamCallback] = None,
+        *,
+        binary: Optional[bool] = None,
+        mask: Optional[bool] = None,
+        compress: bool = True,
+    ) -> None:
+        """Send a message in pieces; arguments as for :meth:`WebSocket.stream`. It waits for a connection as those of
+        :meth:`send` do; a message that has begun ends with its connection.
+
+        Raises TypeError without a callback.
+        """
+        if callable(options):
+            callback, options = options, None
+        if callback is None:
+            raise TypeError('callback must be provided')
+        if options is not None:
+            binary, mask, compress, _ = message_options('stream()', options, binary, mask, compress)
+        self._send_soon(MessageInPieces(self._callback(callback), binary, mask, compress))
+
+    def _send_soon(self, message: Message) -> bool:
+        if self._loop.in_thread():
+            return self._send(message)
+        message.keep()
+        self._count(message.size)
+        self._loop.call(self._send_handed_in, message)
+        if self._connection is not None and self.bufferedAmount <= HIGH_WATER_MARK:
+            return True
+        self._loop.call(self._owe_drain)
+        return False
+
+    def _send_handed_in(self, message: Message) -> None:
+        self._count(-message.size)
+        self._send(message)
+
+    def _count(self, size: int) -> None:
+        with self._lock:
+            self._waiting += size
+
+    def _send(self, message: Message) -> bool:
+        """On the loop thread, as all that follows."""
+        connection = self._connection
+        if connection is not None and not self._backlog:
+            return self._pass_on(message, connection)
+        self._drain_owed = True
+        if not (self._wanted or self._retries < 0):
+            message.drop(self._loop, NotOpenError())
+        elif self._backlog.add(message, limited=connection is None):
+            self._count(message.size)
+        else:
+            message.drop(self._loop, WebSocketError('maxEnqueuedMessages exceeded'))
+        return False
+
+    def _pass_on(self, message: Message, connection: _Connection) -> bool:
+        begun_over = self._begun_over
+        self._begun_over = None if message.fin else begun_over or connection
+        if begun_over is not None and begun_over is not connection:
+            # The fragments before this one went over a connection that has ended.
+            message.drop(self._loop, NotOpenError())
+            return True
+        little = message.send(connection)
+        self._drain_owed |= not little
+        return little
+
+    def _flush(self, patiently: bool = True) -> None:
+        """Send what waits; if `patiently`, no more at a time than the connection can take."""
+        connection = self._connection
+        little = True
+        while self._backlog and connection is not None and (little or not patiently):
+            message = self._backlog.take()
+            self._count(-message.size)
+            little = self._pass_on(message, connection)
+            connection = self._connection
+
+    def _drop_backlog(self) -> None:
+        while self._backlog:
+            message = self._backlog.take()
+            self._count(-message.size)
+            message.drop(self._loop, NotOpenError())
+
+    def _owe_drain(self) -> None:
+        self._drain_owed = True
+        self._pay_drain()
+
+    def _pay_drain(self) -> None:
+        connection = self._connection
+        if self._drain_owed and connection is not None and not self._backlog and connection.is_little():
+            self._drain_owed = False
+            self._deliver('drain')
+
+    def ping(
+        self,
+        data: Union[Payload, Callback] = None,
+        options: Union[ControlOptions, bool, Callback, None] = None,
+        dontFailWhenClosed: Union[bool, Callback] = False,
+        callback: Optional[Callback] = None,
+    ) -> None:
+        """Send a ping, if the connection is open; arguments as for :meth:`WebSocket.ping`. It is never kept: without a
+        connection ``callback(error)`` gets a :class:`NotOpenError`, and nothing else happens. Raises TypeError and
+        ValueError for `data`."""
+        self._send_control('ping', data, options, dontFailWhenClosed, callback)
+
+    def pong(
+        self,
+        data: Union[Payload, Callback] = None,
+        options: Union[ControlOptions, bool, Callback, None] = None,
+        dontFailWhenClosed: Union[bool, Callback] = False,
+        callback: Optional[Callback] = None,
+    ) -> None:
+        """Send a pong nobody asked for, as :meth:`ping` a ping."""
+        self._send_control('pong', data, options, dontFailWhenClosed, callback)
+
+    def _send_control(self, kind: str, data: Any, options: Any, silent: Any, callback: Optional[Callback]) -> None:
+        data, mask, _, callback = control_arguments(kind, data, options, silent, callback)
+        told = None if callback is None else self._callback(callback)
+        self._run(self._send_control_now, kind, control_payload(data), mask, told)
+
+    def _send_control_now(
+        self, kind: str, payload: bytes, mask: Optional[bool], callback: Optional[Callable[..., object]]
+    ) -> None:
+        connection = self._connection
+        if connection is not None:
+            getattr(connection, kind)(payload, mask, True, callback)
+        elif callback is not None:
+            self._loop.defer(callback, NotOpenError())
+
+    # -- pausing -----------------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Stop reading, over this connection and all that follow: no ``message`` until :meth:`resume`."""
+        self._run(self._pause, True)
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._run(self._pause, False)
+
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+        connection = self._connection
+        if connection is not None:
+            connection._pause_reading(paused)
+        if self._kept is not None:  # not in the middle of a listener
+            self._loop.defer(self._kept.hand_over)
+
+    def _is_paused(self) -> bool:
+        kept = self._kept
+        return self._paused and kept is not None and any(one.event == 'message' for one in kept.waiting)
+
+    def _hold_reading(self, hold: bool) -> None:
+        self._held = hold
+        if isinstance(self._attempt, _Connection):
+            self._attempt._hold_reading(hold)
+
+    # -- ending, and beginning anew ----------------------------------------------------------------------------------
+
+    def close(
+        self, code: Optional[int] = None, data: Union[str, bytes, None] = None, options: Optional[object] = None
+    ) -> None:
+        """Close the connection, with that code and reason, and make no other one. ``close`` follows, for the last time.
+
+        Arguments as for :meth:`WebSocket.close`; raises :class:`WebSocketError` for others, and changes nothing. What
+        was sent before is sent first if the connection is open; otherwise it is dropped. Between two attempts,
+        ``close`` comes with 1006. Nothing happens if ``readyState`` is CLOSED.
+        """
+        self._run(self._stop, 'close', _NORMAL_CLOSURE if code is None else code, close_reason(code, data))
+
+    def terminate(self) -> None:
+        """Close the connection at once, without a closing handshake, and make no other one."""
+        self._run(self._stop, 'terminate')
+
+    def reconnect(self, code: Optional[int] = None, reason: Union[str, bytes, None] = None) -> None:
+        """Connect at once, also after :meth:`close`, and count attempts from 0 again.
+
+        An attempt or connection that there is ends for the listeners now, by a ``close`` with `code` (1000 if None) and
+        `reason`. Its closing handshake goes on without them, for up to ``closeTimeout``. Raises :class:`WebSocketError`
+        for a code or reason that no close frame may carry.
+        """
+        text = close_reason(code, reason).decode()
+        self._summoned = True
+        self._hold()  # the process must not end before the loop has come to it
+        self._run(self._reconnect, _NORMAL_CLOSURE if code is None else code, text)
+
+    def _run(self, method: Callable[..., object], *args: Any) -> None:
+        if self._loop.in_thread():
+            method(*args)
+        else:
+            self._loop.call(method, *args)
+
+    def _stop(self, how: str, *args: Any) -> None:
+        """`how` is the method of the attempt that ends it, and `args` its arguments."""
+        if self.readyState == CLOSED:
+            return
+        self._wanted = False
+        self._retries = max(self._retries, 0)
+        if how == 'close':
+            self._flush(patiently=False)
+        self._drop_backlog()
+        self._stop_waiting()
+        if self._attempt is not None:
+            getattr(self._attempt, how)(*args)
+        elif self._telling_close:  # that is the last one
+            self._loop.defer(self._end_of_events)
+        else:
+            self._loop.defer(self._conclude, _ABNORMAL_CLOSURE, '')
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _reconnect(self, code: int, reason: str) -> None:
+        if self._kept is not None and self._retries >= 0 and self.readyState == CLOSED:
+            self._kept.keep_no_longer()  # they would take that end for the end of all events
+        self._summoned = False
+        self._wanted = True
+        self._hold()
+        self._stop_waiting()
+        attempt, self._attempt, self._opened = self._attempt, None, None
+        if attempt is not None:
+            attempt.leave(code, reason)
+            self._deliver('close', code, reason)
+        if self._timer is None and self._attempt is None:  # no listener has called this
+            self._retries = -1
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """There is no connection. Make one after a while, unless somebody has decided otherwise."""
+        if self._timer is not None or self._attempt is not None:
+            return
+        if self._wanted:
+            self._retries += 1
+            delay = reconnection_delay(self.options, self._retries, random.random())
+            _log.debug('%r: attempt %d in %.0f ms', self, self._retries, delay)
+            self._timer = self._loop.call_later(delay, self._try)
+        else:
+            self._end_of_events()
+
+    def _try(self) -> None:
+        self._timer = None
+        asking = self._attempt = _Asking(self, self.options.connectionTimeout)
+        asking.start(self._url_source, self._protocol_source)
+
+    def _on_answer(self, url: Union[str, URLObject], protocols: Any, timeout: float) -> None:
+        """Connect to `url`, within `timeout` milliseconds (0: no limit). Raises what WebSocket does."""
+        options = self._connection_options(protocols)
+        options['handshakeTimeout'] = _shorter(timeout, options['handshakeTimeout'])
+        self.url = url_text(url)
+        connection = _Connection(self, self.url, options)
+        connection._hold_reading(self._held)
+        self._attempt = connection
+
+    def _on_event(self, connection: _Connection, event: str, args: tuple[Any, ...]) -> None:
+        if event == 'open':
+            self._on_open(connection)
+        elif event == 'drain':
+            self._flush()
+            self._pay_drain()
+        elif event == 'error':
+            self._on_error(*args)
+        elif event == 'close':
+            self._on_end(connection, *args)
+        else:
+            self._deliver(event, *args)
+
+    def _on_open(self, connection: _Connection) -> None:
+        self._opened = time.monotonic()
+        if self._paused:
+            connection._pause_reading(True)
+        self._flush()
+        self._deliver('open')
+        self._loop.defer(self._pay_drain)
+
+    def _on_error(self, error: BaseException, *more: Any) -> None:
+        """If there will be another attempt, that is what is done about the network and the server, heard or not."""
+        if isinstance(error, (OSError, WebSocketError)) and self._may_try_again():
+            _log.warning('%s: %s', repr(self), error)
+            self._deliver_if_heard(error, *more)
+        else:
+            self._deliver('error', error, *more)
+
+    def _on_end(self, attempt: Union[_Asking, _Connection], code: int, reason: str) -> None:
+        if attempt is not self._attempt:  # a listener of its error has called reconnect()
+            return
+        self._retries = self.retryCount
+        self._attempt = self._opened = None
+        self._wanted = self._may_try_again() and not self._is_terminal(code, reason)
+        if self._wanted:
+            self._deliver('close', code, reason)
+            self._go_on()
+        else:
+            self._drop_backlog()
+            self._loop.defer(self._conclude, code, reason)  # behind the callbacks of what could not be sent
+
+    def _may_try_again(self) -> bool:
+        return self._wanted and self.retryCount < self._max_retries
+
+    def _conclude(self, code: int, reason: str) -> None:
+        self._deliver('close', code, reason)
+        self._end_of_events()
+
+    def _end_of_events(self, callbacks: Sequence[Callable[[], object]] = ()) -> None:
+        if not (self._wanted or self._summoned):
+            super()._end_of_events(callbacks)
+
+    # -- what listeners there are ------------------------------------------------------------------------------------
+
+    @property
+    def _connection(self) -> Optional[_Connection]:
+        """The connection, while it is open."""
+        attempt = self._attempt
+        return attempt if isinstance(attempt, _Connection) and attempt.readyState == OPEN else None
+
+    def _call_listeners(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
+        if event != 'close':
+            return super()._call_listeners(event, args, reported)
+        self._telling_close = True
+        try:
+            return super()._call_listeners(event, args, reported)
+        finally:
+            self._telling_close = False
+
+    def _changed(self, event: Optional[str]) -> None:
+        attempt = self._attempt
+        if isinstance(attempt, _Connection):
+            attempt.listeners_changed(event)
+
+    def _listener_failed(self, args: tuple[Any, ...]) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection._listener_failed(args)
+
+    # -- what the loop asks for --------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """The process is about to exit."""
+        if self._kept is not None:
+            self._kept.keep_no_longer()
+        if self.readyState == CLOSED:
+            self._release()
+        else:
+            self._stop('close', _GOING_AWAY, b'')
+
+    def fail(self, error: BaseException) -> None:
+        """The loop has lost its sockets: the connection ends by itself."""
+
+    def abandon(self) -> None:
+        """This is the child after a fork: what there is, is the parent's. :meth:`reconnect` works."""
+        super().abandon()
+        self._loop = get_loop()
+        self._wanted = self._summoned = False
+        self._attempt = self._timer = self._opened = self._begun_over = None
+        self._backlog.forget()
+        self._waiting = 0
+        self._held = False
+
+
+class _Asking:
+    """The first part of an attempt: what is the URL, and which sub-protocols are there? On the loop thread."""
+
+    def __init__(self, whole: ReconnectingWebSocket, timeout: float) -> None:
+        self._whole = whole
+        self._loop = whole._loop
+        self._due = time.monotonic() + timeout / 1000 if timeout else math.inf
+        self._timer: Optional[Timer] = None
+        self._sources: tuple[Any, ...] = ()
+        #: CONNECTING or CLOSING.
+        self.readyState: int = CONNECTING
+
+    def start(self, *sources: Any) -> None:
+        """Ask them, the one of the URL and that of the sub-protocols; each may be the answer itself."""
+        if not any(map(callable, sources)):
+            self._go_on(*sources)
+            return
+        self._sources = sources
+        if self._due < math.inf:
+            self._timer = self._loop.call_at(self._due, self._on_timeout)
+        _askers.add(self._ask)
+
+    def _ask(self) -> None:
+        """On a thread that may block."""
+        try:
+            answers = [source() if callable(source) else source for source in self._sources]
+        except BaseException as error:  # whatever it is: somebody waits for the result
+            green.pass_on(error)
+            assert error.__traceback__ is not None
+            # Its first frame is this one, and refers to us, which would be a circle.
+            self._loop.call(self._on_failure, error.with_traceback(error.__traceback__.tb_next))
+        else:
+            self._loop.call(self._go_on, *answers)
+
+    def _on_timeout(self) -> None:
+        _askers.give_up(self._ask)
+        self._on_failure(HandshakeError('Opening handshake has timed out'))
+
+    def _go_on(self, url: Any, protocols: Any) -> None:
+        if self.readyState != CONNECTING:
+            return
+        self._cancel_timer()
+        left = max(1, (self._due - time.monotonic()) * 1000) if self._due < math.inf else 0
+        try:
+            self._whole._on_answer(url, protocols, left)
+        except Exception as error:
+            self._on_failure(error)
+
+    def _on_failure(self, error: BaseException) -> None:
+        if self.readyState == CONNECTING:
+            self._cancel_timer()
+            self.readyState = CLOSING
+            self._whole._on_error(error)
+            self._end()
+
+    def _end(self) -> None:
+        self._whole._on_end(self, _ABNORMAL_CLOSURE, '')
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def leave(self, code: int, reason: str) -> None:
+        """Nobody wants to know any more."""
+        self.readyState = CLOSING
+        self._cancel_timer()
+        _askers.give_up(self._ask)
+
+    def close(self, code: int, reason: bytes) -> None:
+        self.terminate()
+
+    def terminate(self) -> None:
+        """End, and say so."""
+        if self.readyState == CONNECTING:
+            self.leave(_ABNORMAL_CLOSURE, '')
+            self._loop.defer(self._end)
+
+
+class _Connection(WebSocket):
+    """One of the connections. The listeners of its events are those of the whole."""
+
+    def __init__(self, whole: ReconnectingWebSocket, url: str, options: Any) -> None:
+        self._whole: Optional[ReconnectingWebSocket] = whole
+        super().__init__(url, options)
+        self._keeps_process = False  # the whole does
+
+    def is_little(self) -> bool:
+        """Whether little is waiting to be sent; else ``drain`` follows."""
+        return self._outgoing is not None and self._outgoing.is_little()
+
+    def leave(self, code: int, reason: str) -> None:
+        """End without telling anybody."""
+        self._let_go()
+        self.close(code, reason)
+
+    def _let_go(self) -> None:
+        whole, self._whole = self._whole, None
+        if whole is not None and whole._keeps_process:
+            self.ref()  # until all is sent, and closed
+
+    def listeners_changed(self, event: Optional[str]) -> None:
+        """Those of the whole."""
+        with self._lock:
+            self._changed(event)
+
+    def listenerCount(self, event: str) -> int:
+        return 0 if self._whole is None else self._whole.listenerCount(event)
+
+    def _only_listener(self, event: str) -> Optional[Listener]:
+        return None if self._whole is None else self._whole._only_listener(event)
+
+    def _dispatch(self, event: str, args: tuple[Any, ...], reported: bool = True) -> None:
+        whole = self._whole
+        if event == 'close':
+            self._let_go()
+        if whole is not None:
+            whole._on_event(self, event, args)
+
+    def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
+        if self._whole is not None:
+            self._whole._deliver_if_heard(error, *more)
+
+
+def _shorter(one: float, other: float) -> float:
+    """Of two times, each of which is 0 if it has no limit."""
+    return min(one, other) if one and other else one or other
+
+
+def _number(options: Options, name: str, least: float) -> None:
+    value = options[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'{name} must be a number, not {type(value).__name__}')
+    if not least <= value < math.inf:
+        raise ValueError(f'{name} must be a number not below {least}, not {value}')
+
+
+def _limit(options: Options, name: str) -> float:
+    """A whole number, or infinity."""
+    value: float = options[name]
+    if value != math.inf and (isinstance(value, bool) or not isinstance(value, int)):
+        raise TypeError(f'{name} must be an int or math.inf, not {type(value).__name__}')
+    if value < 0:
+        raise ValueError(f'{name} must not be negative: {value}')
+    return value
+
+
+def _terminal(codes: Union[Iterable[int], Callable[..., object], None]) -> Callable[[int, str], bool]:
+    """Whether a close code and its reason are the end of it."""
+    if codes is None:
+        return lambda code, reason: False
+    if callable(codes):
+        ends = fitted(codes, None)
+        return lambda code, reason: _says_yes(ends, code, reason)
+    if isinstance(codes, (str, bytes, bytearray)) or not isinstance(codes, Iterable):
+        raise TypeError(f'terminalCodes must be a list of int or a function, not {type(codes).__name__}')
+    listed = frozenset(codes)
+    for code in listed:
+        if not isinstance(code, int):
+            raise TypeError(f'terminalCodes must be a list of int, not one with {type(code).__name__}')
+    return lambda code, reason: code in listed
+
+
+def _says_yes(function: Callable[..., object], *args: object) -> bool:
+    """What it raises is reported, as that of a listener."""
+    try:
+        return bool(function(*args))
+    except BaseException:
+        report_exception()
+        return False
