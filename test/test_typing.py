@@ -28,6 +28,7 @@ from ws import typing as types
 TABLES = [
     (types.ClientOptions, options.CLIENT_OPTIONS),
     (types.ServerOptions, websocket_server.SERVER_OPTIONS),
+    (types.ProxyOptions, options.PROXY_OPTIONS),
     (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS),
     (types.ZlibDeflateOptions, options._ZLIB_DEFLATE_OPTIONS),
     (types.ZlibInflateOptions, options._ZLIB_INFLATE_OPTIONS),

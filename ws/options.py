@@ -55,6 +55,13 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'rejectUnauthorized': True,
 }
 
+#: Options of ProxyAgent and their defaults; see the class.
+PROXY_OPTIONS: dict[str, Any] = {
+    'ca': None,
+    'context': None,
+    'rejectUnauthorized': True,
+}
+
 #: What a server hands to its ends of connections.
 SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,

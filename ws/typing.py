@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socketserver
+import ssl
 from collections.abc import Mapping, Sequence
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
@@ -46,6 +47,7 @@ __all__ = [
     'MessageFlags',
     'Metrics',
     'PerMessageDeflateOptions',
+    'ProxyOptions',
     'Request',
     'SendOptions',
     'ServerOptions',
@@ -85,6 +87,8 @@ class AgentOptions(Options):
     secure: bool
     socketPath: Optional[str]
     path: str
+    #: How many milliseconds are left of ``handshakeTimeout``; 0: no limit.
+    timeout: float
 
 
 class Metrics(Options):
@@ -260,6 +264,14 @@ class ClientOptions(ClientKeywords, total=False):
     """As a dict."""
 
     protocols: Union[str, Sequence[str], None]
+
+
+class ProxyOptions(TypedDict, total=False):
+    """Of ``ProxyAgent``: for TLS to the proxy."""
+
+    ca: Union[PEM, Sequence[PEM], None]
+    context: Optional[ssl.SSLContext]
+    rejectUnauthorized: Optional[bool]
 
 
 class ServerOptions(Limits, total=False):

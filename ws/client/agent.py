@@ -11,6 +11,9 @@ from ..protocol.http import RequestParser
 from ..protocol.url import Address
 from ..typing import AgentOptions
 
+#: What an agent of ours returns where nobody needs to connect in our place.
+DIRECT: Any = object()
+
 # The sockets agents have returned. Only for the loop thread.
 _claimed: WeakSet[socket.socket] = WeakSet()
 
@@ -25,12 +28,20 @@ def check_agent(agent: Any) -> None:
     check_callable(connect, 'agent')
 
 
-def connect_by_agent(agent: Any, address: Address, request: bytes) -> socket.socket:
-    """The connected socket that `agent` yields for `request`. Raises what that does, and TypeError for what is none."""
+def connect_by_agent(agent: Any, address: Address, request: bytes, timeout: float) -> Optional[socket.socket]:
+    """The connected socket that `agent` yields for `request`, None for DIRECT. `timeout`: the milliseconds it has, 0 for
+    no limit. Raises what the agent does, and TypeError for what is no socket."""
     options = AgentOptions(
-        host=address.host, port=address.port, secure=address.secure, socketPath=address.socket_path, path=address.target
+        host=address.host,
+        port=address.port,
+        secure=address.secure,
+        socketPath=address.socket_path,
+        path=address.target,
+        timeout=timeout,
     )
     sock = getattr(agent, 'addRequest', agent)(RequestParser().feed(request), options)
+    if sock is DIRECT:
+        return None
     if not isinstance(sock, socket.socket):
         raise TypeError(f'agent must return a connected socket, not {type(sock).__name__}')
     return sock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -49,13 +50,19 @@ class Connecting:
         self._request = request
         self._on_stream = on_stream
         self._on_failure = on_failure
+        self._deadline: Optional[float] = None
         self._connector: Optional[Connector] = None
         self._stream: Optional[TLSStream] = None  # whose TLS handshake is under way
 
-    def start(self) -> None:
+    def start(self, timeout: float) -> None:
+        """`timeout`: the milliseconds there are for it, 0 for no limit. The caller sees to it, the agent is told."""
+        self._deadline = time.monotonic() + timeout / 1000 if timeout else None
         if self._agent is not None:
             _agents.add(self._ask_agent)
-            return
+        else:
+            self._connect()
+
+    def _connect(self) -> None:
         self._connector = Connector(self._loop, self._on_connected)
         if self._address.socket_path is not None:
             self._connector.connect_unix(self._address.socket_path)
@@ -92,11 +99,15 @@ class Connecting:
         """On a thread that may block."""
         sock, error = None, None
         try:
-            sock = connect_by_agent(self._agent, self._address, self._request)
+            sock = connect_by_agent(self._agent, self._address, self._request, self._left())
         except BaseException as problem:  # whatever it is: somebody waits for the result
             green.pass_on(problem)
             error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
         self._loop.call(self._on_agent, error, sock)
+
+    def _left(self) -> float:
+        """Milliseconds; 0: no limit."""
+        return 0 if self._deadline is None else max(1, (self._deadline - time.monotonic()) * 1000)
 
     def _on_agent(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is not None:
@@ -106,10 +117,13 @@ class Connecting:
         elif sock is not None and not isinstance(sock, ssl.SSLSocket):
             # Its own: if the agent closed it, some other connection might get the same descriptor.
             sock = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        if self._on_stream is not _nobody:
+        if self._on_stream is _nobody:  # cancelled
+            if sock is not None:
+                sock.close()
+        elif error is None and sock is None:
+            self._connect()
+        else:
             self._on_connected(error, sock)
-        elif sock is not None:  # cancelled
-            sock.close()
 
     def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         if sock is None:

@@ -54,7 +54,7 @@ class ClientOpening:
         """Begin; after `timeout` milliseconds (0: none) it has failed."""
         if timeout:
             self._timer = self._loop.call_later(timeout, self._on_timeout)
-        self._connecting.start()
+        self._connecting.start(timeout)
 
     def cancel(self) -> None:
         """Stop, and call nobody."""

@@ -32,31 +32,35 @@ class Pipe:
         self._loop = loop
         self._near = Stream(loop, near)
         self._far = TLSSocketStream(loop, far)
-        self._timer: Optional[Timer] = None
+        self._timer: Optional[Timer] = None  # once the near end has ended
+        self._near.on_end = self._end_far
+        self._near.on_close = self._on_near_close
+        self._far.on_end = self._near.end
+        self._far.on_close = self._on_far_close
         self._join(self._near, self._far)
         self._join(self._far, self._near)
-        self._near.on_end = self._on_near_end
-        self._far.on_close = self._on_far_close
-        self._near.resume()
-        self._far.resume()
 
     def _join(self, source: Stream, target: Stream) -> None:
         source.on_data = functools.partial(self._pass_on, source, target)
-        source.on_end = target.end
-        source.on_close = lambda error: target.end()
         target.on_drain = source.resume
+        source.resume()
 
     def _pass_on(self, source: Stream, target: Stream, data: bytes) -> None:
-        if not target.write(data):
+        if not target.write(data) and target.writable:
             source.pause()  # until what is queued has gone out
 
-    def _on_near_end(self) -> None:
-        """It may be closed altogether; a socket does not tell that from the end of what it sends."""
+    def _end_far(self) -> None:
+        """The near end may be closed altogether: a socket does not tell that from the end of what it sends."""
         self._far.end()
-        if not self._far.closed:
+        if self._timer is None and not self._far.closed:
             self._timer = self._loop.call_later(LINGER, self._far.destroy)
 
+    def _on_near_close(self, error: Optional[Exception]) -> None:
+        self._end_far()
+        self._far.resume()  # to meet its end
+
     def _on_far_close(self, error: Optional[Exception]) -> None:
-        self._near.end()
         if self._timer is not None:
             self._timer.cancel()
+        self._near.end()
+        self._near.resume()
