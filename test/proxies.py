@@ -52,8 +52,9 @@ class RunningProxy(NamedTuple):
 
 
 @contextlib.contextmanager
-def connect_proxy(context: Optional[ssl.SSLContext] = None) -> Iterator[RunningProxy]:
-    """A proxy for the method CONNECT, on a free port of 127.0.0.1; over TLS if there is a `context`."""
+def connect_proxy(context: Optional[ssl.SSLContext] = None, to: Optional[int] = None) -> Iterator[RunningProxy]:
+    """A proxy for the method CONNECT, on a free port of 127.0.0.1; over TLS if there is a `context`. Whatever its clients
+    want, they get the port `to` of this machine, if there is one."""
     running = RunningProxy('', [], [])
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -61,7 +62,8 @@ def connect_proxy(context: Optional[ssl.SSLContext] = None) -> Iterator[RunningP
             running.requests.append((self.path, self.headers.get('Proxy-Authorization', '')))
             host, _, port = self.path.rpartition(':')
             try:
-                target = socket.create_connection((host.strip('[]'), int(port)), TIMEOUT)
+                address = (host.strip('[]'), int(port)) if to is None else ('127.0.0.1', to)
+                target = socket.create_connection(address, TIMEOUT)
             except OSError:
                 self.send_error(502)
                 return
@@ -102,6 +104,18 @@ def relay(one: socket.socket, other: socket.socket) -> None:
             if not data:
                 return
             (other if sock is one else one).sendall(data)
+
+
+@contextlib.contextmanager
+def proxy_variables(**values: str) -> Iterator[pytest.MonkeyPatch]:
+    """An environment in which there are these variables about proxies, and no other ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.lower().endswith('_proxy') or name == 'REQUEST_METHOD':
+                patch.delenv(name)
+        for name, value in values.items():
+            patch.setenv(name, value)
+        yield patch
 
 
 # -- of others --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from documents import ROOT, Document, Runner, connect
+import trustme
+from documents import ROOT, Document, Runner, connect, port_of
+from proxies import connect_proxy
 from support import (
     HANDSHAKE,
     TIMEOUT,
@@ -35,6 +37,7 @@ from support import (
     wait_for,
 )
 
+import ws
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
 from ws.event_target import MessageEvent
 
@@ -273,6 +276,27 @@ def _(run: Runner) -> None:
     assert log.until('message')[-1][1] == 'hello ann'
     _ws, log = connect(port)
     assert str(log.get()[1]) == 'unexpected server response (401)'
+
+
+@check('Through a proxy')
+def _(run: Runner) -> None:
+    with server() as wss, connect_proxy(to=port_of(wss)) as proxy:
+        connections = Waiter()
+        wss.on('connection', lambda ws: connections(ws, Log(ws, 'message')))
+        program = run.start(int(proxy.address.partition(':')[2]))
+        ws, log = connections.get()
+        assert log.get()[1] == 'hello'
+        ws.send('hello yourself')
+        assert program.line() == 'received: hello yourself'
+        ws.close()
+        program.ends()
+        assert proxy.requests == [('example.org:80', 'Basic bWU6c2VjcmV0')]
+
+
+def test_the_agents_of_npm() -> None:
+    names = {'ws': ws, 'pem': trustme.CA().cert_pem.bytes()}
+    for row in rows('Through a proxy')[1:]:
+        assert isinstance(run_python(f'dict({code_in(row[2])})', names)['agent'], ws.ProxyAgent)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import trustme
-from documents import Checks, Runner, connect
-from support import Log
+from documents import Checks, Runner, connect, port_of
+from proxies import connect_proxy, proxy_variables
+from support import Log, Waiter, server
 
 import ws as package
 from ws import HandshakeError, WebSocket, WebSocketServer, timers
-from ws.options import CLIENT_OPTIONS
+from ws.options import CLIENT_OPTIONS, PROXY_OPTIONS
 from ws.protocol.http import Request
 from ws.websocket_server import SERVER_OPTIONS
 
@@ -49,6 +50,7 @@ def documented_options(heading: str) -> dict[str, str]:
     [
         ('### WebSocketServer(options, [callback])', SERVER_OPTIONS),
         ('### WebSocket(address, [protocols], [options])', CLIENT_OPTIONS),
+        ('### ProxyAgent(url, [options])', PROXY_OPTIONS),
     ],
 )
 def test_every_option_has_its_row_and_default(heading: str, options: dict[str, Any]) -> None:
@@ -216,6 +218,39 @@ def _(run: Runner) -> None:
     program, connections = run.call()
     ws, _request, log = connections.get()
     assert log.get()[1] == 'from a source address of my own'
+    ws.close()
+    program.ends()
+
+
+@REFERENCE.check('Class: ProxyAgent')
+def _(run: Runner) -> None:
+    assert through_a_proxy(run) == ('example.org:80', 'Basic bWU6c2VjcmV0')
+
+
+@REFERENCE.check('agent.addRequest(request, options)')
+def _(run: Runner) -> None:
+    assert through_a_proxy(run) == ('a.example:80', '')
+
+
+def through_a_proxy(run: Runner) -> tuple[str, str]:
+    """What a client asks its proxy for."""
+    with server() as wss, connect_proxy(to=port_of(wss)) as proxy:
+        connections = Waiter()
+        wss.on('connection', lambda ws: connections(ws, Log(ws, 'message')))
+        program = run.start(int(proxy.address.partition(':')[2]))
+        ws, log = connections.get()
+        assert log.get()[1] == 'hello'
+        ws.close()
+        program.ends()
+        return proxy.requests[0]
+
+
+@REFERENCE.check('ProxyAgent.from_environment([options])')
+def _(run: Runner) -> None:
+    with proxy_variables(no_proxy='127.0.0.1', http_proxy='http://127.0.0.1:1'):
+        program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == 'hello'
     ws.close()
     program.ends()
 

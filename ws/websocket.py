@@ -79,10 +79,10 @@ class WebSocket(Emitter, EventTarget):
       sub-protocols, separated by commas, behind those.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
     - ``headers`` (dict, or list of pairs): further header lines of the request; values are str, numbers, or lists.
-    - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
-      these arguments, returns a connected socket, another one each time; it is called on a thread of its own, and may
-      block. ``options`` has ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``,
-      unless it is there.
+    - ``agent``: connects instead of us; a :class:`ProxyAgent` does so through a proxy. ``agent(request, options)``, or
+      ``agent.addRequest`` with these arguments, returns a connected socket, another one each time; it is called on a
+      thread of its own, and may block. ``options`` has ``host``, ``port``, ``secure``, ``path``, ``socketPath`` and
+      ``timeout`` (milliseconds left; 0: no limit); TLS is added for ``wss:``, unless it is there.
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.

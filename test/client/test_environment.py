@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from proxies import proxy_variables
 
 from ws import ProxyError
 from ws.client.environment import proxy_of_environment
@@ -14,17 +14,15 @@ Set = Callable[..., None]
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Set:
+def environment() -> Iterator[Set]:
     """Sets variables; at first, there is none of those in question."""
-    for name in list(os.environ):
-        if name.lower().endswith('_proxy') or name == 'REQUEST_METHOD':
-            monkeypatch.delenv(name)
+    with proxy_variables() as patch:
 
-    def set_variables(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(name, value)
+        def set_variables(**values: str) -> None:
+            for name, value in values.items():
+                patch.setenv(name, value)
 
-    return set_variables
+        yield set_variables
 
 
 def found(secure: bool = False, host: str = 'host.example', port: int = 8080) -> str:
