@@ -27,15 +27,17 @@ Serve = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager
-def listening(serve: Serve) -> Iterator[int]:
-    """Has `serve` called with one connection, which is closed thereafter; the port to connect to."""
+def listening(*serves: Serve) -> Iterator[int]:
+    """Has each of them called with a connection, one after the other, which is closed thereafter; yields the port to
+    connect to."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
         listener.settimeout(TIMEOUT)
 
         def run() -> None:
-            with listener.accept()[0] as sock:
-                sock.settimeout(TIMEOUT)
-                serve(sock)
+            for serve in serves:
+                with listener.accept()[0] as sock:
+                    sock.settimeout(TIMEOUT)
+                    serve(sock)
 
         thread = threading.Thread(target=run)
         thread.start()

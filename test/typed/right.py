@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import ssl
 import threading
 from array import array
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -14,7 +15,17 @@ from typing import Any, Optional, Union
 import numpy
 
 import ws as module
-from ws import EventEmitter, HandshakeError, ProtocolError, Receiver, Sender, WebSocket, WebSocketServer
+from ws import (
+    EventEmitter,
+    HandshakeError,
+    ProtocolError,
+    ProxyAgent,
+    ProxyError,
+    Receiver,
+    Sender,
+    WebSocket,
+    WebSocketServer,
+)
 from ws.protocol.receiver import flags_of
 from ws.timers import clearInterval, setInterval, setTimeout
 from ws.typing import (
@@ -253,6 +264,22 @@ WebSocketServer(port=0, verifyClient=lambda info: info.origin is None)
 WebSocketServer(port=0, verifyClient=lambda info, callback: callback(info.secure))
 WebSocket('ws://localhost:8080', agent=agent)
 WebSocket('ws://localhost:8080', {'agent': Agent()})
+proxied = ProxyAgent('http://proxy:3128', {'ca': Path('ca.pem'), 'rejectUnauthorized': False})
+WebSocket('ws://localhost:8080', agent=proxied)
+WebSocket('ws://localhost:8080', agent=ProxyAgent.from_environment(context=ssl.create_default_context()))
+
+
+def choosing(request: Request, options: AgentOptions) -> socket.socket:
+    limit: float = options.timeout
+    return proxied.addRequest(request, options) if limit else agent(request, options)
+
+
+@ws.on('error')
+def failed(error: Exception) -> None:
+    if isinstance(error, ProxyError) and error.status == 407:
+        print(error)
+
+
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import io
 from typing import Union
 
 import ws as module
-from ws import WebSocket, WebSocketServer
+from ws import ProxyAgent, WebSocket, WebSocketServer
 from ws.typing import ClientInfo, MessageFlags, Request, ServerOptions
 
 ws = WebSocket('ws://localhost:8080')
@@ -28,6 +28,9 @@ WebSocketServer(verifyClient=lambda: 5, path=5)  # mypy: arg-type; pyright: repo
 WebSocketServer({'port': 8080}, 5)  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.Server({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.createServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
+ProxyAgent(5)  # mypy: arg-type; pyright: reportArgumentType
+ProxyAgent('proxy', {'cA': b''})  # mypy: typeddict-unknown-key; pyright: reportArgumentType
+ProxyAgent('proxy', context='x')  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.connect(5)  # mypy: arg-type; pyright: reportArgumentType
 module.createServer({'port': 8080}, 'x')  # mypy: arg-type; pyright: reportArgumentType
 options: ServerOptions = {'port': 8080, 'hots': 'x'}  # mypy: typeddict-unknown-key; pyright: reportAssignmentType

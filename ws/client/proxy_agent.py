@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from ..net.lifetime import get_loop
 from ..net.pipe import plain_end
@@ -16,14 +16,9 @@ from ..net.proxy_socks import connect_by_socks, load
 from ..net.tls_context import client_context
 from ..options import PROXY_OPTIONS, flag, merge
 from ..protocol.http import Request
-from ..typing import AgentOptions
+from ..typing import AgentOptions, ProxyOptions, Unpack
 from .agent import DIRECT
 from .environment import proxy_of_environment
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ..typing import ProxyOptions
 
 #: How long, in milliseconds, a proxy may take where ``handshakeTimeout`` sets no limit.
 _PATIENCE = 60_000
@@ -49,9 +44,7 @@ class ProxyAgent:
     be used, and :class:`ModuleNotFoundError` without python-socks, if that is needed.
     """
 
-    def __init__(
-        self, url: str, options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]
-    ) -> None:
+    def __init__(self, url: str, options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]) -> None:
         if not isinstance(url, str):
             raise TypeError(f'url must be a str, not {type(url).__name__}')
         self._context = _context(options, keywords)
@@ -60,9 +53,7 @@ class ProxyAgent:
             load()
 
     @staticmethod
-    def from_environment(
-        options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]
-    ) -> ProxyAgent:
+    def from_environment(options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]) -> ProxyAgent:
         """An agent that asks the environment for each connection: ``https_proxy`` is for ``wss:``, ``http_proxy`` for
         ``ws:``, ``all_proxy`` for both; ``no_proxy`` lists hosts to connect to directly, as everything else is. Names in
         lower case go first. Options as of the class."""
