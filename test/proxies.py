@@ -55,8 +55,8 @@ class RunningProxy(NamedTuple):
 
 @contextlib.contextmanager
 def connect_proxy(context: Optional[ssl.SSLContext] = None, to: Optional[int] = None) -> Iterator[RunningProxy]:
-    """A proxy for the method CONNECT, on a free port of 127.0.0.1; over TLS if there is a `context`. Whatever its clients
-    want, they get the port `to` of this machine, if there is one."""
+    """A proxy for the method CONNECT, on a free port of 127.0.0.1; over TLS if there is a `context`. If there is a port
+    `to`, all clients get to that one, whatever they ask for."""
     running = RunningProxy('', [], [])
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -199,12 +199,14 @@ def squid(authority: trustme.CA) -> Iterator[Squid]:
             yield Squid(f'127.0.0.1:{port}', f'localhost:{tls_port}')
 
 
+_LOCAL = ('-i', '127.0.0.1')
+
+
 @contextlib.contextmanager
 def microsocks() -> Iterator[str]:
     """A SOCKS 5 proxy that demands user name and password; its address."""
-    with free_port() as port:
-        with running(['microsocks', '-i', '127.0.0.1', '-p', str(port), '-u', USER, '-P', PASSWORD], port):
-            yield f'127.0.0.1:{port}'
+    with free_port() as port, running(['microsocks', '-p', str(port), '-u', USER, '-P', PASSWORD, *_LOCAL], port):
+        yield f'127.0.0.1:{port}'
 
 
 _DANTE = """

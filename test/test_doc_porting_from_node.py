@@ -37,7 +37,7 @@ from support import (
     wait_for,
 )
 
-import ws
+import ws as package
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
 from ws.event_target import MessageEvent
 
@@ -294,9 +294,9 @@ def _(run: Runner) -> None:
 
 
 def test_the_agents_of_npm() -> None:
-    names = {'ws': ws, 'pem': trustme.CA().cert_pem.bytes()}
+    names = {'ws': package, 'pem': trustme.CA().cert_pem.bytes()}
     for row in rows('Through a proxy')[1:]:
-        assert isinstance(run_python(f'dict({code_in(row[2])})', names)['agent'], ws.ProxyAgent)
+        assert isinstance(run_python(f'dict({code_in(row[2])})', names)['agent'], package.ProxyAgent)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------

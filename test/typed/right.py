@@ -280,7 +280,6 @@ def failed(error: Exception) -> None:
         print(error)
 
 
-
 # -- the rest ---------------------------------------------------------------------------------------------------------
 
 interval = setInterval(lambda: ws.ping(), 30000)

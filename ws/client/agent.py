@@ -29,8 +29,8 @@ def check_agent(agent: Any) -> None:
 
 
 def connect_by_agent(agent: Any, address: Address, request: bytes, timeout: float) -> Optional[socket.socket]:
-    """The connected socket that `agent` yields for `request`, None for DIRECT. `timeout`: the milliseconds it has, 0 for
-    no limit. Raises what the agent does, and TypeError for what is no socket."""
+    """The connected socket that `agent` yields for `request`, None for DIRECT. `timeout`: the milliseconds it has, 0
+    for no limit. Raises what the agent does, and TypeError for what is no socket."""
     options = AgentOptions(
         host=address.host,
         port=address.port,

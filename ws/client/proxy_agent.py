@@ -22,6 +22,8 @@ from .environment import proxy_of_environment
 
 #: How long, in milliseconds, a proxy may take where ``handshakeTimeout`` sets no limit.
 _PATIENCE = 60_000
+#: How much longer it may take than that: nobody waits for it any more then, and the thread is to end.
+_MARGIN = 1000
 
 
 class ProxyAgent:
@@ -29,19 +31,19 @@ class ProxyAgent:
 
     ``ProxyAgent(url, [options])``: `url` is ``scheme://user:password@host:port``, all but the host optional. The scheme
     is ``http`` (the default; the method CONNECT, Basic authentication), ``https`` (the same over TLS), ``socks5h``,
-    ``socks5``, ``socks4a`` or ``socks4``. SOCKS needs the package python-socks (``pip install node-ws[socks]``); without
-    the letter at the end of ``socks5h`` and ``socks4a``, names are looked up here and not by the proxy.
+    ``socks5``, ``socks4a`` or ``socks4``: without the letter at their end, names are looked up here and not by the
+    proxy. SOCKS needs the package python-socks (``pip install node-ws[socks]``).
     Options, as a dict or as keywords, for TLS to an ``https`` proxy:
 
     - ``ca`` (str, bytes, path or a list): the authorities to trust, as the option of a WebSocket.
-    - ``context`` (:class:`ssl.SSLContext`): instead.
+    - ``context`` (:class:`ssl.SSLContext`): in place of the others.
     - ``rejectUnauthorized`` (bool, True): verify the proxy's certificate.
 
     One agent does for any number of connections. What a proxy takes counts for ``handshakeTimeout``. What goes wrong is
     an ``error`` event with a :class:`ProxyError`. Neither it nor ``repr()`` shows user name or password.
 
-    Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for a `ca` that can't
-    be used, and :class:`ModuleNotFoundError` without python-socks, if that is needed.
+    Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for a `ca` that
+    can't be used, and :class:`ModuleNotFoundError` without python-socks, if that is needed.
     """
 
     def __init__(self, url: str, options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]) -> None:
@@ -55,8 +57,8 @@ class ProxyAgent:
     @staticmethod
     def from_environment(options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]) -> ProxyAgent:
         """An agent that asks the environment for each connection: ``https_proxy`` is for ``wss:``, ``http_proxy`` for
-        ``ws:``, ``all_proxy`` for both; ``no_proxy`` lists hosts to connect to directly, as everything else is. Names in
-        lower case go first. Options as of the class."""
+        ``ws:``, ``all_proxy`` for both; ``no_proxy`` lists where to connect directly. Names in lower case go before
+        those in upper case. Options as of the class."""
         return _EnvironmentAgent(_context(options, keywords))
 
     def __repr__(self) -> str:
@@ -67,7 +69,7 @@ class ProxyAgent:
         proxy = self._proxy_for(options)
         if proxy is None:
             return DIRECT  # type: ignore[no-any-return]
-        deadline = time.monotonic() + (options.get('timeout') or _PATIENCE) / 1000
+        deadline = time.monotonic() + ((options.get('timeout') or _PATIENCE) + _MARGIN) / 1000
         if proxy.is_socks:
             return connect_by_socks(proxy, options.host, options.port, deadline)
         context = (self._context or client_context()) if proxy.scheme == 'https' else None

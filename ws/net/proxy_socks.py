@@ -89,6 +89,7 @@ def _connect(package: _Package, proxy: Proxy, target: str, port: int, deadline: 
         reason = getattr(cause, 'strerror', None) or cause or error
         raise ProxyError(f'the proxy {proxy.name} is out of reach: {reason}') from None
     except package.ProxyError as error:
-        raise ProxyError(f'the proxy refused: {error}', error.error_code) from None
+        verb = 'did not connect' if error.error_code is None else 'refused'
+        raise ProxyError(f'the proxy {verb}: {error}', error.error_code) from None
     except OSError:
         raise ProxyError('the proxy closed the connection before it answered') from None
