@@ -29,7 +29,7 @@ WebSocketServer({'port': 8080}, 5)  # mypy: arg-type; pyright: reportArgumentTyp
 WebSocket.Server({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.createServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
 ProxyAgent(5)  # mypy: arg-type; pyright: reportArgumentType
-ProxyAgent('proxy', {'cA': b''})  # mypy: typeddict-unknown-key; pyright: reportArgumentType
+ProxyAgent('proxy', {'cA': b''})  # mypy: arg-type; pyright: reportArgumentType
 ProxyAgent('proxy', context='x')  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.connect(5)  # mypy: arg-type; pyright: reportArgumentType
 module.createServer({'port': 8080}, 'x')  # mypy: arg-type; pyright: reportArgumentType
