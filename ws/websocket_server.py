@@ -201,7 +201,7 @@ class WebSocketServer(Emitter):
         self._heartbeat = self._make_heartbeat()
         self._context = tls_context(self.options)
         if self._context is not None and self._place is None:
-            raise ValueError('TLS options go with a port of its own: under `server` and `noServer`, it is theirs')
+            raise ValueError('TLS goes with a port, path or socket of its own, not with `server` or `noServer`')
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
         self._keeps_process = self._place is not None  # else that is up to the HTTP server

@@ -26,7 +26,7 @@ def row(address: str, port: int) -> Any:
 def answers_with(function: Callable[[str, int], Rows]) -> Callable[..., Rows]:
     """A getaddrinfo that knows no IP addresses, only names."""
 
-    def getaddrinfo(host: str, port: int, *, type: int, flags: int) -> Rows:
+    def getaddrinfo(host: str, port: int, *, family: int, type: int, flags: int) -> Rows:
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, 'a name')
         return function(host, port)
@@ -62,6 +62,26 @@ def test_names_are_looked_up(driver: Driver) -> None:
     assert answer.error is None
     assert {endpoint.address[0] for endpoint in answer.endpoints} & {'127.0.0.1', '::1'}
     assert {endpoint.address[1] for endpoint in answer.endpoints} == {8080}
+
+
+@pytest.mark.parametrize('family', [socket.AF_INET, socket.AF_INET6])
+def test_the_system_is_asked_for_one_family_only(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, family: socket.AddressFamily
+) -> None:
+    """So that who asks for IPv4 waits for no answer about IPv6."""
+    asked, answers, real = Waiter(), Waiter(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> Rows:
+        asked(options['family'])
+        return real(host, port, **options)
+
+    monkeypatch.setattr(socket, 'getaddrinfo', getaddrinfo)
+    resolve(driver.loop, 'localhost', 80, answers, family=family)
+    assert asked.get() == (0,)  # whether it is an address
+    assert asked.get() == (family,)
+    (answer,) = answers.get()
+    assert {endpoint.family for endpoint in answer.endpoints} <= {family}
+    assert answer.endpoints or isinstance(answer.error, socket.gaierror)
 
 
 def test_a_look_up_that_blocks_holds_up_nobody(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
