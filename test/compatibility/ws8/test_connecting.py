@@ -1,4 +1,4 @@
-"""Those of ws 8's tests that are about the way to a server: W063, W155, W156, W158 and W159."""
+"""Those of ws 8's tests that are about the way to a server: W063, W155 and W158."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import threading
 from base64 import b64encode
 from typing import Any
 
-import pytest
 import trustme
-from support import TIMEOUT, Log, Waiter, server, wait_for
+from support import TIMEOUT, Waiter, server, wait_for
 
 from ws import WebSocket
 
@@ -50,21 +49,6 @@ def test_w155_no_server_name_is_told() -> None:
             ws.terminate()
 
 
-def test_w156_versions_that_do_not_meet_are_one_error() -> None:
-    """TLS 1.1, which ws 8's client speaks there, is not to be had here: a ValueError at once."""
-    with pytest.raises(ValueError, match=r"^maxVersion must be 'TLSv1\.2' or 'TLSv1\.3', not 'TLSv1\.1'$"):
-        WebSocket('wss://localhost', {'maxVersion': 'TLSv1.1', 'rejectUnauthorized': False})
-    issued = trustme.CA().issue_cert('localhost', '127.0.0.1')
-    pair = {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
-    with server(**pair, minVersion='TLSv1.3') as wss:
-        port = wss.address().port  # type: ignore[union-attr]
-        ws = WebSocket(f'wss://127.0.0.1:{port}', {'maxVersion': 'TLSv1.2', 'rejectUnauthorized': False})
-        log = Log(ws)
-        (kind, error), close = log.until('close')
-        assert (kind, isinstance(error, ssl.SSLError), close) == ('error', True, ('close', 1006, ''))
-        assert log.nothing(0.05)
-
-
 def authorization_of(address: str, **options: Any) -> Any:
     """The header that an agent sees."""
     seen, done = Waiter(), threading.Event()
@@ -87,7 +71,3 @@ def basic(credentials: str) -> str:
 
 def test_w158_user_and_password_as_an_option() -> None:
     assert authorization_of('ws://localhost', auth='user:pass') == basic('user:pass')
-
-
-def test_w159_those_in_the_address_count() -> None:
-    assert authorization_of('ws://baz:qux@localhost', auth='foo:bar') == basic('baz:qux')
