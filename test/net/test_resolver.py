@@ -14,6 +14,7 @@ import pytest
 from streams import Driver
 from support import TIMEOUT, Waiter, until
 
+from ws.net import resolver
 from ws.net.resolver import MAX_THREADS, Answer, Endpoint, look_up, look_up_literal, resolve
 
 Rows = list[Any]
@@ -264,6 +265,25 @@ def test_who_gives_up_frees_the_place(driver: Driver, monkeypatch: pytest.Monkey
     hanging.release.set()
     assert answers.nothing(0.02)
     until(lambda: not resolver_threads())
+
+
+def test_names_that_hang_keep_others_waiting_for_a_moment(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if nobody has given up on them; and they get their answers."""
+    monkeypatch.setattr(resolver, 'PATIENCE', 20)
+    hanging, answers, others = Hanging(monkeypatch), Waiter(), Waiter()
+    for number in range(MAX_THREADS + 8):
+        driver(resolve, driver.loop, f'hang{number}.example', 80, answers)
+    driver(resolve, driver.loop, 'other.example', 80, others)
+    assert others.get()[0].error is None
+    assert answers.nothing(0)
+    hanging.release.set()
+    for _ in range(MAX_THREADS + 8):
+        assert answers.get()[0].error is None
+    until(lambda: not resolver_threads())
+    driver.turns()
+    assert not [timer for _, _, timer in driver.loop._timers if timer.callback is not None]
 
 
 def test_an_answer_to_an_address_can_be_cancelled_too(driver: Driver) -> None:

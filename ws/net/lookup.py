@@ -67,6 +67,9 @@ class _Question:
     def leave(self, asking: LookUp) -> None:
         _workers.give_up(self.run)
 
+    def stand_aside(self) -> bool:
+        return _workers.stand_aside(self.run)
+
     def _answer(self, error: Any = None, addresses: Any = None, *more: Any) -> None:
         """The callback. The first answer counts."""
         try:

@@ -9,12 +9,15 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, Protocol, Union
 
-from .loop import Loop
+from .loop import Loop, Timer
 from .workers import Workers
 
-#: How many names are looked up at once in a process, those not counted that nobody wants to know any more: a name whose
-#: server does not answer blocks its thread for as long as the system likes.
+#: How many names are looked up at once in a process, those not counted that nobody wants to know any more, or that have
+#: been asked for longer than `PATIENCE`: a name whose server does not answer blocks its thread for as long as the system
+#: likes.
 MAX_THREADS = 64
+#: How long, in milliseconds, a name may keep others waiting.
+PATIENCE = 1000
 
 
 class Endpoint(NamedTuple):
@@ -59,13 +62,28 @@ class LookUp:
         self._loop = loop
         self._on_answer: Optional[OnAnswer] = on_answer  # None: nobody wants to know any more
         self._question: Optional[Question] = None  # that it waits for
+        self._timer: Optional[Timer] = None
 
     def wait_for(self, question: Question) -> None:
         self._question = question
 
+    def watch(self) -> None:
+        """See to it that it keeps nobody waiting for long. To be called on the loop thread."""
+        if self._question is not None:
+            self._timer = self._loop.call_later(PATIENCE, self._on_slow, self._question)
+
+    def _on_slow(self, question: Question) -> None:
+        if not question.stand_aside():
+            self.watch()
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
     def cancel(self) -> None:
         """Nobody will be told. To be called on the loop thread."""
         self._on_answer = None
+        self._stop_watching()
         question, self._question = self._question, None
         if question is not None:
             question.leave(self)
@@ -75,6 +93,7 @@ class LookUp:
         self._loop.call(self.deliver, answer)
 
     def deliver(self, answer: Answer) -> None:
+        self._stop_watching()
         self._question = None
         on_answer, self._on_answer = self._on_answer, None
         if on_answer is not None:
@@ -86,6 +105,9 @@ class Question(Protocol):
 
     def leave(self, asking: LookUp) -> None:
         """That one does not want to know any more."""
+
+    def stand_aside(self) -> bool:
+        """It takes long: let others go first. Returns False if it has to be asked again."""
 
 
 #: ``(host, port, family, asking)``: asks somebody else than the system.
@@ -124,6 +146,9 @@ class _Question:
                 return
             self._close()
         _resolver.give_up(self.run)
+
+    def stand_aside(self) -> bool:
+        return _resolver.stand_aside(self.run)
 
     def _close(self) -> None:
         """Who asks from now on has another look."""
@@ -181,4 +206,6 @@ def resolve(
         ask(host, port, family, asking)
     else:
         _ask((host, port, flags, family), asking)
+    if loop.in_thread():
+        asking.watch()
     return asking
