@@ -644,9 +644,9 @@ def test_and_in_a_server(name: str) -> None:
 
 
 def test_a_context_must_be_for_this_side() -> None:
-    with pytest.raises(ValueError, match='^context must be one for clients'):
+    with pytest.raises(ValueError, match=r'^context must be one for clients'):
         WebSocket('wss://127.0.0.1:1', context=context_for('servers'))
-    with pytest.raises(ValueError, match='^context must be one for servers'):
+    with pytest.raises(ValueError, match=r'^context must be one for servers'):
         WebSocketServer(port=0, context=context_for('clients'))
 
 
@@ -655,10 +655,10 @@ def test_client_certificates_need_authorities() -> None:
     authority = trustme.CA()
     issued = authority.issue_cert('127.0.0.1')
     pair = {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
-    with pytest.raises(ValueError, match='^requestCert needs ca, '):
+    with pytest.raises(ValueError, match=r'^requestCert needs ca, '):
         WebSocketServer(port=0, requestCert=True, **pair)
     for elsewhere in ({'noServer': True}, {'server': http.server.HTTPServer(('127.0.0.1', 0), None)}):  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match='^TLS goes with a port, path or socket of its own'):
+        with pytest.raises(ValueError, match=r'^TLS goes with a port, path or socket of its own'):
             WebSocketServer({**elsewhere, **pair, 'requestCert': True, 'ca': authority.cert_pem.bytes()})
         if 'server' in elsewhere:
             elsewhere['server'].server_close()  # type: ignore[attr-defined]
@@ -697,7 +697,7 @@ def test_what_a_client_cannot_do(options: Any, text: str) -> None:
 
 
 def test_one_unix_socket_is_enough() -> None:
-    with pytest.raises(ValueError, match='^socketPath goes without a ws'):
+    with pytest.raises(ValueError, match=r'^socketPath goes without a ws'):
         WebSocket('ws+unix:///run/app.sock', socketPath='/run/other.sock')
 
 

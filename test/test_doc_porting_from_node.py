@@ -620,13 +620,13 @@ def _(_code: str) -> None:
 
 @coming("`servername: ''`")
 def _(_code: str) -> None:
-    with pytest.raises(ValueError, match='^servername'):
+    with pytest.raises(ValueError, match=r'^servername'):
         WebSocket('wss://localhost', servername='')
 
 
 @coming('`minVersion`, `maxVersion`')
 def _(_code: str) -> None:
-    with pytest.raises(ValueError, match="^minVersion must be 'TLSv1.2' or 'TLSv1.3', not 'TLSv1'$"):
+    with pytest.raises(ValueError, match=r"^minVersion must be 'TLSv1\.2' or 'TLSv1\.3', not 'TLSv1'$"):
         WebSocket('wss://localhost', minVersion='TLSv1')
 
 

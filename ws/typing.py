@@ -57,7 +57,7 @@ __all__ = [
     'ZlibInflateOptions',
 ]
 
-# -- what is given to functions ----------------------------------------------------------------------------------------
+# -- what is given to functions ---------------------------------------------------------------------------------------
 
 
 class Address(Options):
@@ -145,7 +145,7 @@ class Metrics(Options):
     loopLag: Optional[float]
 
 
-# -- functions of the user's -------------------------------------------------------------------------------------------
+# -- functions of the user's ------------------------------------------------------------------------------------------
 
 
 class TakesThis(Protocol):
@@ -248,7 +248,7 @@ class ContextCallback(Protocol):
 
 ServerNameCallback = Union[Callable[[str, ContextCallback], object], Callable[[str], Optional[SSLContext]]]
 
-# -- data --------------------------------------------------------------------------------------------------------------
+# -- data -------------------------------------------------------------------------------------------------------------
 
 
 class Readable(Protocol):
@@ -269,7 +269,7 @@ Payload = Union[str, Buffer, Array, int, float, None]
 #: What ``send`` takes.
 Data = Union[Payload, Readable]
 
-# -- options: names and types of what options.py and websocket_server.py have the defaults of --------------------------
+# -- options: names and types of what options.py and websocket_server.py have the defaults of -------------------------
 
 
 class ZlibDeflateOptions(TypedDict, total=False):

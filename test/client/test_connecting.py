@@ -51,7 +51,7 @@ def on_ipv6(**options: Any) -> Iterator[WebSocketServer]:
         yield wss
 
 
-# -- lookup, family -----------------------------------------------------------------------------------------------------
+# -- lookup, family ---------------------------------------------------------------------------------------------------
 
 
 def test_a_name_that_only_the_program_knows() -> None:
@@ -119,7 +119,7 @@ def test_one_family_only() -> None:
         echoes(WebSocket(f'ws://[::1]:{port_of(wss)}', family=4))  # an address is what it is, as in Node
 
 
-# -- a dead address delays nobody (RFC 8305) ---------------------------------------------------------------------------
+# -- a dead address delays nobody (RFC 8305) --------------------------------------------------------------------------
 
 
 def test_a_dead_ipv6_address_costs_a_quarter_of_a_second() -> None:
@@ -171,7 +171,7 @@ def test_when_nothing_answers_the_handshake_ends_in_time() -> None:
         assert str(error) == 'Opening handshake has timed out'
 
 
-# -- one's own end ------------------------------------------------------------------------------------------------------
+# -- one's own end ----------------------------------------------------------------------------------------------------
 
 
 def test_a_local_address_and_port() -> None:
@@ -212,7 +212,7 @@ def test_a_local_address_that_is_not_ours() -> None:
     assert '192.0.2.1' in str(error)
 
 
-# -- socketPath ---------------------------------------------------------------------------------------------------------
+# -- socketPath -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('kind', [str, Path])
@@ -233,7 +233,7 @@ def test_a_unix_socket_that_is_not_there(tmp_path: Path) -> None:
     assert str(tmp_path / 'none') in str(error)
 
 
-# -- auth ---------------------------------------------------------------------------------------------------------------
+# -- auth -------------------------------------------------------------------------------------------------------------
 
 
 def basic(credentials: str) -> str:
@@ -262,7 +262,7 @@ def test_user_and_password(userinfo: str, options: Any, sent: Any) -> None:
         end(ws)
 
 
-# -- createConnection ---------------------------------------------------------------------------------------------------
+# -- createConnection -------------------------------------------------------------------------------------------------
 
 
 def test_what_create_connection_is_told() -> None:
@@ -275,7 +275,7 @@ def test_what_create_connection_is_told() -> None:
 
         ws = WebSocket('ws://chat.example:22/foo', createConnection=create)
         options, thread = asked.get()
-        assert (options['host'], options['port'], options['path'], options['secure']) == ('chat.example', 22, '/foo', False)
+        assert (options['host'], options['port'], options['path']) == ('chat.example', 22, '/foo')
         assert thread == 'ws-agent'
         echoes(ws)
 

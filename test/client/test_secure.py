@@ -102,7 +102,7 @@ def hello_of(site: Site, host: str, protocols: list[str], **options: Any) -> Hel
         return hello
 
 
-# -- what the server is told -------------------------------------------------------------------------------------------
+# -- what the server is told ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_server_of_another_version(site: Site) -> None:
         assert isinstance(error, ssl.SSLError)
 
 
-# -- servername --------------------------------------------------------------------------------------------------------
+# -- servername -------------------------------------------------------------------------------------------------------
 
 
 def test_the_name_that_is_verified(wss: WebSocketServer, site: Site) -> None:
@@ -162,7 +162,7 @@ def test_a_name_that_is_none(wss: WebSocketServer, site: Site) -> None:
     assert isinstance(failure(secure(wss, ca=site.ca, servername='.example')), ValueError)
 
 
-# -- checkServerIdentity -----------------------------------------------------------------------------------------------
+# -- checkServerIdentity ----------------------------------------------------------------------------------------------
 
 
 def test_it_is_asked_in_place_of_the_usual_check(wss: WebSocketServer, site: Site) -> None:
@@ -195,7 +195,7 @@ def test_what_it_raises_is_the_error(wss: WebSocketServer, site: Site) -> None:
 
     error = failure(secure(wss, ca=site.ca, checkServerIdentity=check))
     assert isinstance(error, LookupError)
-    assert len(str(error)) == 97
+    assert len(str(error)) == 95
 
 
 @pytest.mark.parametrize('answer', [True, False, 'wrong'])
@@ -244,7 +244,7 @@ def test_also_of_what_an_agent_has_made(wss: WebSocketServer, site: Site) -> Non
     assert str(failure(ws)) == 'another key'
 
 
-# -- context -----------------------------------------------------------------------------------------------------------
+# -- context ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_context_as_it_is(wss: WebSocketServer, site: Site) -> None:
@@ -277,7 +277,7 @@ def test_no_context_renegotiates() -> None:
     assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
-# -- the socket --------------------------------------------------------------------------------------------------------
+# -- the socket -------------------------------------------------------------------------------------------------------
 
 
 def test_the_certificate_of_a_server(wss: WebSocketServer, site: Site) -> None:

@@ -63,7 +63,7 @@ def of_stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder_with(tmp_path_factory.mktemp('stranger'), trustme.CA(), 'eve@example.org', common_name='eve')
 
 
-# -- their client ------------------------------------------------------------------------------------------------------
+# -- their client -----------------------------------------------------------------------------------------------------
 
 
 def their_client(folder: Path, url: str, **options: Any) -> Any:
@@ -95,7 +95,7 @@ def test_a_version_we_do_not_take(of_server: Path, of_client: Path) -> None:
         assert their_client(of_client, url, maxVersion='TLSv1.2') == ['error', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION']
 
 
-# -- their server ------------------------------------------------------------------------------------------------------
+# -- their server -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope='module')

@@ -67,8 +67,9 @@ def decoded() -> tuple[dict[str, object], bytes]:
     authority.configure_trust(client)
     near, far = tcp_pair()
     with in_thread(lambda: server.wrap_socket(near, server_side=True)) as shaken:
-        with client.wrap_socket(far, server_hostname='ann.example') as sock:
-            shaken().close()
+        sock = client.wrap_socket(far, server_hostname='ann.example')
+        shaken().close()
+        with sock:
             return sock.getpeercert() or {}, sock.getpeercert(True) or b''
 
 

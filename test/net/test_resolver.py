@@ -267,9 +267,7 @@ def test_who_gives_up_frees_the_place(driver: Driver, monkeypatch: pytest.Monkey
     until(lambda: not resolver_threads())
 
 
-def test_names_that_hang_keep_others_waiting_for_a_moment(
-    driver: Driver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_that_hang_keep_others_waiting_for_a_moment(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if nobody has given up on them; and they get their answers."""
     monkeypatch.setattr(resolver, 'PATIENCE', 20)
     hanging, answers, others = Hanging(monkeypatch), Waiter(), Waiter()

@@ -59,7 +59,7 @@ def outcome(wss: WebSocketServer, authority: Authority, **options: Any) -> Any:
     return event[1]
 
 
-# -- client certificates -----------------------------------------------------------------------------------------------
+# -- client certificates ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('version', ['TLSv1.2', 'TLSv1.3'])
@@ -135,7 +135,7 @@ def test_nobody_is_asked_for_one_by_default(authority: Authority) -> None:
         assert seen.get() == (False, {})
 
 
-# -- names --------------------------------------------------------------------------------------------------------------
+# -- names ------------------------------------------------------------------------------------------------------------
 
 
 class Names(NamedTuple):
@@ -164,11 +164,11 @@ def shown_to(wss: WebSocketServer, name: Optional[str]) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     address = wss.address()
-    with socket.create_connection((address.address, address.port), TIMEOUT) as sock:  # type: ignore[union-attr]
-        with context.wrap_socket(sock, server_hostname=name) as connection:
-            der = connection.getpeercert(True) or b''
-            connection.sendall(HANDSHAKE % b'/')
-            assert read_head(connection).startswith(b'HTTP/1.1 101 ')
+    sock = socket.create_connection((address.address, address.port), TIMEOUT)  # type: ignore[union-attr]
+    with sock, context.wrap_socket(sock, server_hostname=name) as connection:
+        der = connection.getpeercert(True) or b''
+        connection.sendall(HANDSHAKE % b'/')
+        assert read_head(connection).startswith(b'HTTP/1.1 101 ')
     return next(known for known in (b'one.example', b'two.example', b'localhost') if known in der).decode()
 
 
@@ -237,7 +237,7 @@ def test_names_and_client_certificates(names: Names) -> None:
         assert outcome(wss, authority, **authority.client) == 'open'
 
 
-# -- context -----------------------------------------------------------------------------------------------------------
+# -- context ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_context_as_it_is(authority: Authority, stranger: Authority) -> None:
@@ -252,7 +252,7 @@ def test_a_context_as_it_is(authority: Authority, stranger: Authority) -> None:
         assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
-# -- versions and protocols, as OpenSSL's client sees them -------------------------------------------------------------
+# -- versions and protocols, as OpenSSL's client sees them ------------------------------------------------------------
 
 needs_openssl = pytest.mark.skipif(shutil.which('openssl') is None, reason='no openssl')
 
@@ -293,11 +293,11 @@ def test_who_speaks_http_2_all_the_same_is_told(authority: Authority) -> None:
     context.set_alpn_protocols(['h2'])
     with server(**authority.server) as wss:
         address = wss.address()
-        with socket.create_connection((address.address, address.port), TIMEOUT) as sock:  # type: ignore[union-attr]
-            with context.wrap_socket(sock, server_hostname='localhost') as connection:
-                assert connection.selected_alpn_protocol() is None
-                connection.sendall(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
-                assert read_all(connection).startswith(b'HTTP/1.1 ')
+        sock = socket.create_connection((address.address, address.port), TIMEOUT)  # type: ignore[union-attr]
+        with sock, context.wrap_socket(sock, server_hostname='localhost') as connection:
+            assert connection.selected_alpn_protocol() is None
+            connection.sendall(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+            assert read_all(connection).startswith(b'HTTP/1.1 ')
         assert list(wss.metrics().refused) in ([400], [505])
 
 

@@ -264,7 +264,7 @@ def look_up(host: str, options: LookupOptions) -> list[str]:
 
 
 def check_identity(name: str, certificate: Certificate) -> Optional[Exception]:
-    return None if certificate.subject.CN == name else ValueError(certificate.fingerprint256)
+    return None if name == certificate.subject.CN else ValueError(certificate.fingerprint256)
 
 
 contexts = {'one.example': ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}

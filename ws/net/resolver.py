@@ -12,9 +12,8 @@ from typing import Any, NamedTuple, Optional, Protocol, Union
 from .loop import Loop, Timer
 from .workers import Workers
 
-#: How many names are looked up at once in a process, those not counted that nobody wants to know any more, or that have
-#: been asked for longer than `PATIENCE`: a name whose server does not answer blocks its thread for as long as the system
-#: likes.
+#: How many names are looked up at once in a process, those not counted that nobody wants to know any more, or that take
+#: longer than `PATIENCE`: a name whose server does not answer blocks its thread for as long as the system likes.
 MAX_THREADS = 64
 #: How long, in milliseconds, a name may keep others waiting.
 PATIENCE = 1000
