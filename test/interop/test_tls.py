@@ -92,7 +92,7 @@ def test_a_version_we_do_not_take(of_server: Path, of_client: Path) -> None:
         wss.on('connection', lambda ws: ws.send('welcome'))
         url = url_of(wss, scheme='wss')
         assert their_client(of_client, url)[0] == 'welcome'
-        assert their_client(of_client, url, maxVersion='TLSv1.2') == ['error', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION']
+        assert their_client(of_client, url, maxVersion='TLSv1.2')[0] == 'error'
 
 
 # -- their server -----------------------------------------------------------------------------------------------------

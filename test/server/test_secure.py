@@ -230,8 +230,10 @@ def test_names_and_client_certificates(names: Names) -> None:
     trusting.load_verify_locations(cadata=authority.ca.decode())
     chosen = {'one.example': trusting, 'two.example': names.contexts['two.example']}
     with server(**authority.server, ca=authority.ca, requestCert=True, SNICallback=chosen.get) as wss:
-        wss.on('connection', print)
+        known = Waiter()
+        wss.on('connection', lambda ws: known(ws._socket.authorized, ws._socket.getPeerCertificate().subject.CN))
         assert outcome(wss, authority, **authority.client, servername='one.example') == 'open'
+        assert known.get() == (True, 'ann')
         assert outcome(wss, authority, **authority.client, servername='two.example') != 'open'
         assert outcome(wss, authority, servername='one.example') != 'open'
         assert outcome(wss, authority, **authority.client) == 'open'

@@ -64,6 +64,9 @@ def _by_name(choose: Callable[..., Any]) -> Callable[[ssl.SSLObject, Optional[st
             chosen = _ask(call, name) if calls_back else call(name)
             if chosen is not None:
                 connection.context = chosen
+                if default.verify_mode != ssl.CERT_NONE:
+                    # The connection has kept that; but Python looks here for whether a client has been verified.
+                    chosen.verify_mode = default.verify_mode
         except _Refused:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         except BaseException:
