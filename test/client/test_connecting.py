@@ -194,7 +194,13 @@ def test_a_local_address_and_port() -> None:
 
 def test_a_local_address_decides_the_family() -> None:
     with echo_server() as wss:
-        names = {'lookup': lambda host: ['::1', '127.0.0.1'], 'localAddress': '127.0.0.1'}
+        asked = Waiter()
+
+        def lookup(host: str, wanted: Any) -> list[str]:
+            asked(wanted.family)
+            return ['::1', '127.0.0.1']
+
+        names = {'lookup': lookup, 'localAddress': '127.0.0.1'}
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 stack.enter_context(black_hole('::1', port_of(wss)))
@@ -202,6 +208,7 @@ def test_a_local_address_decides_the_family() -> None:
             ws = WebSocket(f'ws://a.example:{port_of(wss)}', names)
             wait_for(ws, 'open')
             assert time.monotonic() - started < ATTEMPT_DELAY / 1000
+            assert asked.get() == (4,)
             end(ws)
 
 

@@ -218,9 +218,7 @@ class Connecting:
     def _on_secure(self) -> None:
         stream = self._stream
         assert stream is not None
-        objection = self._route.security.objection(self._address, stream)
-        if self._stream is None:  # cancelled by who was asked
-            return
+        objection = self._route.security.objection(self._address, stream)  # or who is asked cancels all
         if objection is not None:
             self._fail(objection)
         else:
