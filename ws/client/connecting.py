@@ -37,7 +37,7 @@ class Route:
         for name in _PREFERENCES:
             if self.agent is not None and options[name]:
                 raise ValueError(f'{name} goes without {self.agent.name}, which makes the connection')
-        self.security = Security(options)
+        self.security: Security = Security(options)
         #: The first place, and the UNIX socket that was given for it.
         self._host_header = address.host_header
         self._socket_path = _socket_path(address, options)

@@ -25,6 +25,9 @@ OnConnected = Callable[[Optional[BaseException], Optional[socket.socket]], objec
 _IN_PROGRESS = errno.EWOULDBLOCK if sys.platform == 'win32' else errno.EINPROGRESS
 
 
+_UP_TO_THE_SYSTEM: Mapping[int, Any] = MappingProxyType({})
+
+
 class Preferences(NamedTuple):
     """To which of a name's addresses to connect, and from which of our own. Not for UNIX sockets."""
 
@@ -33,7 +36,7 @@ class Preferences(NamedTuple):
     #: Who knows the addresses, if it is not the system.
     ask: Optional[Ask] = None
     #: Family to the address to bind to; empty if that is up to the system.
-    local: Mapping[int, Any] = MappingProxyType({})
+    local: Mapping[int, Any] = _UP_TO_THE_SYSTEM
 
     def bind(self, sock: socket.socket) -> None:
         """Bind `sock`, if there is anything to say about that. Raises :class:`OSError`."""
