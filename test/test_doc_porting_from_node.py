@@ -626,6 +626,39 @@ def _(code: str) -> None:
         close(wss)
 
 
+@coming('`requestCert` with `rejectUnauthorized: false`')
+def _(_code: str) -> None:
+    authority, stranger = trustme.CA(), trustme.CA().issue_cert('eve')
+    issued = authority.issue_cert('127.0.0.1')
+    pair = {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
+    wrong = {'cert': stranger.cert_chain_pems[0].bytes(), 'key': stranger.private_key_pem.bytes()}
+    ca = authority.cert_pem.bytes()
+    with server(**pair, ca=ca, requestCert=True, rejectUnauthorized=False) as wss:
+        wss.on('connection', lambda: None)
+        assert Log(WebSocket(url_of(wss, scheme='wss'), ca=ca, **wrong)).get()[0] == 'error'
+        ws = WebSocket(url_of(wss, scheme='wss'), ca=ca)
+        wait_for(ws, 'open')
+        end(ws)
+
+
+@coming("`servername: ''`")
+def _(_code: str) -> None:
+    with pytest.raises(ValueError, match=r'^servername'):
+        WebSocket('wss://localhost', servername='')
+
+
+@coming('`minVersion`, `maxVersion`')
+def _(_code: str) -> None:
+    with pytest.raises(ValueError, match=r"^minVersion must be 'TLSv1\.2' or 'TLSv1\.3', not 'TLSv1'$"):
+        WebSocket('wss://localhost', minVersion='TLSv1')
+
+
+@coming('`socketPath`')
+def _(_code: str) -> None:
+    error = wait_for(WebSocket('ws://localhost', socketPath='/no/such/socket'), 'error')[0]
+    assert isinstance(error, FileNotFoundError)
+
+
 @coming('two of `port`, `server` and `noServer`')
 def _(_code: str) -> None:
     wss = made('WebSocketServer(port=8080, noServer=True)')

@@ -42,7 +42,14 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'origin': None,
     'host': None,
     'headers': None,
+    'auth': None,
     'agent': None,
+    'createConnection': None,
+    'socketPath': None,
+    'lookup': None,
+    'family': 0,
+    'localAddress': None,
+    'localPort': 0,
     'handshakeTimeout': 30_000,
     **LIMITS,
     'perMessageDeflate': True,
@@ -52,7 +59,12 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'key': None,
     'passphrase': None,
     'ciphers': None,
+    'minVersion': None,
+    'maxVersion': None,
     'rejectUnauthorized': True,
+    'servername': None,
+    'checkServerIdentity': None,
+    'context': None,
 }
 
 #: Options of ProxyAgent and their defaults; see the class.

@@ -31,9 +31,11 @@ from ws.timers import clearInterval, setInterval, setTimeout
 from ws.typing import (
     Address,
     AgentOptions,
+    Certificate,
     ClientInfo,
     ClientOptions,
     Data,
+    LookupOptions,
     MessageFlags,
     Request,
     SendOptions,
@@ -279,6 +281,27 @@ def failed(error: Exception) -> None:
     if isinstance(error, ProxyError) and error.status == 407:
         print(error)
 
+
+WebSocket('ws://localhost:8080', createConnection=lambda options: socket.create_connection((options.host, 80)))
+
+
+def look_up(host: str, options: LookupOptions) -> list[str]:
+    return ['127.0.0.1'] if options.family != 6 else ['::1']
+
+
+def check_identity(name: str, certificate: Certificate) -> Optional[Exception]:
+    return None if name == certificate.subject.CN else ValueError(certificate.fingerprint256)
+
+
+contexts = {'one.example': ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}
+WebSocket('ws://localhost:8080', lookup=look_up, family=4, localAddress='127.0.0.1', localPort=0, auth='ann:secret')
+WebSocket('ws://localhost:8080', {'lookup': lambda host: '127.0.0.1', 'socketPath': Path('/run/app.sock')})
+WebSocket('ws://localhost:8080', lookup=lambda host, options, callback: callback(None, [{'address': '127.0.0.1'}]))
+WebSocket('wss://localhost:8080', checkServerIdentity=check_identity, servername='a.example', minVersion='TLSv1.3')
+WebSocket('wss://localhost:8080', context=ssl.create_default_context())
+WebSocketServer(port=0, key=b'', cert=b'', ca=[b''], requestCert=True, SNICallback=contexts.get)
+WebSocketServer(port=0, SNICallback=lambda name, callback: callback(None, contexts['one.example']))
+WebSocketServer({'port': 0, 'context': contexts['one.example']})
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
 

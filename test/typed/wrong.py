@@ -21,6 +21,9 @@ WebSocket('ws://localhost', {'origin': 5})  # mypy: call-overload; pyright: repo
 WebSocket('ws://localhost', orgin='x')  # mypy: call-overload; pyright: reportCallIssue
 WebSocket('ws://localhost', maxPayload='1 MiB')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', perMessageDeflate={'level': 9})  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('ws://localhost', lookup='127.0.0.1')  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('ws://localhost', family='4')  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('wss://localhost', context='ca.pem')  # mypy: call-overload; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
