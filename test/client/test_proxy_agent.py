@@ -20,6 +20,7 @@ from ws.client import connecting
 from ws.net import pipe
 from ws.net.workers import Workers
 
+CONTEXT = ssl.create_default_context()
 OPTIONS: dict[str, Any] = {'closeTimeout': 2000}
 
 
@@ -468,7 +469,13 @@ def test_what_is_no_url(url: Any) -> None:
         ({'ca': 'ca.pem'}, ValueError, 'ca must be the contents'),
         ({'context': 'x'}, TypeError, 'context must be an ssl.SSLContext, not str'),
         ({'rejectUnauthorized': 1}, TypeError, 'rejectUnauthorized must be a bool'),
-        ({'context': ssl.create_default_context(), 'ca': 'x'}, ValueError, 'context says all about TLS'),
+        ({'context': ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, ValueError, 'context must be one for clients'),
+        ({'context': CONTEXT, 'ca': 'x'}, ValueError, 'context takes the place of ca'),
+        (
+            {'context': CONTEXT, 'rejectUnauthorized': False},
+            ValueError,
+            'context takes the place of rejectUnauthorized',
+        ),
     ],
 )
 def test_options_that_are_wrong(make: Any, options: Any, kind: type[Exception], text: str) -> None:

@@ -104,6 +104,9 @@ def _context(given: Optional[Mapping[str, Any]], keywords: Mapping[str, Any]) ->
         return None if options.ca is None and verify else client_context(options.ca, reject_unauthorized=verify)
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f'context must be an ssl.SSLContext, not {type(context).__name__}')
+    if context.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ValueError('context must be one for clients: it is for the other side')
     if options.ca is not None or not verify:
-        raise ValueError('context says all about TLS: ca and rejectUnauthorized cannot be given beside it')
+        name = 'rejectUnauthorized' if options.ca is None else 'ca'
+        raise ValueError(f'context takes the place of {name}: it was given together with that')
     return context
