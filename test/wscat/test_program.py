@@ -23,7 +23,7 @@ from terminals import CONNECTED, RawServer, run
 from window import ENTER, python
 
 from ws import WebSocket, wscat
-from ws.wscat.options import HELP, make_parser
+from ws.wscat.options import HELP, UsageError, client_options, make_parser, parse
 
 # -- the handshake -----------------------------------------------------------------------------------------------------
 
@@ -156,6 +156,12 @@ def test_socks_proxies(scheme: str) -> None:
     with dante() as address, echo_server() as wss:
         arguments = ('-c', url_of(wss), '--proxy', f'{scheme}://{address}', '-x', 'hello', '-w', '0.3')
         assert run(*arguments) == (0, 'hello\n', '')
+
+
+def test_socks_proxies_need_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'python_socks', None)
+    with pytest.raises(UsageError, match='^--proxy: a SOCKS proxy needs the package python-socks: pip install '):
+        client_options(parse(['-c', 'x', '--proxy', 'socks5h://x']))
 
 
 def test_verbose() -> None:
