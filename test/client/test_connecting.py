@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import ssl
 import threading
 import time
 from base64 import b64encode
@@ -13,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import free_port
 from fakes import black_hole
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, server, url_of, wait_for
 
 from ws import WebSocket, WebSocketServer
+from ws.client.connecting import Route
 from ws.net.connect import ATTEMPT_DELAY
+from ws.options import CLIENT_OPTIONS, Options
+from ws.protocol.url import parse_url
 
 
 def port_of(wss: WebSocketServer) -> int:
@@ -175,9 +180,7 @@ def test_when_nothing_answers_the_handshake_ends_in_time() -> None:
 
 
 def test_a_local_address_and_port() -> None:
-    with socket.create_server(('127.0.0.3', 0)) as taken:
-        port = taken.getsockname()[1]
-    with server() as wss:
+    with free_port() as port, server() as wss:
         heard = Waiter()
         wss.on('connection', lambda ws, request: heard(request.socket.remoteAddress, request.socket.remotePort))
         for options, address in (
@@ -238,6 +241,27 @@ def test_a_unix_socket_that_is_not_there(tmp_path: Path) -> None:
     error = failure('ws://chat.example', socketPath=tmp_path / 'none')
     assert isinstance(error, FileNotFoundError)
     assert str(tmp_path / 'none') in str(error)
+
+
+def test_it_is_for_the_host_of_the_address_only() -> None:
+    """And not for where a redirect leads."""
+    options = Options(CLIENT_OPTIONS, socketPath='/run/a.sock')
+    route = Route(parse_url('ws://chat.example:81/a'), options)
+    for url, path in (
+        ('ws://chat.example:81/b', '/run/a.sock'),
+        ('wss://chat.example:81/b', '/run/a.sock'),
+        ('ws://chat.example/b', None),
+        ('ws://other.example:81/a', None),
+        ('ws+unix:///run/b.sock', '/run/b.sock'),
+    ):
+        assert route.address(parse_url(url)).socket_path == path
+
+
+def test_what_tls_needs_is_looked_at_when_there_is_to_be_tls() -> None:
+    route = Route(parse_url('ws://chat.example'), Options(CLIENT_OPTIONS, cert='rubbish', key='rubbish'))
+    route.check(parse_url('ws://other.example'))
+    with pytest.raises(ssl.SSLError):
+        route.check(parse_url('wss://chat.example'))
 
 
 # -- auth -------------------------------------------------------------------------------------------------------------

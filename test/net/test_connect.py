@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+from documents import free_port
 from fakes import black_hole
 from streams import Driver
 from support import TIMEOUT, Waiter, until
@@ -257,22 +258,21 @@ def test_it_connects_from_the_address_it_is_told(driver: Driver, listener: socke
 
 
 def test_a_local_port_may_be_in_time_wait(driver: Driver, listener: socket.socket) -> None:
-    port = closed_port()
-    preferences = Preferences(local={socket.AF_INET: ('0.0.0.0', port), socket.AF_INET6: ('::', port)})
-    for _ in range(2):
-        with Connecting(driver, '127.0.0.1', listener.getsockname()[1], preferences=preferences).sock() as sock:
-            accepted, address = listener.accept()
-            assert address[1] == port
-            sock.shutdown(socket.SHUT_RDWR)  # first, so that this is the end that waits
-            accepted.recv(1)
-            accepted.close()
+    with free_port() as port:
+        preferences = Preferences(local={socket.AF_INET: ('0.0.0.0', port), socket.AF_INET6: ('::', port)})
+        for _ in range(2):
+            with Connecting(driver, '127.0.0.1', listener.getsockname()[1], preferences=preferences).sock() as sock:
+                accepted, address = listener.accept()
+                assert address[1] == port
+                sock.shutdown(socket.SHUT_RDWR)  # first, so that this is the end that waits
+                accepted.recv(1)
+                accepted.close()
 
 
 def test_two_attempts_have_the_same_local_port(
     driver: Driver, listener: socket.socket, addresses: list[Endpoint]
 ) -> None:
-    port = closed_port()
-    with black_hole() as hole:
+    with free_port() as port, black_hole() as hole:
         addresses.extend([endpoint(hole), endpoint(listener.getsockname()[1])])
         preferences = Preferences(local={socket.AF_INET: ('127.0.0.1', port)})
         with Connecting(driver, preferences=preferences).sock() as sock:

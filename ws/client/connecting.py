@@ -42,7 +42,11 @@ class Route:
         #: The first place, and the UNIX socket that was given for it.
         self._host_header = address.host_header
         self._socket_path = _socket_path(address, options)
-        if address.secure:  # now, where it is the caller's to know
+        self.check(address)
+
+    def check(self, address: Address) -> None:
+        """Raises what is wrong with the options for TLS, if there is to be TLS."""
+        if address.secure:
             self.security.name(address)
             self.security.context()
 
@@ -221,7 +225,7 @@ class Connecting:
         try:
             name = security.name(self._address)
             stream = TLSStream(self._loop, sock, security.context(), server_hostname=name)
-        except Exception as error:  # a host that is no name; where a redirect leads to TLS, what its material has
+        except (OSError, ValueError) as error:  # a name that is none, for one
             sock.close()
             self._fail(error.with_traceback(None))  # its frames refer to us, which would be a circle
             return
