@@ -13,6 +13,7 @@ import os
 import socketserver
 import ssl
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from socket import socket as Socket
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
@@ -323,6 +324,7 @@ class ClientKeywords(Limits, total=False):
     localAddress: Optional[str]
     localPort: Optional[int]
     handshakeTimeout: Optional[float]
+    executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     ca: Union[PEM, Sequence[PEM], None]
     cert: Optional[PEM]
@@ -368,6 +370,7 @@ class ServerOptions(Limits, total=False):
     clientTracking: Optional[bool]
     backlog: Optional[int]
     handshakeTimeout: Optional[float]
+    executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     allowUnmasked: Optional[bool]
     cert: Optional[PEM]
