@@ -38,6 +38,22 @@ def fake_server(talk: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
         assert not thread.is_alive()
 
 
+@contextlib.contextmanager
+def black_hole(host: str = '127.0.0.1', port: int = 0) -> Iterator[int]:
+    """A port where connections neither succeed nor fail: its backlog is full, and further SYNs are dropped."""
+    with contextlib.ExitStack() as stack:
+        family = socket.AF_INET6 if ':' in host else socket.AF_INET
+        listening = stack.enter_context(socket.socket(family))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket(family))
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
 def header(head: bytes, name: str) -> str:
     for line in head.decode().split('\r\n')[1:]:
         key, _, value = line.partition(': ')

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import http.server
 import inspect
 import pydoc
 import re
+import ssl
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -103,6 +105,10 @@ CALLED_BACK: dict[str, Callable[[WebSocketServer, WebSocket, Any], object]] = {
     'url': lambda wss, ws, f: ReconnectingWebSocket(f),
     'protocols of a url': lambda wss, ws, f: ReconnectingWebSocket('ws://127.0.0.1:1', f),
     'terminalCodes': lambda wss, ws, f: ReconnectingWebSocket('ws://127.0.0.1:1', terminalCodes=f),
+    'createConnection': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', createConnection=f),
+    'lookup': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', lookup=f),
+    'checkServerIdentity': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', checkServerIdentity=f),
+    'SNICallback': lambda wss, ws, f: WebSocketServer({'noServer': True, 'SNICallback': f}),
 }
 
 
@@ -365,14 +371,26 @@ CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
     'origin': ('a str', [b'o', 5, ['o']]),
     'host': ('a str', [b'h', 5]),
     'headers': ('a dict, or a list of pairs of a name and a value', [5, 'X: 1', b'X: 1']),
+    'auth': ('a str', [5, b'a:b', ('a', 'b')]),
     'agent': ('callable, or have a method addRequest', [5, 'agent']),
+    'createConnection': ('callable', [5, 'host']),
+    'socketPath': ('a str', [5, b'/tmp/s', ['/tmp/s']]),
+    'lookup': ('callable', [5, '127.0.0.1', {'host': '127.0.0.1'}]),
+    'family': ('an int', ['4', 4.0, True]),
+    'localAddress': ('a str', [5, b'127.0.0.1', ('127.0.0.1', 0)]),
+    'localPort': ('an int', ['5', 1.5, True]),
     'ca': (f'{PEM}, or a list of these', [5, [5], {}]),
     'cert': (PEM, [5, ['a']]),
     'key': (PEM, [5, ['a']]),
     'pfx': ('bytes, the contents of a PKCS#12 file, or the pathlib.Path of one', [5, 'name.pfx']),
     'passphrase': ('a str or bytes', [5, ['a']]),
     'ciphers': ('a str', [5, b'ALL', ['ALL']]),
+    'minVersion': ('a str', [5, ssl.TLSVersion.TLSv1_2, b'TLSv1.2']),
+    'maxVersion': ('a str', [5, ssl.TLSVersion.TLSv1_2, b'TLSv1.2']),
     'rejectUnauthorized': ('a bool', [0, 'false', 1]),
+    'servername': ('a str', [5, b'a', False]),
+    'checkServerIdentity': ('callable', [5, True, 'name']),
+    'context': ('an ssl.SSLContext', [5, {'ca': 'x'}, ssl.PROTOCOL_TLS_CLIENT]),
 }
 RECONNECTING_TYPES: dict[str, tuple[str, list[Any]]] = {
     'minReconnectionDelay': (NUMBER, ['5', True]),
@@ -396,7 +414,10 @@ SERVER_TYPES: dict[str, tuple[str, list[Any]]] = {
     'backlog': ('an int', ['5', 1.5, True]),
     'verifyClient': ('callable', [True, 'f']),
     'handleProtocols': ('callable', [['a'], 'a']),
-    **{name: CLIENT_TYPES[name] for name in ('cert', 'key', 'pfx', 'passphrase', 'ciphers')},
+    'requestCert': ('a bool', [1, 'yes']),
+    'SNICallback': ('callable', [5, {'localhost': 5}]),
+    **{name: CLIENT_TYPES[name] for name in ('ca', 'cert', 'key', 'pfx', 'passphrase', 'ciphers')},
+    **{name: CLIENT_TYPES[name] for name in ('minVersion', 'maxVersion', 'rejectUnauthorized', 'context')},
 }
 LISTENING_TYPES: dict[str, tuple[str, list[Any]]] = {
     'port': ('an int', [80.5, b'80', [80], True]),
@@ -591,7 +612,7 @@ def test_protocols_may_be_an_option(arguments: list[Any], keywords: Any, offered
         'https',
         'certs',
         'Key',
-        'requestCert',
+        'needClientCert',
     ],
 )
 def test_what_asks_for_tls_by_another_name(name: str) -> None:
@@ -604,10 +625,104 @@ def test_what_asks_for_tls_by_another_name(name: str) -> None:
         assert 'ignored' in str(warning.message)
 
 
-@pytest.mark.parametrize('name', ['passphrase', 'ciphers'])
+TLS_ALONE: dict[str, Any] = {
+    'passphrase': 'secret',
+    'ciphers': 'ALL',
+    'ca': 'x',
+    'minVersion': 'TLSv1.2',
+    'maxVersion': 'TLSv1.3',
+    'requestCert': True,
+    'SNICallback': lambda name: None,
+}
+
+
+@pytest.mark.parametrize('name', TLS_ALONE)
 def test_what_goes_with_tls_alone(name: str) -> None:
-    with pytest.raises(ValueError, match='passphrase and ciphers go with key and cert, or with pfx'):
-        WebSocketServer({'port': 0, name: 'ALL'})
+    with pytest.raises(ValueError, match=f'^{name} goes with key and cert, or with pfx$'):
+        WebSocketServer({'port': 0, name: TLS_ALONE[name]})
+
+
+# -- options that don't go together -----------------------------------------------------------------------------------
+
+
+def context_for(side: str) -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if side == 'servers' else ssl.PROTOCOL_TLS_CLIENT)
+
+
+MATERIAL = {'ca': 'x', 'cert': 'x', 'key': 'x', 'pfx': b'x', 'passphrase': 'x', 'ciphers': 'ALL'}
+BESIDE: dict[str, Any] = {**MATERIAL, 'minVersion': 'TLSv1.2', 'maxVersion': 'TLSv1.2', 'rejectUnauthorized': False}
+
+
+@pytest.mark.parametrize('name', BESIDE)
+@pytest.mark.parametrize('scheme', ['ws', 'wss'])
+def test_a_context_takes_the_place_of_all_else_in_a_client(scheme: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f'^context takes the place of {name}: it was given together with that$'):
+        WebSocket(f'{scheme}://127.0.0.1:1', {'context': context_for('clients'), name: BESIDE[name]})
+
+
+@pytest.mark.parametrize('name', [*BESIDE, 'requestCert', 'SNICallback'])
+def test_and_in_a_server(name: str) -> None:
+    given = {**BESIDE, **TLS_ALONE}[name]
+    with pytest.raises(ValueError, match=f'^context takes the place of {name}: it was given together with that$'):
+        WebSocketServer({'port': 0, 'context': context_for('servers'), name: given})
+
+
+def test_a_context_must_be_for_this_side() -> None:
+    with pytest.raises(ValueError, match=r'^context must be one for clients'):
+        WebSocket('wss://127.0.0.1:1', context=context_for('servers'))
+    with pytest.raises(ValueError, match=r'^context must be one for servers'):
+        WebSocketServer(port=0, context=context_for('clients'))
+
+
+def test_client_certificates_need_authorities() -> None:
+    """Those of the system sign certificates for anybody."""
+    authority = trustme.CA()
+    issued = authority.issue_cert('127.0.0.1')
+    pair = {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
+    with pytest.raises(ValueError, match=r'^requestCert needs ca, '):
+        WebSocketServer(port=0, requestCert=True, **pair)
+    for elsewhere in ({'noServer': True}, {'server': http.server.HTTPServer(('127.0.0.1', 0), None)}):  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r'^TLS goes with a port, path or socket of its own'):
+            WebSocketServer({**elsewhere, **pair, 'requestCert': True, 'ca': authority.cert_pem.bytes()})
+        if 'server' in elsewhere:
+            elsewhere['server'].server_close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize('name', ['minVersion', 'maxVersion'])
+def test_versions_of_tls_that_are_none(name: str) -> None:
+    for version in ('TLSv1.1', 'TLSv1_2', 'SSLv3', ''):
+        with pytest.raises(ValueError, match=f"^{name} must be 'TLSv1.2' or 'TLSv1.3', not {version!r}$"):
+            WebSocket('wss://127.0.0.1:1', {name: version})
+    with pytest.raises(ValueError, match=r'^minVersion TLSv1\.3 is above maxVersion TLSv1\.2$'):
+        WebSocket('wss://127.0.0.1:1', minVersion='TLSv1.3', maxVersion='TLSv1.2')
+
+
+@pytest.mark.parametrize(
+    ('options', 'text'),
+    [
+        ({'family': 5}, 'family must be 0, 4 or 6, not 5'),
+        ({'family': -4}, 'family must not be negative: -4'),
+        ({'localPort': 65536}, 'localPort must be from 0 to 65535, not 65536'),
+        ({'localAddress': 'localhost'}, "localAddress must be an IP address, not 'localhost'"),
+        ({'localAddress': ''}, "localAddress must be an IP address, not ''"),
+        ({'localAddress': '127.0.0.1', 'family': 6}, 'localAddress is none of family 6: 127.0.0.1'),
+        ({'localAddress': '::1', 'family': 4}, 'localAddress is none of family 4: ::1'),
+        ({'socketPath': ''}, "socketPath must be the path of a UNIX socket, not ''"),
+        ({'socketPath': '/a\0b'}, "socketPath must be the path of a UNIX socket, not '/a\\x00b'"),
+        ({'agent': print, 'createConnection': print}, 'only one of agent and createConnection can make the connection'),
+        ({'agent': print, 'family': 4}, 'family goes without agent, which makes the connection'),
+        ({'agent': print, 'lookup': print}, 'lookup goes without agent, which makes the connection'),
+        ({'createConnection': print, 'localPort': 1}, 'localPort goes without createConnection, which makes the conn'),
+    ],
+)
+def test_what_a_client_cannot_do(options: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=f'^{re.escape(text)}'):
+        WebSocket('ws://127.0.0.1:1', options)
+
+
+def test_one_unix_socket_is_enough() -> None:
+    with pytest.raises(ValueError, match=r'^socketPath goes without a ws'):
+        WebSocket('ws+unix:///run/app.sock', socketPath='/run/other.sock')
 
 
 def test_files_of_tls_material(tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+import trustme
 from documents import Block, Document, free_port
 from hosts.conftest import hosts  # noqa: F401  # a fixture
 from hosts.process import (
@@ -39,7 +41,7 @@ from hosts.process import (
 from hosts.test_uwsgi import until_idle
 from support import TIMEOUT, Log, Waiter
 
-from ws import speedups
+from ws import WebSocket, speedups
 
 DEPLOYMENT = Document('doc/deployment.md')
 PATH = f'{BIN}:{os.environ["PATH"]}'
@@ -266,6 +268,50 @@ def test_the_units(hosts: Hosts) -> None:  # noqa: F811
     unit.write_text(unit.read_text().replace('/usr/bin/python3', sys.executable))
     host = section.hosts.start('systemd-analyze', 'verify', unit, hosts.folder / 'app.socket')
     assert (host.ends(), host.output) == (0, '')
+
+
+def certified(folder: Path, authority: trustme.CA, name: str) -> None:
+    """What certbot leaves in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    issued = authority.issue_cert(name)
+    issued.private_key_pem.write_to_path(folder / 'privkey.pem')
+    (folder / 'fullchain.pem').write_bytes(b''.join(pem.bytes() for pem in issued.cert_chain_pems))
+
+
+def secure_greeting(port: int, name: str, public: trustme.CA, member: trustme.LeafCert) -> Any:
+    """The message, or the error, that a client with that certificate gets."""
+    ws = WebSocket(
+        f'wss://{name}:{port}',
+        ca=public.cert_pem.bytes(),
+        cert=member.cert_chain_pems[0].bytes(),
+        key=member.private_key_pem.bytes(),
+        lookup=lambda host: '127.0.0.1',
+    )
+    event = Log(ws, 'message', 'error').get()
+    ws.terminate()
+    return event[1]
+
+
+@check('TLS without a proxy')
+def _(section: Section) -> None:
+    section._commands = [command.replace('/etc/letsencrypt/live', 'live') for command in section._commands]
+    folder = section.hosts.folder
+    section.hosts.file('app.py', (folder / 'app.py').read_text().replace('3600 * 1000', '10'))
+    public, company = trustme.CA(), trustme.CA()
+    company.cert_pem.write_to_path(folder / 'company-ca.pem')
+    names = 'one.example', 'two.example'
+    for name in names:
+        certified(folder / 'live' / name, public, name)
+    section.run()
+    until_listening(section.sockets)
+    member = company.issue_cert('ann@example.org', common_name='ann')
+    for name in names:
+        assert secure_greeting(section.sockets, name, public, member) == 'hello, ann'
+    stranger = trustme.CA().issue_cert('ann@example.org', common_name='ann')
+    assert isinstance(secure_greeting(section.sockets, 'one.example', public, stranger), Exception)
+    renewed = trustme.CA()
+    certified(folder / 'live' / 'two.example', renewed, 'two.example')
+    until(lambda: secure_greeting(section.sockets, 'two.example', renewed, member) == 'hello, ann')
 
 
 @check('A container', pytest.mark.skipif(not can_be_process_1(), reason='no process numbers of its own to be had'))

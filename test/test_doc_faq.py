@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from documents import Checks, Runner, connect, free_port
+from documents import Checks, Runner, connect, free_port, port_of
+from proxies import connect_proxy, proxy_variables
+from support import server
 
 FAQ = Checks('doc/faq.md')
 
@@ -73,6 +75,18 @@ def _(run: Runner) -> None:
         program = run.start(port)
         assert 'refused' in program.line()
         program.ends('closed with 1006')
+
+
+@FAQ.check('How do I connect through a proxy?')
+def _(run: Runner) -> None:
+    with server() as wss, connect_proxy(to=port_of(wss)) as proxy:
+        with proxy_variables(http_proxy=f'http://{proxy.address}'):
+            run.start(8080).ends()
+        assert proxy.requests == [('example.org:80', '')]
+    with proxy_variables(all_proxy=proxy.address):
+        program = run.start(8080)
+        assert program.line() == f'proxy: the proxy {proxy.address} is out of reach: Connection refused'
+        program.ends()
 
 
 @FAQ.check('Can I use it with asyncio?')

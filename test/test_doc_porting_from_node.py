@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import pytest
-from documents import ROOT, Document, Runner, connect
+import trustme
+from documents import ROOT, Document, Runner, connect, port_of
+from proxies import connect_proxy
 from support import (
     HANDSHAKE,
     TIMEOUT,
@@ -35,6 +37,7 @@ from support import (
     wait_for,
 )
 
+import ws as package
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
 from ws.event_target import MessageEvent
 
@@ -284,6 +287,27 @@ def _(run: Runner) -> None:
     assert log.until('message')[-1][1] == 'hello ann'
     _ws, log = connect(port)
     assert str(log.get()[1]) == 'unexpected server response (401)'
+
+
+@check('Through a proxy')
+def _(run: Runner) -> None:
+    with server() as wss, connect_proxy(to=port_of(wss)) as proxy:
+        connections = Waiter()
+        wss.on('connection', lambda ws: connections(ws, Log(ws, 'message')))
+        program = run.start(int(proxy.address.partition(':')[2]))
+        ws, log = connections.get()
+        assert log.get()[1] == 'hello'
+        ws.send('hello yourself')
+        assert program.line() == 'received: hello yourself'
+        ws.close()
+        program.ends()
+        assert proxy.requests == [('example.org:80', 'Basic bWU6c2VjcmV0')]
+
+
+def test_the_agents_of_npm() -> None:
+    names = {'ws': package, 'pem': trustme.CA().cert_pem.bytes()}
+    for row in rows('Through a proxy')[1:]:
+        assert isinstance(run_python(f'dict({code_in(row[2])})', names)['agent'], package.ProxyAgent)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
@@ -585,6 +609,39 @@ def _(code: str) -> None:
         wss = made(program)
         assert wss.address().address == address
         close(wss)
+
+
+@coming('`requestCert` with `rejectUnauthorized: false`')
+def _(_code: str) -> None:
+    authority, stranger = trustme.CA(), trustme.CA().issue_cert('eve')
+    issued = authority.issue_cert('127.0.0.1')
+    pair = {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
+    wrong = {'cert': stranger.cert_chain_pems[0].bytes(), 'key': stranger.private_key_pem.bytes()}
+    ca = authority.cert_pem.bytes()
+    with server(**pair, ca=ca, requestCert=True, rejectUnauthorized=False) as wss:
+        wss.on('connection', lambda: None)
+        assert Log(WebSocket(url_of(wss, scheme='wss'), ca=ca, **wrong)).get()[0] == 'error'
+        ws = WebSocket(url_of(wss, scheme='wss'), ca=ca)
+        wait_for(ws, 'open')
+        end(ws)
+
+
+@coming("`servername: ''`")
+def _(_code: str) -> None:
+    with pytest.raises(ValueError, match=r'^servername'):
+        WebSocket('wss://localhost', servername='')
+
+
+@coming('`minVersion`, `maxVersion`')
+def _(_code: str) -> None:
+    with pytest.raises(ValueError, match=r"^minVersion must be 'TLSv1\.2' or 'TLSv1\.3', not 'TLSv1'$"):
+        WebSocket('wss://localhost', minVersion='TLSv1')
+
+
+@coming('`socketPath`')
+def _(_code: str) -> None:
+    error = wait_for(WebSocket('ws://localhost', socketPath='/no/such/socket'), 'error')[0]
+    assert isinstance(error, FileNotFoundError)
 
 
 @coming('two of `port`, `server` and `noServer`')

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 from documents import Checks, Runner, connect, free_port, port_of
-from support import TIMEOUT, Log, Waiter, read_all, server, until
+from proxies import running
+from support import TIMEOUT, Log, Waiter, read_all, server
 
 from ws import HandshakeError, WebSocket
 from ws.options import CLIENT_OPTIONS
@@ -143,29 +142,8 @@ def command_for(kind: str, configuration: str, port: int, backend: int, folder: 
 @contextlib.contextmanager
 def proxy(kind: str, backend: int, folder: Path) -> Iterator[int]:
     """The proxy of a document's configuration; yields its port."""
-    if shutil.which(kind) is None:
-        pytest.skip(f'no {kind} on this machine')
-    with free_port() as port:
-        process = subprocess.Popen(
-            command_for(kind, CONFIGURATIONS[kind], port, backend, folder),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            until(lambda: process.poll() is not None or can_connect(port))
-            assert process.poll() is None, 'it has ended'
-            yield port
-        finally:
-            process.terminate()
-            process.wait(TIMEOUT)
-
-
-def can_connect(port: int) -> bool:
-    try:
-        socket_to(port).close()
-    except OSError:
-        return False
-    return True
+    with free_port() as port, running(command_for(kind, CONFIGURATIONS[kind], port, backend, folder), port):
+        yield port
 
 
 @pytest.mark.parametrize('kind', ['nginx', 'haproxy'])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import io
 import itertools
 import pickle
 import re
+import ssl
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 import trustme
 from documents import Checks, Runner, connect, port_of
+from proxies import connect_proxy, proxy_variables
 from support import Log, Waiter, server
 
 import ws as package
@@ -27,7 +30,7 @@ from ws import (
     createWebSocketStream,
     timers,
 )
-from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS, RECONNECTING_OPTIONS
+from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS, PROXY_OPTIONS, RECONNECTING_OPTIONS
 from ws.protocol.http import Request
 from ws.websocket_server import SERVER_OPTIONS
 
@@ -66,6 +69,7 @@ def documented_options(heading: str) -> dict[str, str]:
             '### ReconnectingWebSocket(url, [protocols], [options])',
             {name: default for name, default in RECONNECTING_OPTIONS.items() if name not in CLIENT_OPTIONS},
         ),
+        ('### ProxyAgent(url, [options])', PROXY_OPTIONS),
     ],
 )
 def test_every_option_has_its_row_and_default(heading: str, options: dict[str, Any]) -> None:
@@ -224,6 +228,40 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+def certified(run: Runner, authority: trustme.CA, name: str, file: str) -> None:
+    """A certificate and its key in one file of the block's folder."""
+    authority.issue_cert(name, common_name='ann').private_key_and_cert_chain_pem.write_to_path(run.folder / file)
+
+
+@REFERENCE.check('Client certificates')
+def _(run: Runner) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(run.folder / 'ca.pem')
+    for file in ('cert.pem', 'client.pem'):
+        certified(run, authority, '127.0.0.1', file)
+    (run.folder / 'key.pem').write_bytes((run.folder / 'cert.pem').read_bytes())
+    program, port = run.serve()
+    pem = run.folder / 'client.pem'
+    log = Log(WebSocket(f'wss://127.0.0.1:{port}', ca=authority.cert_pem.bytes(), cert=pem, key=pem))
+    assert log.until('message')[-1][1] == 'hello, ann'
+    log = Log(WebSocket(f'wss://127.0.0.1:{port}', ca=authority.cert_pem.bytes()))
+    assert log.get()[0] == 'error'
+    program.stops()
+
+
+@REFERENCE.check('SNICallback')
+def _(run: Runner) -> None:
+    authority = trustme.CA()
+    for file, name in ('cert.pem', '127.0.0.1'), ('one.example.pem', 'one.example'), ('two.example.pem', 'two.example'):
+        certified(run, authority, name, file)
+    (run.folder / 'key.pem').write_bytes((run.folder / 'cert.pem').read_bytes())
+    program, port = run.serve()
+    for host in ('one.example', 'two.example', '127.0.0.1'):
+        ws = WebSocket(f'wss://{host}:{port}', ca=authority.cert_pem.bytes(), lookup=lambda name: '127.0.0.1')
+        assert Log(ws).until('message')[-1][1] == 'hello'
+    program.stops()
+
+
 @REFERENCE.check('In a view')
 def _(run: Runner) -> None:
     program, port = run.serve()
@@ -299,6 +337,68 @@ def _(run: Runner) -> None:
     assert log.get()[1] == 'from a source address of my own'
     ws.close()
     program.ends()
+
+
+@REFERENCE.check('Class: ProxyAgent')
+def _(run: Runner) -> None:
+    assert through_a_proxy(run) == ('example.org:80', 'Basic bWU6c2VjcmV0')
+
+
+@REFERENCE.check('agent.addRequest(request, options)')
+def _(run: Runner) -> None:
+    assert through_a_proxy(run) == ('a.example:80', '')
+
+
+def through_a_proxy(run: Runner) -> tuple[str, str]:
+    """What a client asks its proxy for."""
+    with server() as wss, connect_proxy(to=port_of(wss)) as proxy:
+        connections = Waiter()
+        wss.on('connection', lambda ws: connections(ws, Log(ws, 'message')))
+        program = run.start(int(proxy.address.partition(':')[2]))
+        ws, log = connections.get()
+        assert log.get()[1] == 'hello'
+        ws.close()
+        program.ends()
+        return proxy.requests[0]
+
+
+@REFERENCE.check('ProxyAgent.from_environment([options])')
+def _(run: Runner) -> None:
+    with proxy_variables(no_proxy='127.0.0.1', http_proxy='http://127.0.0.1:1'):
+        program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == 'hello'
+    ws.close()
+    program.ends()
+
+
+@REFERENCE.check('lookup')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, request, log = connections.get()
+    assert request.headers['host'].startswith('chat:')
+    assert log.get()[1] == 'found'
+    ws.close()
+    program.ends()
+
+
+@REFERENCE.check('checkServerIdentity')
+def _(run: Runner) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert('other.example')
+    authority.cert_pem.write_to_path(run.folder / 'ca.pem')
+    der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    with server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
+        received = Waiter()
+        wss.on('connection', lambda ws: ws.on('message', lambda message: (received(message), ws.close())))
+        (run.folder / 'fingerprint.txt').write_text(hashlib.sha256(der).digest().hex(':').upper())
+        program = run.start(port_of(wss))
+        assert received.get() == ('it is you',)
+        program.ends()
+        (run.folder / 'fingerprint.txt').write_text('00')
+        program = run.start(port_of(wss))
+        assert program.wait() == 1
+        assert 'ValueError: localhost has another certificate' in program.errors().replace('127.0.0.1', 'localhost')
 
 
 @REFERENCE.check('websocket.send(data, [options], [callback])')

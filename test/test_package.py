@@ -21,6 +21,8 @@ PUBLIC = [
     'HandshakeError',
     'NotOpenError',
     'ProtocolError',
+    'ProxyAgent',
+    'ProxyError',
     'Receiver',
     'ReconnectingWebSocket',
     'Sender',

@@ -30,6 +30,7 @@ TABLES = [
     (types.ReconnectingOptions, options.RECONNECTING_OPTIONS),
     (types.ServerOptions, websocket_server.SERVER_OPTIONS),
     (types.DuplexOptions, options.DUPLEX_OPTIONS),
+    (types.ProxyOptions, options.PROXY_OPTIONS),
     (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS),
     (types.ZlibDeflateOptions, options._ZLIB_DEFLATE_OPTIONS),
     (types.ZlibInflateOptions, options._ZLIB_INFLATE_OPTIONS),

@@ -4,7 +4,8 @@ import logging
 
 from . import timers
 from ._native import native
-from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
+from .client.proxy_agent import ProxyAgent
+from .errors import HandshakeError, NotOpenError, ProtocolError, ProxyError, WebSocketError
 from .events import EventEmitter
 from .net.lifetime import wait
 from .protocol.error_codes import ErrorCodes
@@ -33,6 +34,8 @@ __all__ = [
     'HandshakeError',
     'NotOpenError',
     'ProtocolError',
+    'ProxyAgent',
+    'ProxyError',
     'Receiver',
     'ReconnectingWebSocket',
     'Sender',

@@ -40,6 +40,18 @@ class ProtocolError(WebSocketError):
         self.code = code
 
 
+class ProxyError(WebSocketError, OSError):
+    """A proxy did not make the connection.
+
+    ``status`` is what it refused with, an HTTP status or a reply code of SOCKS; ``None`` if it is out of reach, or did
+    not answer with either.
+    """
+
+    def __init__(self, message: str, status: Optional[int] = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class NotOpenError(WebSocketError):
     """The operation needs ``readyState`` OPEN."""
 

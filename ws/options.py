@@ -43,7 +43,14 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'origin': None,
     'host': None,
     'headers': None,
+    'auth': None,
     'agent': None,
+    'createConnection': None,
+    'socketPath': None,
+    'lookup': None,
+    'family': 0,
+    'localAddress': None,
+    'localPort': 0,
     'handshakeTimeout': 30_000,
     'executor': None,
     **LIMITS,
@@ -54,6 +61,18 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'key': None,
     'passphrase': None,
     'ciphers': None,
+    'minVersion': None,
+    'maxVersion': None,
+    'rejectUnauthorized': True,
+    'servername': None,
+    'checkServerIdentity': None,
+    'context': None,
+}
+
+#: Options of ProxyAgent and their defaults; see the class.
+PROXY_OPTIONS: dict[str, Any] = {
+    'ca': None,
+    'context': None,
     'rejectUnauthorized': True,
 }
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import socketserver
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from socket import socket as Socket
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
 
 from .net.tls_context import PEM, Passphrase
@@ -41,14 +43,17 @@ else:
 __all__ = [
     'Address',
     'AgentOptions',
+    'Certificate',
     'ClientInfo',
     'ClientOptions',
     'ControlOptions',
     'Data',
     'DuplexOptions',
+    'LookupOptions',
     'MessageFlags',
     'Metrics',
     'PerMessageDeflateOptions',
+    'ProxyOptions',
     'ReconnectingOptions',
     'Request',
     'SendOptions',
@@ -58,7 +63,7 @@ __all__ = [
     'ZlibInflateOptions',
 ]
 
-# -- what is given to functions ----------------------------------------------------------------------------------------
+# -- what is given to functions ---------------------------------------------------------------------------------------
 
 
 class Address(Options):
@@ -89,6 +94,40 @@ class AgentOptions(Options):
     secure: bool
     socketPath: Optional[str]
     path: str
+    #: How many milliseconds are left of ``handshakeTimeout``; 0: no limit.
+    timeout: float
+
+
+class LookupOptions(Options):
+    """What a ``lookup`` is asked for."""
+
+    __slots__ = ()
+    #: 4, 6, or 0 for both.
+    family: int
+    hints: int
+    all: bool
+
+
+class Certificate(Options):
+    """What ``getPeerCertificate`` returns, and ``checkServerIdentity`` gets. Beside these items, there is what
+    ``getpeercert()`` of :mod:`ssl` has. Of a certificate that nobody has verified there are only the last three; it is
+    empty if there is none.
+    """
+
+    __slots__ = ()
+    #: By short names: ``CN``, ``O``, ``OU``. A list of what is there more than once.
+    subject: Options
+    issuer: Options
+    #: ``'DNS:example.org, IP Address:192.0.2.1'``
+    subjectaltname: str
+    valid_from: str
+    valid_to: str
+    serialNumber: str
+    #: In DER.
+    raw: bytes
+    #: SHA-1 and SHA-256 of `raw`: ``'AB:CD:…'``.
+    fingerprint: str
+    fingerprint256: str
 
 
 class Metrics(Options):
@@ -114,7 +153,7 @@ class Metrics(Options):
     loopLag: Optional[float]
 
 
-# -- functions of the user's -------------------------------------------------------------------------------------------
+# -- functions of the user's ------------------------------------------------------------------------------------------
 
 
 class TakesThis(Protocol):
@@ -185,6 +224,7 @@ class AgentObject(Protocol):
 
 
 Agent = Union[Callable[[Request, AgentOptions], Socket], AgentObject]
+CreateConnection = Callable[[AgentOptions], Socket]
 
 #: What a client that reconnects is given as its URL, its sub-protocols and the codes that end it.
 URLSource = Union[str, URLObject, Callable[[], Union[str, URLObject]]]
@@ -192,6 +232,37 @@ ProtocolSource = Union[str, Sequence[str], Callable[[], Union[str, Sequence[str]
 TerminalCodes = Union[Callable[[int, str], object], Callable[[int], object]]
 
 # -- data --------------------------------------------------------------------------------------------------------------
+#: What ``lookup`` returns, or gives to its callback.
+Addresses = Union[str, Mapping[str, Any], Sequence[Union[str, Mapping[str, Any]]]]
+
+
+class LookupCallback(Protocol):
+    """The answer of a ``lookup`` that takes its time."""
+
+    def __call__(self, error: Any = ..., addresses: Optional[Addresses] = ..., family: object = ..., /) -> None: ...
+
+
+Lookup = Union[
+    Callable[[str, LookupOptions, LookupCallback], object],
+    Callable[[str, LookupOptions], Addresses],
+    Callable[[str], Addresses],
+]
+CheckServerIdentity = Union[
+    Callable[[str, Certificate], Optional[BaseException]],
+    Callable[[str], Optional[BaseException]],
+    Callable[[], Optional[BaseException]],
+]
+
+
+class ContextCallback(Protocol):
+    """The callback of ``SNICallback``, if it takes one."""
+
+    def __call__(self, error: Any = ..., context: Optional[SSLContext] = ..., /) -> None: ...
+
+
+ServerNameCallback = Union[Callable[[str, ContextCallback], object], Callable[[str], Optional[SSLContext]]]
+
+# -- data -------------------------------------------------------------------------------------------------------------
 
 
 class Readable(Protocol):
@@ -212,7 +283,7 @@ Payload = Union[str, Buffer, Array, int, float, None]
 #: What ``send`` takes.
 Data = Union[Payload, Readable]
 
-# -- options: names and types of what options.py and websocket_server.py have the defaults of --------------------------
+# -- options: names and types of what options.py and websocket_server.py have the defaults of -------------------------
 
 
 class ZlibDeflateOptions(TypedDict, total=False):
@@ -253,7 +324,14 @@ class ClientKeywords(Limits, total=False):
     origin: Optional[str]
     host: Optional[str]
     headers: Optional[HeaderFields]
+    auth: Optional[str]
     agent: Optional[Agent]
+    createConnection: Optional[CreateConnection]
+    socketPath: Union[str, os.PathLike[str], None]
+    lookup: Optional[Lookup]
+    family: Optional[int]
+    localAddress: Optional[str]
+    localPort: Optional[int]
     handshakeTimeout: Optional[float]
     executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
@@ -263,7 +341,12 @@ class ClientKeywords(Limits, total=False):
     key: Optional[PEM]
     passphrase: Optional[Passphrase]
     ciphers: Optional[str]
+    minVersion: Optional[str]
+    maxVersion: Optional[str]
     rejectUnauthorized: Optional[bool]
+    servername: Optional[str]
+    checkServerIdentity: Optional[CheckServerIdentity]
+    context: Optional[SSLContext]
 
 
 class ClientOptions(ClientKeywords, total=False):
@@ -293,6 +376,14 @@ class ReconnectingOptions(ReconnectingKeywords, total=False):
     protocols: ProtocolSource
 
 
+class ProxyOptions(TypedDict, total=False):
+    """Of ``ProxyAgent``: for TLS to the proxy."""
+
+    ca: Union[PEM, Sequence[PEM], None]
+    context: Optional[ssl.SSLContext]
+    rejectUnauthorized: Optional[bool]
+
+
 class ServerOptions(Limits, total=False):
     host: Optional[str]
     port: Union[int, str, None]
@@ -317,6 +408,13 @@ class ServerOptions(Limits, total=False):
     key: Optional[PEM]
     passphrase: Optional[Passphrase]
     ciphers: Optional[str]
+    minVersion: Optional[str]
+    maxVersion: Optional[str]
+    ca: Union[PEM, Sequence[PEM], None]
+    requestCert: Optional[bool]
+    rejectUnauthorized: Optional[bool]
+    SNICallback: Optional[ServerNameCallback]
+    context: Optional[SSLContext]
 
 
 class ControlOptions(TypedDict, total=False):

@@ -77,10 +77,16 @@ class WebSocket(Emitter, EventTarget):
       sub-protocols, separated by commas, behind those.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
     - ``headers`` (dict, or list of pairs): further header lines of the request; values are str, numbers, or lists.
-    - ``agent``: connects instead of us, through a proxy say. ``agent(request, options)``, or ``agent.addRequest`` with
-      these arguments, returns a connected socket, another one each time; it is called on a thread of its own, and may
-      block. ``options`` has ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``,
-      unless it is there.
+    - ``agent``: connects instead of us; a :class:`ProxyAgent` does so through a proxy. ``agent(request, options)``, or
+      ``agent.addRequest`` with these arguments, returns a connected socket, another one each time; it is called on a
+      thread of its own, and may block. ``options`` has ``host``, ``port``, ``secure``, ``path``, ``socketPath`` and
+      ``timeout`` (milliseconds left; 0: no limit); TLS is added for ``wss:``, unless it is there.
+      ``createConnection``: the same as ``createConnection(options)``.
+    - ``auth`` (str, 'user:password'): Basic authentication, as the address may have it, too.
+    - ``socketPath`` (str or path-like): the UNIX socket to connect to, in place of host and port.
+    - ``lookup``: ``lookup(host, options)`` returns the IP addresses of a name, or one; with three parameters,
+      ``lookup(host, options, callback)`` calls ``callback(error, addresses)``. It may block. ``family`` (4, 6, or 0):
+      connect to IPv4 or IPv6 addresses only. ``localAddress`` (str), ``localPort`` (int): connect from there.
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
@@ -99,8 +105,11 @@ class WebSocket(Emitter, EventTarget):
       (dict): ``dictionary``. See doc/compression.md.
     - ``ca`` (str, bytes, path or a list), ``cert``, ``key`` (str, bytes or path): TLS, in PEM: contents, not file
       names; a path (``pathlib.Path``) is read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or
-      path): PKCS#12 in place of ``cert`` and ``key``; needs the package cryptography. ``rejectUnauthorized`` (bool,
-      True): verify the server's certificate.
+      path): PKCS#12 in place of ``cert`` and ``key``; needs the package cryptography. ``minVersion``, ``maxVersion``
+      ('TLSv1.2' or 'TLSv1.3'). ``rejectUnauthorized`` (bool, True): verify the server's certificate. ``servername``
+      (str): the name to verify, and to tell the server, in place of the host; '' tells none.
+      ``checkServerIdentity(name, certificate)`` verifies the name in place of the usual check, and returns an exception
+      or None. ``context`` (ssl.SSLContext): as it is, in place of all but the last two.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
     :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error``

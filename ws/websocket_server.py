@@ -24,7 +24,6 @@ from .net.loop import Timer
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
-from .net.tls_context import check_types, server_context
 from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
 from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds, text
@@ -35,6 +34,7 @@ from .sending import close_reason
 from .server.http_server import attach, detach, request_from
 from .server.listening import Place, Port, address_of, file_of, is_shared, open_socket, place_of
 from .server.opening import CLOSING, ServerOpening, log_refusal
+from .server.secure import tls_context
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
 from .typing import Address, Callback, ConnectionListener, Metrics, NoListener, ServerOptions, Unpack
@@ -69,6 +69,13 @@ SERVER_OPTIONS: dict[str, Any] = {
     'key': None,
     'passphrase': None,
     'ciphers': None,
+    'minVersion': None,
+    'maxVersion': None,
+    'ca': None,
+    'requestCert': False,
+    'rejectUnauthorized': True,
+    'SNICallback': None,
+    'context': None,
 }
 
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
@@ -139,7 +146,13 @@ class WebSocketServer(Emitter):
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
     - ``key``, ``cert`` (str, bytes or path): serve TLS, in PEM: contents, not file names; a path (``pathlib.Path``) is
       read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or path): PKCS#12 in place of ``cert`` and
-      ``key``; needs the package cryptography.
+      ``key``; needs the package cryptography. ``minVersion``, ``maxVersion`` ('TLSv1.2' or 'TLSv1.3').
+    - ``requestCert`` (bool, False): ask clients for a certificate, signed by one of ``ca`` (as ``cert``, or a list).
+      Who shows none is refused, unless ``rejectUnauthorized`` (bool, True) is False.
+    - ``SNICallback`` (callable): ``SNICallback(servername)`` returns the ``ssl.SSLContext`` with the certificate for
+      that name; None: that of the server. ``SNICallback(servername, callback)`` is to call
+      ``callback(error, context)`` before it returns. An error ends the handshake.
+    - ``context`` (ssl.SSLContext): in place of all these.
 
     Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for TLS material
     that can't be used, :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
@@ -194,7 +207,9 @@ class WebSocketServer(Emitter):
         self._counts = Counts()
         self._lag: Optional[Lag] = None  # once somebody has asked
         self._heartbeat = self._make_heartbeat()
-        self._context = self._tls_context()
+        self._context = tls_context(self.options)
+        if self._context is not None and self._place is None:
+            raise ValueError('TLS goes with a port, path or socket of its own, not with `server` or `noServer`')
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
         self._keeps_process = self._place is not None  # else that is up to the HTTP server
@@ -223,15 +238,6 @@ class WebSocketServer(Emitter):
     def _make_heartbeat(self) -> Optional[Heartbeat]:
         interval, timeout = milliseconds(self.options, 'pingInterval'), milliseconds(self.options, 'pingTimeout')
         return Heartbeat(self._loop, interval, timeout) if interval else None
-
-    def _tls_context(self) -> Optional[ssl.SSLContext]:
-        options = self.options
-        if options.cert is None and options.key is None and options.pfx is None:
-            check_types(None, None, None, options.passphrase, options.ciphers, None)
-            if options.passphrase is not None or options.ciphers is not None:  # they want TLS, and would not get it
-                raise ValueError('passphrase and ciphers go with key and cert, or with pfx')
-            return None
-        return server_context(options.cert, options.key, options.passphrase, options.ciphers, options.pfx)
 
     def _question(self, event: str) -> None:
         name = event.partition('/')[0] if isinstance(event, str) else event  # of connection<url>
@@ -697,7 +703,7 @@ def _check_security(*sources: Mapping[str, Any]) -> None:
             if value and name not in SERVER_OPTIONS and _is_about_security(str(name)):
                 raise TypeError(
                     f'WebSocketServer has no option {name!r}: for TLS it takes key and cert, '
-                    'the contents of PEM files or pathlib.Path objects'
+                    'the contents of PEM files or pathlib.Path objects, or an ssl.SSLContext as context'
                 )
 
 

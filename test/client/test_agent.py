@@ -47,6 +47,7 @@ def test_what_an_agent_is_told() -> None:
         request, options, thread = asked.get()
         assert (request.method, request.url, request.headers['x-a']) == ('GET', '/path?query', 'b')
         assert request.headers['host'] == f'127.0.0.1:{port}'
+        assert 29_000 < options.pop('timeout') < 30_000
         assert dict(options) == {
             'host': '127.0.0.1',
             'port': port,
@@ -55,6 +56,20 @@ def test_what_an_agent_is_told() -> None:
             'path': '/path?query',
         }
         assert thread == 'ws-agent'
+        echoes(ws)
+
+
+@pytest.mark.parametrize(('limit', 'least', 'most'), [(0, 0, 0), (5000, 1000, 5000)])
+def test_how_long_an_agent_has(limit: float, least: float, most: float) -> None:
+    asked = Waiter()
+
+    def agent(request: Any, options: Any) -> socket.socket:
+        asked(options.timeout)
+        return connect(request, options)
+
+    with echo_server() as wss:
+        ws = client(wss, agent=agent, handshakeTimeout=limit)
+        assert least <= asked.get()[0] <= most
         echoes(ws)
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+from documents import free_port
+from fakes import black_hole
 from streams import Driver
 from support import TIMEOUT, Waiter, until
 
 from ws.net import connect, resolver
-from ws.net.connect import ATTEMPT_DELAY, Connector
+from ws.net.connect import ATTEMPT_DELAY, NO_PREFERENCES, Connector, Preferences
 from ws.net.poller import Poller
 from ws.net.resolver import Endpoint
 
@@ -31,20 +33,6 @@ def listener() -> Iterator[socket.socket]:
     with socket.create_server(('127.0.0.1', 0)) as sock:
         sock.settimeout(TIMEOUT)
         yield sock
-
-
-@contextlib.contextmanager
-def black_hole() -> Iterator[int]:
-    """A port where connections neither succeed nor fail: its backlog is full, and further SYNs are dropped."""
-    with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(socket.socket())
-        listening.bind(('127.0.0.1', 0))
-        listening.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]
 
 
 def closed_port() -> int:
@@ -63,9 +51,9 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> list[Endpoint]:
     known: list[Endpoint] = []
     real = resolver.look_up
 
-    def look_up(host: str, port: int, flags: int = 0) -> list[Endpoint]:
+    def look_up(host: str, port: int, flags: int = 0, family: int = 0) -> list[Endpoint]:
         if host != NAME:
-            return real(host, port, flags)
+            return real(host, port, flags, family)
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, 'a name')
         return list(known)
@@ -77,10 +65,17 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> list[Endpoint]:
 class Connecting:
     """A connector, and what it answers."""
 
-    def __init__(self, driver: Driver, host: str = NAME, port: int = 0, path: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        host: str = NAME,
+        port: int = 0,
+        path: Optional[str] = None,
+        preferences: Preferences = NO_PREFERENCES,
+    ) -> None:
         self.answers = Waiter()
         self.started = time.monotonic()
-        self.connector = Connector(driver.loop, self.answers)
+        self.connector = Connector(driver.loop, self.answers, preferences)
         if path is None:
             driver(self.connector.connect, host, port)
         else:
@@ -251,6 +246,60 @@ def test_the_families_take_turns() -> None:
     assert connect._interleaved([]) == []
 
 
+# -- one's own end ----------------------------------------------------------------------------------------------------
+
+
+def test_it_connects_from_the_address_it_is_told(driver: Driver, listener: socket.socket) -> None:
+    preferences = Preferences(local={socket.AF_INET: ('127.0.0.2', 0)})
+    with Connecting(driver, '127.0.0.1', listener.getsockname()[1], preferences=preferences).sock() as sock:
+        accepted, address = listener.accept()
+        accepted.close()
+        assert address[0] == '127.0.0.2' == sock.getsockname()[0]
+
+
+def test_a_local_port_may_be_in_time_wait(driver: Driver, listener: socket.socket) -> None:
+    with free_port() as port:
+        preferences = Preferences(local={socket.AF_INET: ('0.0.0.0', port), socket.AF_INET6: ('::', port)})
+        for _ in range(2):
+            with Connecting(driver, '127.0.0.1', listener.getsockname()[1], preferences=preferences).sock() as sock:
+                accepted, address = listener.accept()
+                assert address[1] == port
+                sock.shutdown(socket.SHUT_RDWR)  # first, so that this is the end that waits
+                accepted.recv(1)
+                accepted.close()
+
+
+def test_two_attempts_have_the_same_local_port(
+    driver: Driver, listener: socket.socket, addresses: list[Endpoint]
+) -> None:
+    with free_port() as port, black_hole() as hole:
+        addresses.extend([endpoint(hole), endpoint(listener.getsockname()[1])])
+        preferences = Preferences(local={socket.AF_INET: ('127.0.0.1', port)})
+        with Connecting(driver, preferences=preferences).sock() as sock:
+            assert sock.getsockname()[1] == port
+            assert sock.getpeername() == listener.getsockname()
+    assert nothing_is_left(driver)
+
+
+def test_local_addresses_that_cannot_be_had(driver: Driver, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    foreign = Preferences(local={socket.AF_INET: ('192.0.2.1', 0)})
+    error = Connecting(driver, '127.0.0.1', port, preferences=foreign).error()
+    assert (error.errno, '192.0.2.1:0' in str(error)) == (errno.EADDRNOTAVAIL, True)
+    other = Preferences(local={socket.AF_INET6: ('::1', 0)})
+    error = Connecting(driver, '127.0.0.1', port, preferences=other).error()
+    assert (error.errno, 'another family' in str(error)) == (errno.EADDRNOTAVAIL, True)
+    assert nothing_is_left(driver)
+
+
+def test_a_unix_socket_has_no_end_to_choose(driver: Driver, unix_path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(unix_path)
+        listening.listen()
+        preferences = Preferences(local={socket.AF_INET: ('127.0.0.2', 0)})
+        Connecting(driver, path=unix_path, preferences=preferences).sock().close()
+
+
 # -- UNIX sockets -----------------------------------------------------------------------------------------------------
 
 
@@ -313,7 +362,7 @@ def test_systems_without_unix_sockets(driver: Driver, monkeypatch: pytest.Monkey
 def test_cancelled_during_the_look_up(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, release = threading.Event(), threading.Event()
 
-    def slow(host: str, port: int, flags: int = 0) -> list[Endpoint]:
+    def slow(host: str, port: int, flags: int = 0, family: int = 0) -> list[Endpoint]:
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, 'a name')
         asked.set()

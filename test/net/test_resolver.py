@@ -14,6 +14,7 @@ import pytest
 from streams import Driver
 from support import TIMEOUT, Waiter, until
 
+from ws.net import resolver
 from ws.net.resolver import MAX_THREADS, Answer, Endpoint, look_up, look_up_literal, resolve
 
 Rows = list[Any]
@@ -26,7 +27,7 @@ def row(address: str, port: int) -> Any:
 def answers_with(function: Callable[[str, int], Rows]) -> Callable[..., Rows]:
     """A getaddrinfo that knows no IP addresses, only names."""
 
-    def getaddrinfo(host: str, port: int, *, type: int, flags: int) -> Rows:
+    def getaddrinfo(host: str, port: int, *, family: int, type: int, flags: int) -> Rows:
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, 'a name')
         return function(host, port)
@@ -62,6 +63,26 @@ def test_names_are_looked_up(driver: Driver) -> None:
     assert answer.error is None
     assert {endpoint.address[0] for endpoint in answer.endpoints} & {'127.0.0.1', '::1'}
     assert {endpoint.address[1] for endpoint in answer.endpoints} == {8080}
+
+
+@pytest.mark.parametrize('family', [socket.AF_INET, socket.AF_INET6])
+def test_the_system_is_asked_for_one_family_only(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, family: socket.AddressFamily
+) -> None:
+    """So that who asks for IPv4 waits for no answer about IPv6."""
+    asked, answers, real = Waiter(), Waiter(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> Rows:
+        asked(options['family'])
+        return real(host, port, **options)
+
+    monkeypatch.setattr(socket, 'getaddrinfo', getaddrinfo)
+    resolve(driver.loop, 'localhost', 80, answers, family=family)
+    assert asked.get() == (0,)  # whether it is an address
+    assert asked.get() == (family,)
+    (answer,) = answers.get()
+    assert {endpoint.family for endpoint in answer.endpoints} <= {family}
+    assert answer.endpoints or isinstance(answer.error, socket.gaierror)
 
 
 def test_a_look_up_that_blocks_holds_up_nobody(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +265,23 @@ def test_who_gives_up_frees_the_place(driver: Driver, monkeypatch: pytest.Monkey
     hanging.release.set()
     assert answers.nothing(0.02)
     until(lambda: not resolver_threads())
+
+
+def test_names_that_hang_keep_others_waiting_for_a_moment(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if nobody has given up on them; and they get their answers."""
+    monkeypatch.setattr(resolver, 'PATIENCE', 20)
+    hanging, answers, others = Hanging(monkeypatch), Waiter(), Waiter()
+    for number in range(MAX_THREADS + 8):
+        driver(resolve, driver.loop, f'hang{number}.example', 80, answers)
+    driver(resolve, driver.loop, 'other.example', 80, others)
+    assert others.get()[0].error is None
+    assert answers.nothing(0)
+    hanging.release.set()
+    for _ in range(MAX_THREADS + 8):
+        assert answers.get()[0].error is None
+    until(lambda: not resolver_threads())
+    driver.turns()
+    assert not [timer for _, _, timer in driver.loop._timers if timer.callback is not None]
 
 
 def test_an_answer_to_an_address_can_be_cancelled_too(driver: Driver) -> None:

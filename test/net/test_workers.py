@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import threading
 import pytest
 from support import TIMEOUT, Waiter, until
 
-from ws.net.workers import Workers
+from ws.net.workers import ASIDE, Workers
 
 
 def count(name: str) -> int:
@@ -99,7 +100,7 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
     """Those of the parent are at work, and would be waited for in vain."""
     program = """if True:
         import os, sys, threading
-        from ws.net.workers import Workers
+        from ws.net.workers import ASIDE, Workers
         workers = Workers('ws-test', 1)
         begun, release = threading.Event(), threading.Event()
         workers.add(lambda: (begun.set(), release.wait()))
@@ -113,3 +114,57 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     subprocess.run([sys.executable, '-W', 'ignore', '-c', program], timeout=TIMEOUT, check=True)
+
+
+def test_a_job_that_stands_aside_goes_on_and_another_has_its_place() -> None:
+    workers = Workers('ws-test', 1)
+    release, begun, done = threading.Event(), Waiter(), Waiter()
+
+    def slow() -> None:
+        begun()
+        release.wait(TIMEOUT)
+        done('slow')
+
+    def quick() -> None:
+        done('quick')
+
+    workers.add(slow)
+    begun.get()
+    workers.add(quick)
+    assert workers.stand_aside(quick) is False  # it has not begun
+    assert done.nothing(0.02)
+    assert workers.stand_aside(slow) is True
+    assert done.get() == ('quick',)
+    assert workers.stand_aside(slow) is True  # it does so already
+    release.set()
+    assert done.get() == ('slow',)
+    until(lambda: count('ws-test') == 0)
+    workers.add(quick)
+    assert done.get() == ('quick',)
+
+
+def test_not_too_many_stand_aside() -> None:
+    workers = Workers('ws-test', 1)
+    for _ in range(2):  # when they have ended, others may
+        too_many_stand_aside(workers)
+
+
+def too_many_stand_aside(workers: Workers) -> None:
+    release, begun = threading.Event(), Waiter()
+
+    def slow(number: int) -> None:
+        begun(number)
+        release.wait(TIMEOUT)
+
+    jobs = [functools.partial(slow, number) for number in range(ASIDE + 2)]
+    for job in jobs:
+        workers.add(job)
+    for number in range(ASIDE):
+        assert begun.get() == (number,)
+        assert workers.stand_aside(jobs[number]) is True
+    assert begun.get() == (ASIDE,)
+    assert workers.stand_aside(jobs[ASIDE]) is False
+    assert begun.nothing(0.02)
+    release.set()
+    assert begun.get() == (ASIDE + 1,)
+    until(lambda: count('ws-test') == 0)

@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 import socket
+import ssl
 import threading
 from array import array
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -20,6 +21,8 @@ from ws import (
     EventEmitter,
     HandshakeError,
     ProtocolError,
+    ProxyAgent,
+    ProxyError,
     Receiver,
     ReconnectingWebSocket,
     Sender,
@@ -35,10 +38,12 @@ from ws.timers import clearInterval, setInterval, setTimeout
 from ws.typing import (
     Address,
     AgentOptions,
+    Certificate,
     ClientInfo,
     ClientOptions,
     Data,
     DuplexOptions,
+    LookupOptions,
     MessageFlags,
     ReconnectingOptions,
     Request,
@@ -288,6 +293,42 @@ WebSocketServer(port=0, verifyClient=lambda info: info.origin is None)
 WebSocketServer(port=0, verifyClient=lambda info, callback: callback(info.secure))
 WebSocket('ws://localhost:8080', agent=agent)
 WebSocket('ws://localhost:8080', {'agent': Agent()})
+proxied = ProxyAgent('http://proxy:3128', {'ca': Path('ca.pem'), 'rejectUnauthorized': False})
+WebSocket('ws://localhost:8080', agent=proxied)
+WebSocket('ws://localhost:8080', agent=ProxyAgent.from_environment(context=ssl.create_default_context()))
+
+
+def choosing(request: Request, options: AgentOptions) -> socket.socket:
+    limit: float = options.timeout
+    return proxied.addRequest(request, options) if limit else agent(request, options)
+
+
+@ws.on('error')
+def failed(error: Exception) -> None:
+    if isinstance(error, ProxyError) and error.status == 407:
+        print(error)
+
+
+WebSocket('ws://localhost:8080', createConnection=lambda options: socket.create_connection((options.host, 80)))
+
+
+def look_up(host: str, options: LookupOptions) -> list[str]:
+    return ['127.0.0.1'] if options.family != 6 else ['::1']
+
+
+def check_identity(name: str, certificate: Certificate) -> Optional[Exception]:
+    return None if name == certificate.subject.CN else ValueError(certificate.fingerprint256)
+
+
+contexts = {'one.example': ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}
+WebSocket('ws://localhost:8080', lookup=look_up, family=4, localAddress='127.0.0.1', localPort=0, auth='ann:secret')
+WebSocket('ws://localhost:8080', {'lookup': lambda host: '127.0.0.1', 'socketPath': Path('/run/app.sock')})
+WebSocket('ws://localhost:8080', lookup=lambda host, options, callback: callback(None, [{'address': '127.0.0.1'}]))
+WebSocket('wss://localhost:8080', checkServerIdentity=check_identity, servername='a.example', minVersion='TLSv1.3')
+WebSocket('wss://localhost:8080', context=ssl.create_default_context())
+WebSocketServer(port=0, key=b'', cert=b'', ca=[b''], requestCert=True, SNICallback=contexts.get)
+WebSocketServer(port=0, SNICallback=lambda name, callback: callback(None, contexts['one.example']))
+WebSocketServer({'port': 0, 'context': contexts['one.example']})
 
 # -- streams ----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import io
 from typing import Union
 
 import ws as module
-from ws import ReconnectingWebSocket, WebSocket, WebSocketServer
+from ws import ProxyAgent, ReconnectingWebSocket, WebSocket, WebSocketServer
 from ws.typing import ClientInfo, MessageFlags, Request, ServerOptions
 
 ws = WebSocket('ws://localhost:8080')
@@ -23,6 +23,9 @@ WebSocket('ws://localhost', maxPayload='1 MiB')  # mypy: call-overload; pyright:
 WebSocket('ws://localhost', perMessageDeflate={'level': 9})  # mypy: call-overload; pyright: reportArgumentType
 ReconnectingWebSocket('ws://localhost', {'maxRetrys': 5})  # mypy: call-overload; pyright: reportArgumentType
 ReconnectingWebSocket(5)  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('ws://localhost', lookup='127.0.0.1')  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('ws://localhost', family='4')  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('wss://localhost', context='ca.pem')  # mypy: call-overload; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
@@ -30,6 +33,9 @@ WebSocketServer(verifyClient=lambda: 5, path=5)  # mypy: arg-type; pyright: repo
 WebSocketServer({'port': 8080}, 5)  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.Server({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.createServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
+ProxyAgent(5)  # mypy: arg-type; pyright: reportArgumentType
+ProxyAgent('proxy', {'cA': b''})  # mypy: arg-type; pyright: reportArgumentType
+ProxyAgent('proxy', context='x')  # mypy: arg-type; pyright: reportArgumentType
 WebSocket.connect(5)  # mypy: arg-type; pyright: reportArgumentType
 module.createServer({'port': 8080}, 'x')  # mypy: arg-type; pyright: reportArgumentType
 options: ServerOptions = {'port': 8080, 'hots': 'x'}  # mypy: typeddict-unknown-key; pyright: reportAssignmentType

@@ -266,7 +266,7 @@ def test_piped_input_goes_to_the_client_that_comes() -> None:
         (['-l', '70000'], '--listen: port must be from 0 to 65535, not 70000'),
         (['-l', '0', '--no-check'], '--no-check works with --connect only'),
         (['-l', '0', '-H', 'a:b'], '--header works with --connect only'),
-        (['-c', 'x', '--proxy', 'socks5://x'], "--proxy: invalid proxy 'socks5://x': it must be like "),
+        (['-c', 'x', '--proxy', 'ftp://a:b@x'], "--proxy: invalid proxy '...@x': it must be like "),
         (['-c', 'ws+unix:/x', '--proxy', 'x'], '--proxy: there is none to a UNIX socket'),
         (['-c', 'x', '--nonsense'], 'unrecognized arguments: --nonsense'),
         (['-c', 'x', '--exec', 'x'], 'unrecognized arguments: --exec x'),

@@ -17,13 +17,13 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from documents import ROOT
-from proxies import connect_proxy
+from proxies import connect_proxy, dante
 from support import TIMEOUT, Waiter, echo_server, server, url_of
 from terminals import CONNECTED, RawServer, run
 from window import ENTER, python
 
 from ws import WebSocket, wscat
-from ws.wscat.options import HELP, make_parser
+from ws.wscat.options import HELP, UsageError, client_options, make_parser, parse
 
 # -- the handshake -----------------------------------------------------------------------------------------------------
 
@@ -132,6 +132,36 @@ def test_tls_through_a_proxy(authority: trustme.CA, tmp_path: Path) -> None:
             ca = ('--ca', str(tmp_path / 'ca.pem'))
             assert run('-c', url, '--proxy', proxy.address, *ca, '-x', 'hello', '-w', '0.3') == (0, 'hello\n', '')
         assert proxy.requests[0][0].startswith('localhost:')
+
+
+def test_tls_to_a_proxy(authority: trustme.CA, tmp_path: Path) -> None:
+    """Its certificate is for the system to know; OpenSSL lets a variable say where to look."""
+    authority.cert_pem.write_to_path(tmp_path / 'ca.pem')
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('localhost').configure_cert(context)
+    with connect_proxy(context) as proxy, echo_server() as wss:
+        address = proxy.address.replace('127.0.0.1', 'localhost')
+        arguments = ('-c', url_of(wss), '--proxy', f'https://{address}', '-x', 'hello', '-w', '0.3')
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv('SSL_CERT_FILE', str(tmp_path / 'ca.pem'))
+            assert run(*arguments) == (0, 'hello\n', '')
+        result = run(*arguments)
+        assert (result.status, result.output) == (1, '')
+        assert result.errors.startswith(f'error: TLS to the proxy {address} failed: certificate verify failed: ')
+
+
+@pytest.mark.parametrize('scheme', ['socks4', 'socks5h'])
+def test_socks_proxies(scheme: str) -> None:
+    pytest.importorskip('python_socks')
+    with dante() as address, echo_server() as wss:
+        arguments = ('-c', url_of(wss), '--proxy', f'{scheme}://{address}', '-x', 'hello', '-w', '0.3')
+        assert run(*arguments) == (0, 'hello\n', '')
+
+
+def test_socks_proxies_need_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'python_socks', None)
+    with pytest.raises(UsageError, match='--proxy: a SOCKS proxy needs the package python-socks'):
+        client_options(parse(['-c', 'x', '--proxy', 'socks5h://x']))
 
 
 def test_verbose() -> None:

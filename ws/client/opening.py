@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from ..errors import HandshakeError
 from ..net.loop import Loop, Timer
@@ -14,9 +13,8 @@ from ..options import Options, milliseconds, text
 from ..protocol.handshake import VERSIONS, ClientHandshake
 from ..protocol.http import Response, ResponseParser
 from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
-from ..protocol.url import Address, parse_url
-from .agent import check_agent
-from .connecting import Connecting, tls_context
+from ..protocol.url import Address
+from .connecting import Connecting, Route, address_of
 
 #: Opening handshakes of clients, line by line, at DEBUG.
 _log = logging.getLogger('ws.handshake')
@@ -36,8 +34,7 @@ class ClientOpening:
         loop: Loop,
         address: Address,
         handshake: ClientHandshake,
-        context: Optional[ssl.SSLContext],
-        agent: Any,
+        route: Route,
         on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
         on_failure: Callable[[BaseException], object],
     ) -> None:
@@ -47,14 +44,14 @@ class ClientOpening:
         self._on_failure = on_failure
         self._parser = ResponseParser()
         self._timer: Optional[Timer] = None
-        self._connecting = Connecting(loop, address, context, agent, handshake.request, self._on_stream, self.fail)
+        self._connecting = Connecting(loop, address, route, handshake.request, self._on_stream, self.fail)
         self._stream: Optional[Stream] = None
 
     def start(self, timeout: float) -> None:
         """Begin; after `timeout` milliseconds (0: none) it has failed."""
         if timeout:
             self._timer = self._loop.call_later(timeout, self._on_timeout)
-        self._connecting.start()
+        self._connecting.start(timeout)
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
@@ -148,9 +145,8 @@ def prepare(
     on_failure: Callable[[BaseException], object],
 ) -> ClientOpening:
     """The opening of a client with these arguments, to be started. Raises as the class WebSocket does."""
-    address = parse_url(url)
+    address = address_of(url, options)
     milliseconds(options, 'handshakeTimeout')
-    check_agent(options.agent)
     handshake = ClientHandshake(
         address=address,
         version=_version(options.protocolVersion),
@@ -160,7 +156,7 @@ def prepare(
         headers=options.headers,
         deflate=deflate,
     )
-    return ClientOpening(loop, address, handshake, tls_context(address, options), options.agent, on_open, on_failure)
+    return ClientOpening(loop, address, handshake, Route(address, options), on_open, on_failure)
 
 
 def _version(value: object) -> int:

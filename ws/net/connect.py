@@ -6,29 +6,64 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable
-from typing import Optional
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Optional
 
 from .loop import Loop, Timer
 from .poller import WRITE
-from .resolver import Answer, Endpoint, LookUp, resolve
+from .resolver import Answer, Ask, Endpoint, LookUp, resolve
+from .unix import printable
 
 #: How long, in milliseconds, an attempt runs alone before the next address is tried beside it (RFC 8305 section 8).
 ATTEMPT_DELAY = 250
 
 #: ``(error, socket)``: exactly one of them is not None.
-OnConnected = Callable[[Optional[OSError], Optional[socket.socket]], object]
+OnConnected = Callable[[Optional[BaseException], Optional[socket.socket]], object]
 
 #: What connect() says when it goes on by itself. EWOULDBLOCK is a failure elsewhere: a UNIX socket's backlog is full.
 _IN_PROGRESS = errno.EWOULDBLOCK if sys.platform == 'win32' else errno.EINPROGRESS
 
 
+_UP_TO_THE_SYSTEM: Mapping[int, Any] = MappingProxyType({})
+
+
+class Preferences(NamedTuple):
+    """To which of a name's addresses to connect, and from which of our own. Not for UNIX sockets."""
+
+    #: ``AF_INET``, ``AF_INET6``, or 0 for both.
+    family: int = 0
+    #: Who knows the addresses, if it is not the system.
+    ask: Optional[Ask] = None
+    #: Family to the address to bind to; empty if that is up to the system.
+    local: Mapping[int, Any] = _UP_TO_THE_SYSTEM
+
+    def bind(self, sock: socket.socket) -> None:
+        """Bind `sock`, if there is anything to say about that. Raises :class:`OSError`."""
+        if not self.local:
+            return
+        if sock.family not in self.local:
+            raise OSError(errno.EADDRNOTAVAIL, 'the local address is of another family')
+        address = self.local[sock.family]
+        if os.name == 'posix':
+            # Such a port may be in TIME_WAIT; and two attempts at once have the same one.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(address)
+        except OSError as error:
+            raise OSError(error.errno, f'{error.strerror}: {printable(address)}') from None
+
+
+NO_PREFERENCES = Preferences()
+
+
 class Connector:
     """One connection being made. Runs on the loop thread; ``on_connected`` is called once, unless cancelled."""
 
-    def __init__(self, loop: Loop, on_connected: OnConnected) -> None:
+    def __init__(self, loop: Loop, on_connected: OnConnected, preferences: Preferences = NO_PREFERENCES) -> None:
         self._loop = loop
         self._on_connected: Optional[OnConnected] = on_connected
+        self._preferences = preferences
         self._look_up: Optional[LookUp] = None
         self._untried: list[Endpoint] = []
         self._attempts: list[_Attempt] = []
@@ -37,7 +72,8 @@ class Connector:
 
     def connect(self, host: str, port: int) -> None:
         """Connect to a TCP port."""
-        self._look_up = resolve(self._loop, host, port, self._on_answer)
+        family, ask = self._preferences.family, self._preferences.ask
+        self._look_up = resolve(self._loop, host, port, self._on_answer, family=family, ask=ask)
 
     def connect_unix(self, path: str) -> None:
         """Connect to a UNIX socket."""
@@ -64,7 +100,7 @@ class Connector:
             return
         while self._untried:
             try:
-                attempt = _Attempt(self, self._loop, self._untried.pop(0))
+                attempt = _Attempt(self, self._loop, self._untried.pop(0), self._preferences)
             except OSError as error:
                 self._error = error.with_traceback(None)  # its frames refer to us, which would be a circle
                 continue
@@ -89,7 +125,7 @@ class Connector:
             self._error = error
             self._try_next()
 
-    def _finish(self, error: Optional[OSError], sock: Optional[socket.socket]) -> None:
+    def _finish(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
         on_connected, self._on_connected = self._on_connected, None
         self._clean_up()
         if on_connected is not None:
@@ -109,13 +145,15 @@ class Connector:
 class _Attempt:
     """One socket that is connecting to one address."""
 
-    def __init__(self, connector: Connector, loop: Loop, endpoint: Endpoint) -> None:
+    def __init__(self, connector: Connector, loop: Loop, endpoint: Endpoint, preferences: Preferences) -> None:
         self._connector = connector
         self._loop = loop
         self._endpoint = endpoint
         self.sock: socket.socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
         try:
             self.sock.setblocking(False)
+            if not isinstance(endpoint.address, str):
+                preferences.bind(self.sock)
             code = self.sock.connect_ex(endpoint.address)
             if code not in (0, _IN_PROGRESS):
                 raise self._failure(code)
@@ -130,9 +168,7 @@ class _Attempt:
         self._connector.attempt_ended(self, self._failure(code) if code else None)
 
     def _failure(self, code: int) -> OSError:
-        address = self._endpoint.address
-        where = address if isinstance(address, str) else f'{address[0]}:{address[1]}'
-        return OSError(code, f'{os.strerror(code)}: {where}')
+        return OSError(code, f'{os.strerror(code)}: {printable(self._endpoint.address)}')
 
     def failed(self) -> None:
         """Who was told of the connection raised; the socket is theirs by now."""

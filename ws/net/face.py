@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..events import EventEmitter, check_callable, fitted
 from ..options import Options, milliseconds
+from ..typing import Certificate
 from .listen import describe
 from .loop import Loop, Timer, report_exception
 
@@ -83,6 +84,18 @@ class Socket(EventEmitter):
     def authorized(self) -> bool:
         """Whether TLS has verified the peer."""
         return self._stream.authorized
+
+    @property
+    def authorizationError(self) -> Optional[str]:
+        """Why TLS has not verified the peer, by the one name that Node has for it: no certificate was shown, or nobody
+        looked at it. What is looked at, and found wrong, ends the handshake."""
+        return 'UNABLE_TO_GET_ISSUER_CERT' if self.encrypted and not self.authorized else None
+
+    def getPeerCertificate(self) -> Certificate:
+        """The certificate that the peer has shown: an object with ``subject``, ``issuer``, ``subjectaltname``,
+        ``valid_from``, ``valid_to``, ``serialNumber``, ``fingerprint256``, ``raw``, and whatever ``getpeercert()`` of
+        :mod:`ssl` has. Empty, and so false, if there is none, and once the connection is gone."""
+        return self._stream.certificate
 
     @property
     def bytesRead(self) -> int:

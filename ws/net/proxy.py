@@ -1,110 +1,109 @@
-"""Connections through an HTTP proxy (RFC 9110 section 9.3.6, CONNECT). Blocking: not for the loop thread."""
+"""Proxies: what their URLs say."""
 
 from __future__ import annotations
 
 import re
-import socket
 import time
-from base64 import b64encode
 from typing import NamedTuple, Optional
 from urllib.parse import unquote_to_bytes
 
-#: The longest answer taken, in bytes, its closing empty line included.
-MAX_HEAD = 16 * 1024
-
+#: Scheme -> port, if there is none in the URL.
+_PORTS = {'http': 80, 'https': 443, 'socks4': 1080, 'socks4a': 1080, 'socks5': 1080, 'socks5h': 1080}
+_SOCKS_5 = ('socks5', 'socks5h')
 _match_proxy = re.compile(
-    r'(?:http://)?(?:(?P<user>[^/?#]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^][/?#@:\s]+)(?::(?P<port>[0-9]{0,5}))?/?',
+    r'(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?'
+    r'(?:(?P<credentials>[^/?#]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^][/?#@:\s]+)(?::(?P<port>[0-9]{0,5}))?/?',
     re.IGNORECASE,
 ).fullmatch
-_is_target = re.compile('[!-~]+').fullmatch
-_match_status = re.compile(r'HTTP/1\.[0-9] ([1-9][0-9]{2})(?: ([ -~]*))?\r?\n').match
 
-
-class ProxyError(OSError):
-    """The proxy did not make the connection."""
+#: User name and password.
+Credentials = tuple[bytes, bytes]
 
 
 class Proxy(NamedTuple):
-    """Where a proxy is, and the ``Proxy-Authorization`` header for the user name and password in its URL."""
+    """Where a proxy is, how to speak to it, and what to tell it about us."""
 
+    scheme: str
     host: str
     port: int
-    authorization: Optional[str]
+    credentials: Optional[Credentials]
+
+    def __repr__(self) -> str:
+        return f'<Proxy {self}>'
+
+    def __str__(self) -> str:
+        """The URL, without the credentials: those are not to be shown."""
+        return f'{self.scheme}://{self.name}'
+
+    @property
+    def name(self) -> str:
+        """Host and port, for people."""
+        return authority(self.host, self.port)
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme.startswith('socks')
+
+
+def authority(host: str, port: int) -> str:
+    """Host and port as URLs have them (RFC 3986 section 3.2)."""
+    return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+
+
+def left(deadline: float) -> float:
+    """How many seconds :func:`time.monotonic` has until then; a few if it has passed: 0 would mean not to wait at all,
+    or for ever."""
+    return max(0.001, deadline - time.monotonic())
 
 
 def parse_proxy(url: str) -> Proxy:
-    """Parse ``[http://][user:password@]host[:port]``, the port 80 if there is none. Raises ValueError."""
-    match = _match_proxy(url)
-    port = int((match and match['port']) or 80)
-    if match is None or not 0 < port <= 65535:
-        raise ValueError(f'invalid proxy {url!r}: it must be like http://user:password@host:port')
-    credentials = match['user']
-    authorization = None
-    if credentials is not None:
-        user, _, password = credentials.partition(':')
-        decoded = unquote_to_bytes(user) + b':' + unquote_to_bytes(password)
-        authorization = 'Basic ' + b64encode(decoded).decode('ascii')  # RFC 7617
-    return Proxy(match['host'].strip('[]'), port, authorization)
+    """Parse ``[scheme://][user[:password]@]host[:port]``: ``http``, and the usual port of the scheme, if there is none.
 
-
-def connect_through(proxy_url: str, host: str, port: int, timeout: float) -> socket.socket:
-    """Have the proxy connect to `host` and `port`; returns the socket to there, in blocking mode.
-
-    `timeout`: seconds for all of it. Raises ValueError for `proxy_url` and `host`, :class:`ProxyError` if the proxy
-    can't be reached, refuses, answers with something else, or not in time.
+    Raises ValueError, whose text is without the credentials.
     """
-    proxy = parse_proxy(proxy_url)
-    request = _request(proxy, host, port)
-    deadline = time.monotonic() + timeout
+    match = _match_proxy(url)
+    scheme = ((match and match['scheme']) or 'http').lower()
+    if match is None or scheme not in _PORTS or not _is_host(match['host']):
+        raise _invalid(url)
+    port = int(match['port'] or _PORTS[scheme])
+    if not 0 < port <= 65535:
+        raise _invalid(url)
+    credentials = _parse_credentials(match['credentials'])
+    if scheme.startswith('socks') and credentials is not None:
+        _check_for_socks(scheme, *credentials)
+    return Proxy(scheme, match['host'].strip('[]'), port, credentials)
+
+
+def _invalid(url: str) -> ValueError:
+    _, at, rest = url.rpartition('@')
+    shown = f'...@{rest}' if at else url
+    return ValueError(
+        f'invalid proxy {shown!r}: it must be like http://user:password@host:port, '
+        f'with one of the schemes {", ".join(_PORTS)}'
+    )
+
+
+def _is_host(name: str) -> bool:
     try:
-        sock = socket.create_connection((proxy.host, proxy.port), timeout)
-    except OSError as error:
-        raise ProxyError(f'the proxy {proxy.host}:{proxy.port} is out of reach: {error.strerror or error}') from None
-    try:
-        sock.sendall(request)
-        _check(_read_head(sock, deadline))
-        sock.settimeout(None)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        name.encode('idna')
+    except UnicodeError:  # a label that is empty, or too long
+        return False
+    return True
 
 
-def _request(proxy: Proxy, host: str, port: int) -> bytes:
-    target = f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
-    if not host or not _is_target(target):
-        raise ValueError(f'invalid host {host!r}')
-    lines = [f'CONNECT {target} HTTP/1.1', f'Host: {target}']
-    if proxy.authorization is not None:
-        lines.append(f'Proxy-Authorization: {proxy.authorization}')
-    return ('\r\n'.join(lines) + '\r\n\r\n').encode('ascii')
+def _parse_credentials(userinfo: Optional[str]) -> Optional[Credentials]:
+    if userinfo is None:
+        return None
+    user, _, password = userinfo.partition(':')
+    return unquote_to_bytes(user), unquote_to_bytes(password)
 
 
-def _read_head(sock: socket.socket, deadline: float) -> bytes:
-    """Byte by byte: what follows the head is no longer the proxy's."""
-    head = b''
-    while not head.endswith((b'\r\n\r\n', b'\n\n')):
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
-        try:
-            byte = sock.recv(1)
-        except socket.timeout:
-            raise ProxyError('the proxy did not answer in time') from None
-        except ConnectionError:
-            byte = b''
-        if not byte:
-            raise ProxyError('the proxy closed the connection before it answered')
-        head += byte
-        if len(head) >= MAX_HEAD:
-            raise ProxyError(f'the answer of the proxy is longer than {MAX_HEAD} bytes')
-        if head[:7] != b'HTTP/1.'[: len(head)]:
-            raise ProxyError('the proxy does not speak HTTP')
-    return head
-
-
-def _check(head: bytes) -> None:
-    match = _match_status(head.decode('latin-1'))
-    if match is None:
-        raise ProxyError('the proxy does not speak HTTP')
-    if not match[1].startswith('2'):
-        reason = f' {match[2]}' if match[2] else ''
-        raise ProxyError(f'the proxy refused: {match[1]}{reason}')
+def _check_for_socks(scheme: str, user: bytes, password: bytes) -> None:
+    """What neither the protocols nor the package that speaks them have room for."""
+    if not (user.isascii() and password.isascii()):
+        raise ValueError('user name and password for a SOCKS proxy must be ASCII')
+    if scheme not in _SOCKS_5:
+        if password or b'\0' in user:
+            raise ValueError('SOCKS 4 has user names, but no passwords')
+    elif not (0 < len(user) < 256 and 0 < len(password) < 256):  # RFC 1929 section 2
+        raise ValueError('user name and password for a SOCKS 5 proxy must have 1 to 255 characters')

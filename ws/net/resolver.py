@@ -7,14 +7,16 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Protocol, Union
 
-from .loop import Loop
+from .loop import Loop, Timer
 from .workers import Workers
 
-#: How many names are looked up at once in a process, those not counted that nobody wants to know any more: a name whose
-#: server does not answer blocks its thread for as long as the system likes.
+#: How many names are looked up at once in a process, those not counted that nobody wants to know any more, or that take
+#: longer than `PATIENCE`: a name whose server does not answer blocks its thread for as long as the system likes.
 MAX_THREADS = 64
+#: How long, in milliseconds, a name may keep others waiting.
+PATIENCE = 1000
 
 
 class Endpoint(NamedTuple):
@@ -26,17 +28,17 @@ class Endpoint(NamedTuple):
 
 class Answer(NamedTuple):
     endpoints: list[Endpoint]
-    error: Optional[OSError]
+    error: Optional[BaseException]
 
 
 OnAnswer = Callable[[Answer], object]
-_Arguments = tuple[str, int, int]  # host, port, flags
+_Arguments = tuple[str, int, int, int]  # host, port, flags, family
 
 
-def look_up(host: str, port: int, flags: int = 0) -> list[Endpoint]:
+def look_up(host: str, port: int, flags: int = 0, family: int = 0) -> list[Endpoint]:
     """Ask the system, however long it takes. Raises :class:`OSError`."""
     try:
-        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        rows = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=flags)
     except socket.gaierror as error:
         raise socket.gaierror(error.errno, f'{error.strerror}: {host}') from None
     except ValueError as error:  # a label of more than 63 characters, say
@@ -58,14 +60,29 @@ class LookUp:
     def __init__(self, loop: Loop, on_answer: OnAnswer) -> None:
         self._loop = loop
         self._on_answer: Optional[OnAnswer] = on_answer  # None: nobody wants to know any more
-        self._question: Optional[_Question] = None  # that it waits for
+        self._question: Optional[Question] = None  # that it waits for
+        self._timer: Optional[Timer] = None
 
-    def wait_for(self, question: _Question) -> None:
+    def wait_for(self, question: Question) -> None:
         self._question = question
+
+    def watch(self) -> None:
+        """See to it that it keeps nobody waiting for long. To be called on the loop thread."""
+        if self._question is not None:
+            self._timer = self._loop.call_later(PATIENCE, self._on_slow, self._question)
+
+    def _on_slow(self, question: Question) -> None:
+        if not question.stand_aside():
+            self.watch()
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def cancel(self) -> None:
         """Nobody will be told. To be called on the loop thread."""
         self._on_answer = None
+        self._stop_watching()
         question, self._question = self._question, None
         if question is not None:
             question.leave(self)
@@ -75,9 +92,25 @@ class LookUp:
         self._loop.call(self.deliver, answer)
 
     def deliver(self, answer: Answer) -> None:
+        self._stop_watching()
         self._question = None
-        if self._on_answer is not None:
-            self._on_answer(answer)
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(answer)
+
+
+class Question(Protocol):
+    """What a :class:`LookUp` waits for."""
+
+    def leave(self, asking: LookUp) -> None:
+        """That one does not want to know any more."""
+
+    def stand_aside(self) -> bool:
+        """It takes long: let others go first. Returns False if it has to be asked again."""
+
+
+#: ``(host, port, family, asking)``: asks somebody else than the system.
+Ask = Callable[[str, int, int, LookUp], object]
 
 
 class _Question:
@@ -113,6 +146,9 @@ class _Question:
             self._close()
         _resolver.give_up(self.run)
 
+    def stand_aside(self) -> bool:
+        return _resolver.stand_aside(self.run)
+
     def _close(self) -> None:
         """Who asks from now on has another look."""
         if _questions.get(self._arguments) is self:
@@ -147,12 +183,28 @@ def _ask(arguments: _Arguments, asking: LookUp) -> None:
         _resolver.add(question.run)
 
 
-def resolve(loop: Loop, host: str, port: int, on_answer: OnAnswer, flags: int = 0) -> LookUp:
-    """Look `host` up without blocking the loop; ``on_answer(answer)`` is called on its thread, never from here."""
+def resolve(
+    loop: Loop,
+    host: str,
+    port: int,
+    on_answer: OnAnswer,
+    flags: int = 0,
+    family: int = 0,
+    ask: Optional[Ask] = None,
+) -> LookUp:
+    """Look `host` up without blocking the loop; ``on_answer(answer)`` is called on its thread, never from here.
+
+    A name has addresses of `family` only, if that is not 0; the system is asked for it, or somebody else by `ask`. What
+    is an address is what it is.
+    """
     asking = LookUp(loop, on_answer)
     endpoints = look_up_literal(host, port, flags)
     if endpoints is not None:
         asking.tell(Answer(endpoints, None))
+    elif ask is not None:
+        ask(host, port, family, asking)
     else:
-        _ask((host, port, flags), asking)
+        _ask((host, port, flags, family), asking)
+    if loop.in_thread():
+        asking.watch()
     return asking

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Optional
 
+from ..typing import Certificate
 from .calls import Data, handle_of, recv, send, send_several
 from .face import Socket
 from .loop import Loop
@@ -113,6 +114,11 @@ class Stream:
     def authorized(self) -> bool:
         """Whether TLS has verified the peer."""
         return False
+
+    @property
+    def certificate(self) -> Certificate:
+        """The peer's; empty if it has shown none, and once the connection is gone."""
+        return Certificate()
 
     @property
     def remoteAddress(self) -> Optional[str]:

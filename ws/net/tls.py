@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Optional, Union
 from weakref import WeakKeyDictionary
 
+from ..typing import Certificate
 from .calls import Data, recv, send
+from .certificate import describe_certificate
 from .loop import Loop
 from .poller import READ, WRITE
 from .stream import READ_SIZE, Stream
@@ -44,6 +46,14 @@ class EncryptedStream(Stream):
             return bool(self._tls.getpeercert())
         except (AttributeError, OSError, ValueError):  # the first when it is gone
             return False
+
+    @property
+    def certificate(self) -> Certificate:
+        """As far as it is known: what nobody has verified, Python does not decode."""
+        try:
+            return describe_certificate(self._tls.getpeercert(), self._tls.getpeercert(True))
+        except (AttributeError, OSError, ValueError):
+            return Certificate()
 
     def flush(self) -> None:
         self._scheduled = False

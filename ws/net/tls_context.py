@@ -7,8 +7,8 @@ import os
 import re
 import ssl
 import tempfile
-from collections.abc import Iterator, Sequence
-from typing import Optional, Union
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Optional, Union
 
 #: PEM text, as Node takes it: contents, not a file name. A path is one that is to be read.
 PEM = Union[str, bytes, bytearray, memoryview, os.PathLike[str]]
@@ -17,6 +17,22 @@ Passphrase = Union[str, bytes]
 _MATERIAL = (bytes, bytearray, memoryview, os.PathLike)
 # What PEM never is: it has lines (RFC 7468 section 2).
 _is_file_name = re.compile(rb'[^\n]*(?:[/\\][^\n]*|\.\w{1,5})').fullmatch
+# What RFC 8996 has left, by Node's names.
+_VERSIONS = {'TLSv1.2': ssl.TLSVersion.TLSv1_2, 'TLSv1.3': ssl.TLSVersion.TLSv1_3}
+# RFC 7301: what a WebSocket begins with.
+_ALPN_PROTOCOLS = ['http/1.1']
+
+#: The options that a context is made of, and what they are called here.
+MATERIAL = {
+    'ca': 'ca',
+    'cert': 'cert',
+    'key': 'key',
+    'passphrase': 'passphrase',
+    'ciphers': 'ciphers',
+    'pfx': 'pfx',
+    'minVersion': 'min_version',
+    'maxVersion': 'max_version',
+}
 
 
 def client_context(
@@ -27,36 +43,53 @@ def client_context(
     ciphers: Optional[str] = None,
     reject_unauthorized: bool = True,
     pfx: Optional[Union[bytes, os.PathLike[str]]] = None,
+    min_version: Optional[str] = None,
+    max_version: Optional[str] = None,
+    check_name: bool = True,
 ) -> ssl.SSLContext:
     """A context for clients: verifies chain and host name unless told otherwise.
 
-    `pfx` (PKCS#12) stands for `cert` and `key`; `passphrase` opens it.
+    `pfx` (PKCS#12) stands for `cert` and `key`; `passphrase` opens it. Without `check_name`, the name is left to the
+    caller.
 
     Raises :class:`ssl.SSLError`, :class:`ValueError` or :class:`TypeError` for material that OpenSSL can't use,
     :class:`OSError` for a path that can't be read, and :class:`ModuleNotFoundError` for `pfx` without the package
     cryptography.
     """
-    check_types(ca, cert, key, passphrase, ciphers, pfx)
-    if ca is None and cert is None and key is None and ciphers is None and pfx is None:
-        return _plain_client_context(reject_unauthorized)
-    context = _new_context(ssl.Purpose.SERVER_AUTH, _authorities(ca))
-    if not reject_unauthorized:
-        _trust_anyone(context)
+    check_types(ca, cert, key, passphrase, ciphers, pfx, min_version, max_version)
+    verified = _Verified(reject_unauthorized, check_name)
+    if all(given is None for given in (ca, cert, key, ciphers, pfx, min_version, max_version)):
+        return _plain_client_context(verified)
+    context = _new_client_context(verified, _authorities(ca))
+    _limit_versions(context, min_version, max_version)
     _load(context, cert, key, passphrase, ciphers, pfx)
     return context
 
 
-_plain_contexts: dict[bool, ssl.SSLContext] = {}
+class _Verified(NamedTuple):
+    """What a client's context verifies."""
+
+    chain: bool
+    name: bool
 
 
-def _plain_client_context(reject_unauthorized: bool) -> ssl.SSLContext:
+_plain_contexts: dict[_Verified, ssl.SSLContext] = {}
+
+
+def _plain_client_context(verified: _Verified) -> ssl.SSLContext:
     """Kept: reading the system's authorities takes some twenty milliseconds."""
-    context = _plain_contexts.get(reject_unauthorized)
+    context = _plain_contexts.get(verified)
     if context is None:
-        context = _new_context(ssl.Purpose.SERVER_AUTH)
-        if not reject_unauthorized:
-            _trust_anyone(context)
-        _plain_contexts[reject_unauthorized] = context
+        context = _plain_contexts[verified] = _new_client_context(verified, None)
+    return context
+
+
+def _new_client_context(verified: _Verified, authorities: Optional[str]) -> ssl.SSLContext:
+    context = _new_context(ssl.Purpose.SERVER_AUTH, authorities)
+    if not (verified.chain and verified.name):
+        context.check_hostname = False
+    if not verified.chain:
+        context.verify_mode = ssl.CERT_NONE
     return context
 
 
@@ -66,15 +99,57 @@ def server_context(
     passphrase: Optional[Passphrase] = None,
     ciphers: Optional[str] = None,
     pfx: Optional[Union[bytes, os.PathLike[str]]] = None,
+    ca: Optional[Union[PEM, Sequence[PEM]]] = None,
+    request_cert: bool = False,
+    reject_unauthorized: bool = True,
+    min_version: Optional[str] = None,
+    max_version: Optional[str] = None,
 ) -> ssl.SSLContext:
-    """A context for servers. Raises as :func:`client_context`."""
-    check_types(None, cert, key, passphrase, ciphers, pfx)
-    context = _new_context(ssl.Purpose.CLIENT_AUTH)
+    """A context for servers. Raises as :func:`client_context`.
+
+    With `request_cert`, clients are asked for a certificate, which must be signed by one of `ca`; who shows none is
+    refused, unless `reject_unauthorized` is false.
+    """
+    check_types(ca, cert, key, passphrase, ciphers, pfx, min_version, max_version)
+    context = _new_context(ssl.Purpose.CLIENT_AUTH, _authorities(ca))
+    if request_cert:
+        context.verify_mode = ssl.CERT_REQUIRED if reject_unauthorized else ssl.CERT_OPTIONAL
+    _limit_versions(context, min_version, max_version)
     _load(context, cert, key, passphrase, ciphers, pfx)
     return context
 
 
-def check_types(ca: object, cert: object, key: object, passphrase: object, ciphers: object, pfx: object) -> None:
+def use_given(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make somebody else's context fit for our streams, and change nothing else."""
+    # TLS 1.2: else a peer could have a write wait for what it sends, and keep us shaking hands.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+def check_context(options: Mapping[str, Any], server_side: bool) -> None:
+    """Raises TypeError for a ``context`` that is none, ValueError for one that is not for this side, or not alone."""
+    context = options['context']
+    if context is None:
+        return
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f'context must be an ssl.SSLContext, not {type(context).__name__}')
+    if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER):
+        raise ValueError(f'context must be one for {"servers" if server_side else "clients"}: it is for the other side')
+    given = [name for name in MATERIAL if options[name] is not None]
+    if given:
+        raise ValueError(f'context takes the place of {given[0]}: it was given together with that')
+
+
+def check_types(
+    ca: object,
+    cert: object,
+    key: object,
+    passphrase: object,
+    ciphers: object,
+    pfx: object,
+    min_version: object = None,
+    max_version: object = None,
+) -> None:
     """Raises TypeError that names what is none of its kind."""
     pem = 'a str or bytes, the contents of a PEM file, or the pathlib.Path of one'
     for authority in ca if isinstance(ca, (list, tuple)) else [ca]:
@@ -84,6 +159,8 @@ def check_types(ca: object, cert: object, key: object, passphrase: object, ciphe
     _check_type('passphrase', passphrase, (str, bytes, bytearray), 'a str or bytes')
     _check_type('ciphers', ciphers, (str,), 'a str')
     _check_type('pfx', pfx, _MATERIAL, 'bytes, the contents of a PKCS#12 file, or the pathlib.Path of one')
+    _check_type('minVersion', min_version, (str,), 'a str')
+    _check_type('maxVersion', max_version, (str,), 'a str')
 
 
 def _check_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:
@@ -95,14 +172,23 @@ def _new_context(purpose: ssl.Purpose, authorities: Optional[str] = None) -> ssl
     context = ssl.create_default_context(purpose, cadata=authorities)
     # RFC 8996; Python 3.9 goes further down.
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
-    # TLS 1.2: else a peer could have a write wait for what it sends, and keep us shaking hands.
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    return context
+    context.set_alpn_protocols(_ALPN_PROTOCOLS)
+    return use_given(context)
 
 
-def _trust_anyone(context: ssl.SSLContext) -> None:
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+def _limit_versions(context: ssl.SSLContext, least: Optional[str], most: Optional[str]) -> None:
+    if least is not None:
+        context.minimum_version = _version('minVersion', least)
+    if most is not None:
+        context.maximum_version = _version('maxVersion', most)
+    if least is not None and most is not None and context.minimum_version > context.maximum_version:
+        raise ValueError(f'minVersion {least} is above maxVersion {most}')
+
+
+def _version(name: str, version: str) -> ssl.TLSVersion:
+    if version not in _VERSIONS:
+        raise ValueError(f'{name} must be {" or ".join(map(repr, _VERSIONS))}, not {version!r}')
+    return _VERSIONS[version]
 
 
 def _authorities(ca: Optional[Union[PEM, Sequence[PEM]]]) -> Optional[str]:

@@ -10,6 +10,9 @@ from weakref import WeakSet
 
 Job = Callable[[], object]
 
+#: How many threads may stand aside for each that counts.
+ASIDE = 4
+
 #: How long, in seconds, a thread waits for another job: who reads a file has the next one soon, and to start a thread
 #: takes longer than to read a piece.
 _PATIENCE = 0.05
@@ -34,6 +37,7 @@ class Workers:
         self._running: list[Job] = []
         self._threads = 0  # those that were given up don't count
         self._idle = 0  # of these
+        self._lost = 0  # threads whose job nobody waits for, or that have stood aside with it
 
     def add(self, job: Job) -> None:
         """Do `job` soon on one of the threads. Jobs begin in the order they were added."""
@@ -54,13 +58,31 @@ class Workers:
             if job in self._waiting:
                 self._waiting.remove(job)
                 return
-            if job not in self._running:
-                return
-            self._running.remove(job)
-            if not self._waiting:
-                self._threads -= 1
-                return
-        self._start()
+            replaced = self._lose(job)
+        if replaced:
+            self._start()
+
+    def stand_aside(self, job: Job) -> bool:
+        """`job` takes longer than others shall wait for: it goes on, and another thread may take its thread's place.
+        Returns False if that is not so now: it has not begun, or many have stood aside already."""
+        with self._changed:
+            if job in self._waiting or (job in self._running and self._lost >= self._most * ASIDE):
+                return False
+            replaced = self._lose(job)
+        if replaced:
+            self._start()
+        return True
+
+    def _lose(self, job: Job) -> bool:
+        """Count the thread of `job` no longer; returns whether there is something to do for another one."""
+        if job not in self._running:
+            return False
+        self._running.remove(job)
+        self._lost += 1
+        if not self._waiting:
+            self._threads -= 1
+            return False
+        return True
 
     def _start(self) -> None:
         try:
@@ -84,6 +106,7 @@ class Workers:
             job()
             with self._changed:
                 if job not in self._running:  # it was given up, and this thread with it
+                    self._lost -= 1
                     return
                 self._running.remove(job)
             del job  # or it would be kept until there is another

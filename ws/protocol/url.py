@@ -188,6 +188,10 @@ def _target(text: str) -> str:
 
 
 def _authorization(userinfo: str) -> str:
-    """RFC 7617: there is a colon after the user name even when no password follows."""
-    credentials = unquote_to_bytes(userinfo if ':' in userinfo else userinfo + ':')
+    # There is a colon after the user name even when no password follows.
+    return basic_authorization(unquote_to_bytes(userinfo if ':' in userinfo else userinfo + ':'))
+
+
+def basic_authorization(credentials: bytes) -> str:
+    """The header ``Authorization`` for ``user:password`` (RFC 7617)."""
     return 'Basic ' + b64encode(credentials).decode('ascii')

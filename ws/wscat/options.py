@@ -6,15 +6,14 @@ import argparse
 import getpass
 import math
 import os
-import socket
 import threading
 import warnings
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from ..net.proxy import connect_through, parse_proxy
+from ..client.proxy_agent import ProxyAgent
 from ..typing import ClientOptions
 
 HELP = """\
@@ -41,8 +40,8 @@ Handshake
   -H, --header NAME:VALUE     another header; repeat it to set several
       --auth USER:PASSWORD    the Authorization header of basic authentication
   -p, --protocol VERSION      protocol version, 13 (default) or 8
-      --proxy [http://][USER:PASSWORD@]HOST[:PORT]
-                              connect through an HTTP proxy, by its CONNECT method
+      --proxy [SCHEME://][USER:PASSWORD@]HOST[:PORT]
+                              connect through a proxy: http (default), https, socks5h, socks5, socks4a or socks4
   -L, --location              follow redirects: not possible yet
       --max-redirects [N]     how many of them: not possible yet
 
@@ -81,8 +80,6 @@ Examples
 
 #: How long, in milliseconds, the peer may take to answer a close frame.
 CLOSE_TIMEOUT = 2000
-#: How long, in seconds, a proxy may take to connect.
-_PROXY_TIMEOUT = 30.0
 
 
 class UsageError(Exception):
@@ -198,15 +195,13 @@ def _headers(options: argparse.Namespace) -> dict[str, list[str]]:
     return headers
 
 
-def _agent(options: argparse.Namespace) -> Callable[..., socket.socket]:
-    proxy: str = options.proxy
+def _agent(options: argparse.Namespace) -> ProxyAgent:
     if url_of(options.connect).startswith('ws+unix:'):
         raise UsageError('--proxy: there is none to a UNIX socket')
     try:
-        parse_proxy(proxy)
-    except ValueError as error:
+        return ProxyAgent(options.proxy)
+    except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(f'--proxy: {error}') from None
-    return lambda request, target: connect_through(proxy, target.host, target.port, _PROXY_TIMEOUT)
 
 
 def _contents(option: str, file: Optional[str]) -> Optional[bytes]:

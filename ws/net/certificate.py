@@ -1,0 +1,57 @@
+"""Certificates as programs know them that come from Node."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Optional, Union
+
+from ..options import Options
+from ..typing import Certificate
+
+#: Python's names for what stands in a subject, and OpenSSL's, which are Node's. Others are the same in both.
+_SHORT_NAMES = {
+    'commonName': 'CN',
+    'countryName': 'C',
+    'domainComponent': 'DC',
+    'localityName': 'L',
+    'organizationName': 'O',
+    'organizationalUnitName': 'OU',
+    'stateOrProvinceName': 'ST',
+    'userId': 'UID',
+}
+
+
+def describe_certificate(decoded: Optional[dict[str, Any]], der: Optional[bytes]) -> Certificate:
+    """What ``getpeercert()`` of :mod:`ssl` says of a certificate, with ``subject`` and ``issuer`` as Node has them, and
+    what Node has besides. Of one that nobody has verified there is only ``raw`` and the fingerprints; of none, nothing.
+    """
+    if not der:
+        return Certificate()
+    found = Certificate(decoded or {})
+    for who in ('subject', 'issuer'):
+        if who in found:
+            found[who] = _name(found[who])
+    for ours, pythons in ('valid_from', 'notBefore'), ('valid_to', 'notAfter'):
+        if pythons in found:
+            found[ours] = found[pythons]
+    if 'subjectAltName' in found:
+        found['subjectaltname'] = ', '.join(f'{kind}:{name}' for kind, name in found['subjectAltName'])
+    found.update(raw=der, fingerprint=_fingerprint('sha1', der), fingerprint256=_fingerprint('sha256', der))
+    return found
+
+
+def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> Options:
+    """``{'CN': 'ann', 'OU': ['a', 'b']}``: a list of what is there more than once."""
+    name = Options()
+    for key, value in (pair for part in parts for pair in part):
+        short = _SHORT_NAMES.get(key, key)
+        name[short] = value if short not in name else [*_listed(name[short]), value]
+    return name
+
+
+def _listed(value: Union[str, list[str]]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _fingerprint(algorithm: str, der: bytes) -> str:
+    return hashlib.new(algorithm, der).digest().hex(':').upper()
