@@ -51,6 +51,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'localAddress': None,
     'localPort': 0,
     'handshakeTimeout': 30_000,
+    'executor': None,
     **LIMITS,
     'perMessageDeflate': True,
     'ca': None,
