@@ -107,7 +107,7 @@ class WebSocket(Emitter, EventTarget):
       names; a path (``pathlib.Path``) is read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or
       path): PKCS#12 in place of ``cert`` and ``key``; needs the package cryptography. ``minVersion``, ``maxVersion``
       ('TLSv1.2' or 'TLSv1.3'). ``rejectUnauthorized`` (bool, True): verify the server's certificate. ``servername``
-      (str): the name to verify, and to tell the server, in place of the host; '' tells none.
+      (str): the name to verify, and to tell the server, in place of the host; '' tells none. ``checkServerIdentity``:
       ``checkServerIdentity(name, certificate)`` verifies the name in place of the usual check, and returns an exception
       or None. ``context`` (ssl.SSLContext): as it is, in place of all but the last two.
 
