@@ -44,6 +44,8 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'headers': None,
     'agent': None,
     'handshakeTimeout': 30_000,
+    'followRedirects': False,
+    'maxRedirects': 10,
     **LIMITS,
     'perMessageDeflate': True,
     'ca': None,

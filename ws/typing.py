@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
 
+from .client.request import ClientRequest
 from .net.tls_context import PEM, Passphrase
 from .options import Options
 from .protocol.handshake import HeaderFields
-from .protocol.http import Request
+from .protocol.http import Request, Response
 from .protocol.receiver import MessageFlags
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ __all__ = [
     'AgentOptions',
     'ClientInfo',
     'ClientOptions',
+    'ClientRequest',
     'ControlOptions',
     'Data',
     'MessageFlags',
     'Metrics',
     'PerMessageDeflateOptions',
     'Request',
+    'Response',
     'SendOptions',
     'ServerOptions',
     'StreamOptions',
@@ -127,6 +130,11 @@ ControlListener = Union[Callable[[bytes, MessageFlags], object], Callable[[bytes
 ErrorListener = Union[Callable[[Exception, Optional[int]], object], Callable[[Exception], object], NoListener]
 CloseListener = Union[Callable[[int, str], object], Callable[[int], object], NoListener]
 ConnectionListener = Union[Callable[['WebSocket', Request], object], Callable[['WebSocket'], object], NoListener]
+RedirectListener = Union[Callable[[str, ClientRequest], object], Callable[[str], object], NoListener]
+UnexpectedResponseListener = Union[
+    Callable[[ClientRequest, Response], object], Callable[[ClientRequest], object], NoListener
+]
+UpgradeListener = Union[Callable[[Response], object], NoListener]
 HeadersListener = Union[Callable[[list[str], Request], object], Callable[[list[str]], object], NoListener]
 ClientErrorListener = Union[
     Callable[['HandshakeError', 'ConnectionSocket', Request], object],
@@ -246,6 +254,8 @@ class ClientKeywords(Limits, total=False):
     headers: Optional[HeaderFields]
     agent: Optional[Agent]
     handshakeTimeout: Optional[float]
+    followRedirects: Optional[bool]
+    maxRedirects: Optional[int]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     ca: Union[PEM, Sequence[PEM], None]
     cert: Optional[PEM]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import get_ident
@@ -23,11 +22,11 @@ from .net.stream import Stream
 from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
 from .protocol import hixie, receiver
 from .protocol.error_codes import ErrorCodeTable
-from .protocol.http import Request
+from .protocol.http import Request, Response
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
-from .protocol.url import URLObject, url_text
+from .protocol.url import URLObject, url_text, without_credentials
 from .receiving import Incoming
 from .sending import Outgoing, close_reason, is_file, mask_option, message_options
 from .streams import File, Supplied
@@ -61,9 +60,6 @@ _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 _INTERNAL_ERROR = 1011
 
-# Not to be shown: what stands before the host in a URL.
-_find_credentials = re.compile('//[^/?#]*@')
-
 _log = logging.getLogger('ws')
 
 
@@ -83,7 +79,8 @@ class WebSocket(Emitter, EventTarget):
       these arguments, returns a connected socket, another one each time; it is called on a thread of its own, and may
       block. ``options`` has ``host``, ``port``, ``secure``, ``path`` and ``socketPath``; TLS is added for ``wss:``,
       unless it is there.
-    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
+    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer; of each
+      redirect anew. ``followRedirects`` (bool, False): go where the server says. ``maxRedirects`` (int, 10): how often.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
@@ -108,7 +105,10 @@ class WebSocket(Emitter, EventTarget):
 
     Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
     ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``, see :meth:`send`;
-    ``error(error)``, and after that or without it, once and last, ``close(code, message)``.
+    ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a client, before ``open``:
+    ``redirect(url, request)``, whose listener may change the headers of the request that follows, and has then to
+    decide which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``, whose listener
+    takes the place of ``error``, and ends it: by :meth:`terminate`, say.
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
@@ -147,7 +147,9 @@ class WebSocket(Emitter, EventTarget):
         @property
         def prependOnceListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
 
-    _emits = frozenset(('open', 'message', 'ping', 'pong', 'drain', 'error', 'close'))
+    _emits = frozenset((
+        'open', 'message', 'ping', 'pong', 'drain', 'error', 'close', 'redirect', 'unexpected-response', 'upgrade',
+    ))  # fmt: skip
 
     CONNECTING = CONNECTING
     OPEN = OPEN
@@ -156,7 +158,9 @@ class WebSocket(Emitter, EventTarget):
 
     #: The request that opened this connection, on a server's end; None on a client, which its type doesn't insist on.
     upgradeReq: Union[Request, Any] = None
-    #: The URL as given, on a client.
+    #: The response that opened this connection, on a client, from its event ``upgrade`` on; None on a server's end.
+    upgradeRes: Union[Response, Any] = None
+    #: On a client the URL as given, or the one it was redirected to.
     url: Optional[str] = None
 
     @overload
@@ -219,6 +223,7 @@ class WebSocket(Emitter, EventTarget):
             self.url = url_text(address)
             self._opening = prepare(
                 self._loop,
+                self,
                 self.url,
                 protocols,
                 self.options,
@@ -315,7 +320,7 @@ class WebSocket(Emitter, EventTarget):
         stream.on_close = self._on_stream_closed
 
     def __repr__(self) -> str:
-        peer = _find_credentials.sub('//', self.url or '')
+        peer = without_credentials(self.url or '')
         if self.upgradeReq is not None and self._stream is not None:
             peer = f'from {self._stream.peer}'
         return f'<WebSocket {peer} {("CONNECTING", "OPEN", "CLOSING", "CLOSED")[self.readyState]}>'

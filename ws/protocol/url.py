@@ -21,6 +21,8 @@ _match_authority = re.compile(r'(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::(.*))?').fullm
 _match_unix = re.compile(r'(?://)?(/[^/:?][^:?]*):?(.*)').fullmatch
 _is_host = re.compile('[a-z0-9._-]+').fullmatch
 _is_port = re.compile('[0-9]{1,5}').fullmatch
+# What stands before the host.
+_sub_credentials = re.compile('//[^/?#]*@').sub
 
 # What RFC 3986 lets stand in a path or query, besides letters, digits and '_.-~'.
 _TARGET_SAFE = "!$%&'()*+,/:;=?@[]"
@@ -61,6 +63,11 @@ def url_text(address: object) -> str:
     if type(address).__str__ is object.__str__ or isinstance(address, (bytes, bytearray)):
         raise TypeError(f'address must be a str, or an object whose str() is a URL, not {type(address).__name__}')
     return str(address)
+
+
+def without_credentials(url: str) -> str:
+    """`url` as it may be shown."""
+    return _sub_credentials('//', url)
 
 
 def parse_url(address: str) -> Address:
