@@ -40,6 +40,8 @@ def resolve(location: str, base: str) -> str:
 
 def _absolute(reference: str, base: str) -> str:
     if reference.startswith('//'):
+        if _split_unix(base):  # it has no other hosts
+            raise ValueError('invalid url')
         return base.partition(':')[0] + ':' + reference
     root, base_path, base_query = _parts(base)
     match = _split_reference(reference)
