@@ -370,6 +370,8 @@ CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
     'passphrase': ('a str or bytes', [5, ['a']]),
     'ciphers': ('a str', [5, b'ALL', ['ALL']]),
     'rejectUnauthorized': ('a bool', [0, 'false', 1]),
+    'followRedirects': ('a bool', [1, 'yes']),
+    'maxRedirects': ('an int', ['5', 1.5, True]),
 }
 SERVER_TYPES: dict[str, tuple[str, list[Any]]] = {
     'host': ('a str', [b'h', 5]),
