@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from array import array
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from documents import ROOT, Document, Runner, connect
+from hops import hops, opened, outcome
 from support import (
     HANDSHAKE,
     TIMEOUT,

@@ -14,7 +14,7 @@ from fakes import accept, fake_server
 from hops import EVENTS, found, hops, opened, outcome
 from support import TIMEOUT, Log, Waiter, on_loop, read_all, server, url_of, wait_for
 
-from ws import HandshakeError, WebSocket, WebSocketError, timers
+from ws import HandshakeError, WebSocket, WebSocketError
 from ws.client import opening
 from ws.protocol.body import MAX_BODY
 from ws.typing import ClientRequest, Response
@@ -265,8 +265,8 @@ def test_one_without_a_place_to_go_to_is_a_refusal(location: str) -> None:
 
 
 def test_one_that_leads_nowhere() -> None:
-    for location in 'ws://', 'ftp://host/', '/\\evil.example', '/x\x0c':
-        error = refusal(found(location) if location.isprintable() else found('ws:///'), followRedirects=True)
+    for location in 'ws://', 'ftp://host/', '/\\evil.example', '/a\tb':
+        error = refusal(found(location), followRedirects=True)
         assert str(error).startswith('invalid url')
         assert error.status == 302 and error.response is not None
         assert isinstance(error.__cause__, ValueError)
@@ -357,9 +357,6 @@ def test_a_listener_decides_however_late_its_line_runs(listening: bool) -> None:
     """The server may be quicker than the program's next line; what goes to another host must not depend on it."""
     with hops(opened) as other, hops(other.url()) as peer:
         ws = WebSocket(peer.url(), followRedirects=True, headers={'Cookie': 'a=b'})
-        wait = threading.Event()
-        timers.setTimeout(wait.set, 5)
-        assert wait.wait(TIMEOUT)
         if listening:
             ws.on('redirect', lambda: None)
         assert outcome(ws).events == ['open', 'close']
