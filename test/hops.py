@@ -56,6 +56,8 @@ class Hops:
         return [head.split()[1].decode() for head in self.heads]
 
     def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for another client
         self._listener.close()
         self._thread.join(TIMEOUT)
         assert not self._thread.is_alive()

@@ -260,6 +260,6 @@ def test_there_is_a_limit() -> None:
 
 def test_an_address_that_is_none_changes_nothing() -> None:
     redirects = Redirects('ws://a', parse_url('ws://a'), 2)
-    with pytest.raises(ValueError, match='invalid url'):
+    with pytest.raises(HandshakeError, match='^invalid url$'):
         redirects.follow(answer('ws://'))
     assert redirects.url == 'ws://a'

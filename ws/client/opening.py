@@ -198,7 +198,7 @@ class ClientOpening:
             if address.secure and self._context is None:
                 self._context = tls_context(address, self._options)
         except HandshakeError as error:
-            error.status, error.response = response.statusCode, response
+            error.response = response
             self.fail(error)
         except (OSError, ValueError) as error:
             self.fail(error)

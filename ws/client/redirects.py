@@ -133,12 +133,15 @@ class Redirects:
         self._authorization = address.authorization
 
     def follow(self, response: Response) -> Address:
-        """Where `response` leads. Raises HandshakeError for one too many, ValueError for no address."""
+        """Where `response` leads. Raises HandshakeError for one too many, and for what is no address."""
         self._followed += 1
         if self._followed > self._limit:
-            raise HandshakeError('Maximum redirects exceeded')
-        url = resolve(response.headers['location'], self.url)
-        address = parse_url(url)
+            raise HandshakeError('Maximum redirects exceeded', response.statusCode)
+        try:
+            url = resolve(response.headers['location'], self.url)
+            address = parse_url(url)
+        except ValueError as error:
+            raise HandshakeError(str(error), response.statusCode) from error
         self.url = url
         return address
 
