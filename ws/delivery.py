@@ -141,8 +141,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
         return True
 
     def _when_settled(self, event: str, then: Callable[[], object]) -> None:
-        """Call `then` when it is known whether anybody listens to `event`, which decides how it goes on: at once, unless
-        somebody may be about to attach a listener."""
+        """Call `then` when it is known whether anybody listens to `event`, which decides how it goes on: at once,
+        unless somebody may be about to attach a listener."""
         kept = self._kept
         seconds = 0.0 if kept is None or self.listenerCount(event) else kept.settled - self._loop.awake
         if seconds <= 0:

@@ -56,6 +56,9 @@ def answer(location: Optional[str], status: int = 302) -> Response:
         ('https://other/x?y', 'wss://other/x?y'),
         ('wss://other:443', 'wss://other/'),
         ('wss://u:p@other/', 'wss://u:p@other/'),
+        ('ws://u:@other/', 'ws://u@other/'),
+        ('ws://:@other/', 'ws://other/'),
+        ('ws://:p@other/', 'ws://:p@other/'),
         ('ws://other//a@b', 'ws://other//a@b'),
         ('ws://[::1]:9/', 'ws://[::1]:9/'),
         ('ws+unix:/tmp/s', 'ws+unix:/tmp/s'),
@@ -101,11 +104,13 @@ def test_from_where(base: str, location: str, leads_to: str) -> None:
         # To browsers a slash: what looks like a path names another host.
         '\\x', '/\\evil.example', '\\\\evil.example', 'ws://evil.example\\@example.com', '/a\\..\\b',
         '/\tx', '/x\x0b', '\x01/',
+        # RFC 6455 section 3
+        'x#y', '#', '#y', 'ws://host/#', '?x#y', '//host#',
     ],
 )  # fmt: skip
 @pytest.mark.parametrize('base', [BASE, 'ws+unix:/tmp/s:/a'])
 def test_it_leads_nowhere(base: str, location: str) -> None:
-    with pytest.raises(ValueError, match='^invalid url'):
+    with pytest.raises(ValueError, match=r'^invalid url'):
         resolve(location, base)
 
 
@@ -164,6 +169,7 @@ ALL = {*CREDENTIALS, 'host'}
         ('wss://a', 'wss://b', ALL),
         ('wss://a', 'ws://b', ALL),
         ('ws://127.0.0.1', 'ws://localhost', ALL),
+        ('ws://127.0.0.1', 'ws://127.1', ALL),
         ('ws://[::1]', 'ws://localhost', ALL),
         # another port
         ('ws://a:81', 'ws://a:82', ALL),
@@ -252,7 +258,7 @@ def test_there_is_a_limit() -> None:
     for path in 'x', 'y':
         redirects.follow(answer(path))
         assert redirects.url == f'ws://a/{path}'
-    with pytest.raises(HandshakeError, match='^Maximum redirects exceeded$'):
+    with pytest.raises(HandshakeError, match=r'^Maximum redirects exceeded$'):
         redirects.follow(answer('z'))
     with pytest.raises(HandshakeError):
         Redirects('ws://a', parse_url('ws://a'), 0).follow(answer('x'))
@@ -260,6 +266,6 @@ def test_there_is_a_limit() -> None:
 
 def test_an_address_that_is_none_changes_nothing() -> None:
     redirects = Redirects('ws://a', parse_url('ws://a'), 2)
-    with pytest.raises(HandshakeError, match='^invalid url$'):
+    with pytest.raises(HandshakeError, match=r'^invalid url$'):
         redirects.follow(answer('ws://'))
     assert redirects.url == 'ws://a'

@@ -18,18 +18,20 @@ _is_scheme = re.compile('[A-Za-z][A-Za-z0-9+.-]*:').match
 _split_unix = re.compile(r'(ws\+unix:(?://)?/[^:?#]*:?)([^?#]*)(.*)', re.IGNORECASE | re.DOTALL).fullmatch
 _split_tcp = re.compile(r'([^/?#]*//[^/?#]*)([^?#]*)(.*)', re.DOTALL).fullmatch
 _split_reference = re.compile(r'([^?#]*)(.*)', re.DOTALL).fullmatch
-_find_userinfo = re.compile('//(.*@)').search
+_find_userinfo = re.compile('//(.*)@').search
 
 
 def resolve(location: str, base: str) -> str:
     """The address that a ``Location`` header names in the answer to a request for `base` (RFC 3986 section 5.2), as
     browsers write it: ``ws:`` or ``wss:``, without the default port, with a path that has no dots in it.
 
-    Raises ValueError, as :func:`parse_url` does, and for a backslash before the query, which is a slash to browsers.
+    Raises ValueError, as :func:`parse_url` does, and for a fragment, and a backslash before the query, which is a slash to browsers.
     """
     reference = location.strip(' ').replace(' ', '%20')
     if '\\' in reference.partition('?')[0]:
         raise ValueError('invalid url: backslash before the query')
+    if '#' in reference:  # RFC 6455 section 3
+        raise ValueError(f'invalid url: fragment {reference[reference.index("#") :]!r}')
     if not _is_scheme(reference):
         reference = _absolute(reference, base)
     if _split_unix(reference):
@@ -98,9 +100,15 @@ def _normalised(url: str) -> str:
         raise ValueError('invalid url')
     root, path, rest = parts.groups()
     address = parse_url(root + _without_dots(path) + rest)
-    userinfo = _find_userinfo(root)
     scheme = 'wss' if address.secure else 'ws'
-    return f'{scheme}://{userinfo[1] if userinfo else ""}{address.host_header}{address.target}'
+    return f'{scheme}://{_userinfo(root)}{address.host_header}{address.target}'
+
+
+def _userinfo(root: str) -> str:
+    """With the ``@`` behind it. A password that is empty is none."""
+    match = _find_userinfo(root)
+    userinfo = match[1].removesuffix(':') if match else ''
+    return userinfo and userinfo + '@'
 
 
 def dropped_headers(first: Address, target: Address) -> frozenset[str]:

@@ -128,9 +128,10 @@ class ClientHandshake:
             raise HandshakeError('Invalid Connection header')
         if headers.get('sec-websocket-accept') != accept_key(self.key):
             raise HandshakeError('invalid server key')
-        self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
         # An empty header counts as none: that is how ws 0.4.31 servers write it.
-        return self._check_protocol(headers.get('sec-websocket-protocol') or None)
+        protocol = self._check_protocol(headers.get('sec-websocket-protocol') or None)
+        self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
+        return protocol
 
     def _check_extensions(self, header: Optional[str]) -> Optional[PerMessageDeflate]:
         if header is None:

@@ -1,4 +1,4 @@
-"""ws 8's tests of the event `unexpected-response`. The body has been read when it comes: there is nothing to wait for."""
+"""ws 8's tests of the event `unexpected-response`. When it comes, the body has been read: nothing is left to wait for."""
 
 from __future__ import annotations
 
