@@ -9,7 +9,7 @@ What goes wrong below the WebSocket protocol (TCP, TLS, name look-ups) keeps its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 if TYPE_CHECKING:
     from .protocol.http import Response
@@ -31,7 +31,7 @@ class HandshakeError(WebSocketError):
         super().__init__(message)
         self.status = status
         self.headers: tuple[str, ...] = tuple(headers)
-        self.response: Optional[Response] = None
+        self.response: Union[Response, Any] = None  # its type doesn't insist on None
 
 
 class ProtocolError(WebSocketError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fakes import accept, fake_server
+from fakes import fake_server
 from hops import EVENTS, found, hops, opened, outcome
 from support import TIMEOUT, Log, Waiter, on_loop, read_all, server, url_of, wait_for
 

@@ -25,7 +25,8 @@ def resolve(location: str, base: str) -> str:
     """The address that a ``Location`` header names in the answer to a request for `base` (RFC 3986 section 5.2), as
     browsers write it: ``ws:`` or ``wss:``, without the default port, with a path that has no dots in it.
 
-    Raises ValueError, as :func:`parse_url` does, and for a fragment, and a backslash before the query, which is a slash to browsers.
+    Raises ValueError, as :func:`parse_url` does; also for a fragment, and for a backslash before the query, which is a
+    slash to browsers.
     """
     reference = location.strip(' ').replace(' ', '%20')
     if '\\' in reference.partition('?')[0]:

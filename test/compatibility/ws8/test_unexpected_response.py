@@ -1,4 +1,4 @@
-"""ws 8's tests of the event `unexpected-response`. When it comes, the body has been read: nothing is left to wait for."""
+"""ws 8's tests of the event `unexpected-response`. When it comes, the body has been read: nothing else will."""
 
 from __future__ import annotations
 
