@@ -46,6 +46,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'handshakeTimeout': 30_000,
     'followRedirects': False,
     'maxRedirects': 10,
+    'executor': None,
     **LIMITS,
     'perMessageDeflate': True,
     'ca': None,

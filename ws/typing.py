@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socketserver
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
 
@@ -256,6 +257,7 @@ class ClientKeywords(Limits, total=False):
     handshakeTimeout: Optional[float]
     followRedirects: Optional[bool]
     maxRedirects: Optional[int]
+    executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     ca: Union[PEM, Sequence[PEM], None]
     cert: Optional[PEM]
@@ -288,6 +290,7 @@ class ServerOptions(Limits, total=False):
     clientTracking: Optional[bool]
     backlog: Optional[int]
     handshakeTimeout: Optional[float]
+    executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     allowUnmasked: Optional[bool]
     cert: Optional[PEM]

@@ -216,8 +216,9 @@ def test_it_may_be_given_up_later_and_elsewhere() -> None:
             request.setHeader('a', 'b')
 
 
+@pytest.mark.parametrize('executor', [None, 1])
 @pytest.mark.parametrize('event', ['unexpected-response', 'upgrade', 'redirect'])
-def test_a_listener_that_raises_ends_the_attempt(event: str, reported: list[BaseException]) -> None:
+def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, reported: list[BaseException]) -> None:
     """A redirect, above all, isn't followed when who should have looked at the headers has not."""
     answers = {'unexpected-response': BUSY + b'\r\n', 'upgrade': opened, 'redirect': '/there'}
     problem = ValueError('mine')
@@ -226,7 +227,7 @@ def test_a_listener_that_raises_ends_the_attempt(event: str, reported: list[Base
         raise problem
 
     with hops(answers[event]) as peer:
-        ws = WebSocket(peer.url(), followRedirects=True)
+        ws = WebSocket(peer.url(), followRedirects=True, executor=executor)
         log = Log(ws, 'open', 'close')
         ws.on(event, listener)
         assert log.until('close') == [('close', 1006, '')]
@@ -362,6 +363,34 @@ def test_a_listener_decides_however_late_its_line_runs(listening: bool) -> None:
             ws.on('redirect', lambda: None)
         assert outcome(ws).events == ['open', 'close']
         assert other.sent(0, 'Cookie') == ('a=b' if listening else None)
+
+
+def test_listeners_on_a_pool_decide_as_well() -> None:
+    threads: set[str] = set()
+
+    def note(*args: Any) -> None:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.05)  # what follows has to wait
+
+    with hops('/one', opened) as peer:
+        ws = WebSocket(peer.url(), followRedirects=True, headers={'Cookie': 'a=b'}, executor=2)
+        ws.on('redirect', lambda url, request: (note(), request.removeHeader('cookie')))
+        ws.on('upgrade', note)
+        assert outcome(ws, 'redirect', 'upgrade', 'open', 'close').events == ['redirect', 'upgrade', 'open', 'close']
+        assert peer.sent(1, 'Cookie') is None
+    with hops('/one') as peer:
+        ws = WebSocket(peer.url(), followRedirects=True, executor=2)
+        ws.on('redirect', lambda url, request: (note(), request.abort()))
+        assert outcome(ws).events == ['error', 'close']
+    with hops(opened) as peer:
+        ws = WebSocket(peer.url(), executor=2)
+        ws.on('upgrade', lambda: (note(), ws.terminate()))
+        assert outcome(ws, 'open', 'close').events == ['close']
+    with hops(BUSY + b'\r\n') as peer:
+        ws = WebSocket(peer.url(), executor=2)
+        ws.on('unexpected-response', lambda request: (note(), request.abort()))
+        assert outcome(ws, 'open', 'close').events == ['close']
+    assert threads and all(name.startswith('ws-listener') for name in threads)
 
 
 def test_clients_made_in_listeners_wait_for_nobody() -> None:

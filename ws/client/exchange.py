@@ -69,6 +69,11 @@ class Exchange:
         """Whether the head of the answer is there."""
         return self._response is not None
 
+    def pause(self) -> None:
+        """Read nothing more; whoever takes the stream over goes on."""
+        assert self._stream is not None
+        self._stream.pause()
+
     def take_over(self) -> tuple[Stream, bytes]:
         """The stream, which is the caller's from here on, and what has come behind the head."""
         assert self._stream is not None

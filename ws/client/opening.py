@@ -148,10 +148,15 @@ class ClientOpening:
         assert self._exchange is not None
         client = self._client
         client.upgradeRes = response
-        if not client._deliver_in_passing('upgrade', response):
-            client.terminate()  # a listener has raised
+        if client.listenerCount('upgrade'):
+            self._exchange.pause()  # they may be at work on a pool
+        client._deliver_in_passing('upgrade', (response,), functools.partial(self._finish, response))
+
+    def _finish(self, response: Response, ok: bool) -> None:
+        self._end_if_raised(ok)
         if self._is_over:
             return
+        assert self._exchange is not None
         try:
             protocol = self._check(response)
         except HandshakeError as error:
@@ -178,8 +183,7 @@ class ClientOpening:
         if client.listenerCount('unexpected-response'):
             request = self._request = self._request or ClientRequest(self._handshake, self._on_destroy)
             request.headersSent = True
-            if not client._dispatch('unexpected-response', (request, response)):
-                client.terminate()
+            client._ask('unexpected-response', (request, response), self._end_if_raised)
             return
         try:
             self._check(response)
@@ -214,11 +218,17 @@ class ClientOpening:
         request = self._request = ClientRequest(self._handshake, self._on_destroy)
         client.url = redirects.url
         _log.debug('redirected to %s', without_credentials(redirects.url))
-        if not client._dispatch('redirect', (redirects.url, request)):
-            client.terminate()  # who was to look at the headers has not done so
-        elif not (self._is_over or request.destroyed):
+        client._ask('redirect', (redirects.url, request), functools.partial(self._go_on, request))
+
+    def _go_on(self, request: ClientRequest, ok: bool) -> None:
+        self._end_if_raised(ok)  # who was to look at the headers has not done so
+        if not (self._is_over or request.destroyed):
             request.headersSent = True
             self._send()
+
+    def _end_if_raised(self, ok: bool) -> None:
+        if not ok:
+            self._client.terminate()
 
     # -- what listeners do with a request ----------------------------------------------------------------------------
 
