@@ -391,6 +391,8 @@ CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
     'servername': ('a str', [5, b'a', False]),
     'checkServerIdentity': ('callable', [5, True, 'name']),
     'context': ('an ssl.SSLContext', [5, {'ca': 'x'}, ssl.PROTOCOL_TLS_CLIENT]),
+    'followRedirects': ('a bool', [1, 'yes']),
+    'maxRedirects': ('an int', ['5', 1.5, True]),
 }
 RECONNECTING_TYPES: dict[str, tuple[str, list[Any]]] = {
     'minReconnectionDelay': (NUMBER, ['5', True]),

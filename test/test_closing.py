@@ -278,7 +278,7 @@ def test_a_reset_and_a_timeout_at_once_are_one_failure() -> None:
     with fake_server(talk) as url:
         ws = WebSocket(url, handshakeTimeout=500)
         log = Log(ws)
-        until(lambda: ws._opening is not None and ws._opening._stream is not None)
+        until(lambda: ws._opening is not None and ws._opening._exchange is not None and ws._opening._exchange._stream)
         ws._loop.call(block)
         assert [event[0] for event in log.until('close')] == ['error', 'close']
         assert log.nothing(0.05)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import trustme
 from documents import ROOT, Checks, Runner, connect
+from hops import hops, opened, outcome
 from support import (
     HANDSHAKE,
     Log,
@@ -32,7 +33,7 @@ from support import (
     url_of,
 )
 
-from ws import ReconnectingWebSocket
+from ws import ReconnectingWebSocket, WebSocket
 
 LOGGING = Checks('doc/logging.md')
 TEXT = LOGGING.document.path.read_text(encoding='utf-8')
@@ -119,6 +120,7 @@ def test_every_line_is_there() -> None:
         be_refused_again_and_again()
         leave()
         speak_no_tls()
+        redirect()
     assert documented() - {line for line, _ in log.lines} == set()
     assert in_the_code() == {(line[1], text) for line, text in log.lines}
     assert in_the_code() == {(line[1], text) for line, text in log.lines if line in documented()}
@@ -219,6 +221,11 @@ def speak_no_tls() -> None:
     with stranger(key=key, cert=cert) as sock:
         sock.sendall(HANDSHAKE % b'/')
         read_all(sock)
+
+
+def redirect() -> None:
+    with hops('/chat?room=1', opened) as peer:
+        outcome(WebSocket(peer.url(host='ann:secret@127.0.0.1'), followRedirects=True))
 
 
 # -- what else it says ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from array import array
@@ -19,6 +20,7 @@ from urllib.parse import parse_qsl
 import pytest
 import trustme
 from documents import ROOT, Document, Runner, connect, port_of
+from hops import hops, opened, outcome
 from proxies import connect_proxy
 from support import (
     HANDSHAKE,
@@ -494,6 +496,57 @@ def _(code: str) -> None:
             ws = run_python(program, names)
             assert connected.get() == (expected,)
             end(ws)
+
+
+REFUSED = b'HTTP/1.1 429 Too Many\r\nContent-Length: 5\r\n\r\nlater'
+
+
+@coming('the response in `unexpected-response`')
+def _(code: str) -> None:
+    printed = Waiter()
+    with hops(REFUSED) as peer:
+        ws = WebSocket(peer.url())
+        run_python(code, {'ws': ws, 'print': printed})
+        assert printed.get() == (b'later',)
+        end(ws)
+
+
+@coming('`unexpected-response`, and nobody ends the connection')
+def _(code: str) -> None:
+    with hops(REFUSED, REFUSED) as peer:
+        ws = WebSocket(peer.url(), handshakeTimeout=200)
+        ws.on('unexpected-response', lambda: None)
+        seen = outcome(ws)
+        assert (seen.events, str(seen.error)) == (['error', 'close'], 'Opening handshake has timed out')
+        ws = WebSocket(peer.url())
+        run_python(code, {'ws': ws})
+        assert outcome(ws, 'close').events == ['close']
+
+
+@coming('a redirect to `/path` on a UNIX socket')
+def _(_code: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, hops('/path', opened, path=f'{folder}/s') as peer:
+        assert outcome(WebSocket(f'ws+unix:{folder}/s', followRedirects=True)).events == ['open', 'close']
+        assert peer.targets() == ['/', '/path']
+
+
+@coming('a redirect to an address with a backslash in its path, or a tab')
+def _(_code: str) -> None:
+    for location in '/a\\b', '/a\tb':
+        with hops(location) as peer:
+            assert str(outcome(WebSocket(peer.url(), followRedirects=True)).error).startswith('invalid url')
+
+
+@coming('`Set-Cookie`')
+def _(code: str) -> None:
+    printed = Waiter()
+    with server() as wss:
+        wss.on('headers', lambda lines: lines.append('Set-Cookie: a=b; Path=/'))
+        wss.on('connection', lambda: None)
+        ws = client(wss)
+        run_python(code, {'ws': ws, 'print': printed})
+        assert printed.get() == ('b',)
+        end(ws)
 
 
 @coming('`send`, `ping`, `pong` while connecting')

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import trustme
 from documents import Checks, Runner, connect, free_port, port_of
+from fakes import accept
+from hops import hops
 from proxies import running
 from support import TIMEOUT, Log, Waiter, read_all, server
 
 from ws import HandshakeError, WebSocket
 from ws.options import CLIENT_OPTIONS
+from ws.protocol.body import MAX_BODY
 from ws.protocol.http import MAX_HEAD, MAX_HEADERS, MAX_TARGET
 from ws.server.opening import REST_LIMIT
 from ws.websocket_server import SERVER_OPTIONS
@@ -46,6 +49,8 @@ def test_its_limits_are_those_of_the_code() -> None:
         ('', f'{REST_LIMIT >> 10} KiB'),
         ('', 'the latest'),
         ('`backlog`', str(SERVER_OPTIONS['backlog'])),
+        ('', f'{MAX_BODY >> 10} KiB'),
+        ('`maxRedirects`', str(CLIENT_OPTIONS['maxRedirects'])),
         ('`maxBufferedAmount`', 'off'),
     }
 
@@ -104,6 +109,15 @@ def _(run: Runner) -> None:
 
 def socket_to(port: int) -> socket.socket:
     return socket.create_connection(('127.0.0.1', port), TIMEOUT)
+
+
+@SECURITY.check('Clients')
+def _(run: Runner) -> None:
+    with hops('http://127.0.0.1:PORT/there', accept) as peer:
+        run.start(peer.port).ends()
+        assert len(peer.heads) == 2
+    with hops('ws://127.0.0.2:PORT/') as peer:
+        run.start(peer.port).ends('not there: socket hang up')
 
 
 @SECURITY.check('Hixie-76')

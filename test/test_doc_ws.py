@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import trustme
 from documents import Checks, Runner, connect, port_of
+from hops import hops, opened
 from proxies import connect_proxy, proxy_variables
 from support import Log, Waiter, server
 
@@ -30,8 +31,11 @@ from ws import (
     createWebSocketStream,
     timers,
 )
+from ws.client.request import ClientRequest
 from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS, PROXY_OPTIONS, RECONNECTING_OPTIONS
-from ws.protocol.http import Request
+from ws.protocol.handshake import ClientHandshake
+from ws.protocol.http import Headers, Request, Response
+from ws.protocol.url import parse_url
 from ws.websocket_server import SERVER_OPTIONS
 
 REFERENCE = Checks('doc/ws.md')
@@ -121,6 +125,14 @@ def test_every_attribute_of_a_request_is_there() -> None:
     names = {name for name in dir(Request) if not name.startswith('_')}
     names |= set(inspect.signature(Request).parameters)
     assert [name for name in names if f'`{name}`' not in section('## The request')] == []
+
+
+@pytest.mark.parametrize(('kind', 'heading'), [(ClientRequest, "## A client's request"), (Response, '## The response')])
+def test_every_attribute_of_a_client_s_is_there(kind: type, heading: str) -> None:
+    made = ClientRequest(ClientHandshake(address=parse_url('ws://host')), print)
+    response = Response(200, '', '1.1', Headers(), [])
+    names = {name for name in dir(made if kind is ClientRequest else response) if not name.startswith('_')}
+    assert [name for name in names if not re.search(rf'`{name}\b', section(heading))] == []
 
 
 def test_every_name_for_annotations_is_there() -> None:
@@ -399,6 +411,37 @@ def _(run: Runner) -> None:
         program = run.start(port_of(wss))
         assert program.wait() == 1
         assert 'ValueError: localhost has another certificate' in program.errors().replace('127.0.0.1', 'localhost')
+
+
+@REFERENCE.check('Redirects')
+def _(run: Runner) -> None:
+    with hops('/new', opened) as peer:
+        run.start(peer.port).ends(f'connected to {peer.url("/new")}')
+
+
+@REFERENCE.check("Event: 'redirect'")
+def _(run: Runner) -> None:
+    with hops('/private', '/public', opened) as peer:
+        run.start(peer.port).ends()
+        assert [peer.sent(number, 'X-Token') for number in range(3)] == ['secret', 'secret', None]
+    with hops('ws://127.0.0.2:PORT/') as peer:
+        run.start(peer.port).ends('socket hang up')
+
+
+BUSY = b'HTTP/1.1 429 Too Many\r\nRetry-After: %s\r\nContent-Length: 5\r\n\r\nlater'
+
+
+@REFERENCE.check("Event: 'unexpected-response'")
+def _(run: Runner) -> None:
+    with hops(BUSY % b'120') as peer:
+        run.start(peer.port).ends('again in 120 seconds: later', 'closed with 1006')
+
+
+@REFERENCE.check('Errors')
+def _(run: Runner) -> None:
+    with hops(BUSY % b'0.1', opened) as peer:
+        run.start(peer.port).ends('unexpected server response (429): later')
+        assert len(peer.heads) == 2
 
 
 @REFERENCE.check('websocket.send(data, [options], [callback])')

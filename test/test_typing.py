@@ -95,11 +95,13 @@ ANNOTATIONS = {
     'options': 'AgentOptions',
     'send': 'SendPiece',
 }
+#: The same in listeners of clients' events, whose functions are named after them.
+OF_CLIENTS = {'url': 'str', 'request': 'ClientRequest', 'response': 'Response'}
 IMPORTS = (
     'from __future__ import annotations\n'
     'from typing import Any, Optional\n'
     'from ws import WebSocket\n'
-    'from ws.typing import AgentOptions, ClientInfo, MessageFlags, Request, SendPiece\n'
+    'from ws.typing import AgentOptions, ClientInfo, ClientRequest, MessageFlags, Request, Response, SendPiece\n'
 )
 
 
@@ -117,9 +119,10 @@ class _Annotator(ast.NodeTransformer):
 
     def _annotate(self, node: _Function) -> _Function:
         self.generic_visit(node)
+        annotations = OF_CLIENTS if node.name in ('redirect', 'unexpected') else ANNOTATIONS
         for number, argument in enumerate([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]):
             if argument.annotation is None and not (number == 0 and argument.arg == 'self'):
-                argument.annotation = ast.Name(ANNOTATIONS.get(argument.arg, 'Any'), ast.Load())
+                argument.annotation = ast.Name(annotations.get(argument.arg, 'Any'), ast.Load())
         for some in (node.args.vararg, node.args.kwarg):
             if some is not None:
                 some.annotation = ast.Name('Any', ast.Load())

@@ -18,8 +18,11 @@ from .typing import (
     ListenErrorListener,
     MessageListener,
     NoListener,
+    RedirectListener,
     TakesThis,
     TextListener,
+    UnexpectedResponseListener,
+    UpgradeListener,
 )
 
 _E = TypeVar('_E', covariant=True)
@@ -29,6 +32,9 @@ _Message = TypeVar('_Message', bound=MessageListener)
 _Control = TypeVar('_Control', bound=ControlListener)
 _Error = TypeVar('_Error', bound=ErrorListener)
 _Close = TypeVar('_Close', bound=CloseListener)
+_Redirect = TypeVar('_Redirect', bound=RedirectListener)
+_Unexpected = TypeVar('_Unexpected', bound=UnexpectedResponseListener)
+_Upgrade = TypeVar('_Upgrade', bound=UpgradeListener)
 _Connection = TypeVar('_Connection', bound=ConnectionListener)
 _Headers = TypeVar('_Headers', bound=HeadersListener)
 _ClientError = TypeVar('_ClientError', bound=ClientErrorListener)
@@ -40,7 +46,12 @@ class AttachToWebSocket(Protocol[_E]):
 
     @overload
     def __call__(
-        self, event: Literal['open', 'message', 'ping', 'pong', 'drain', 'error', 'close'], listener: TakesThis, /
+        self,
+        event: Literal[
+            'open', 'message', 'ping', 'pong', 'drain', 'error', 'close', 'redirect', 'unexpected-response', 'upgrade'
+        ],
+        listener: TakesThis,
+        /,
     ) -> _E: ...
     @overload
     def __call__(self, event: Literal['open', 'drain'], listener: NoListener, /) -> _E: ...
@@ -54,6 +65,12 @@ class AttachToWebSocket(Protocol[_E]):
     def __call__(self, event: Literal['error'], listener: ErrorListener, /) -> _E: ...
     @overload
     def __call__(self, event: Literal['close'], listener: CloseListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['redirect'], listener: RedirectListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['unexpected-response'], listener: UnexpectedResponseListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['upgrade'], listener: UpgradeListener, /) -> _E: ...
 
 
 class OnWebSocket(Protocol[_E]):
@@ -61,7 +78,12 @@ class OnWebSocket(Protocol[_E]):
 
     @overload
     def __call__(
-        self, event: Literal['open', 'message', 'ping', 'pong', 'drain', 'error', 'close'], f: TakesThis, /
+        self,
+        event: Literal[
+            'open', 'message', 'ping', 'pong', 'drain', 'error', 'close', 'redirect', 'unexpected-response', 'upgrade'
+        ],
+        f: TakesThis,
+        /,
     ) -> _E: ...
     @overload
     def __call__(self, event: Literal['open', 'drain'], f: NoListener, /) -> _E: ...
@@ -76,6 +98,12 @@ class OnWebSocket(Protocol[_E]):
     @overload
     def __call__(self, event: Literal['close'], f: CloseListener, /) -> _E: ...
     @overload
+    def __call__(self, event: Literal['redirect'], f: RedirectListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['unexpected-response'], f: UnexpectedResponseListener, /) -> _E: ...
+    @overload
+    def __call__(self, event: Literal['upgrade'], f: UpgradeListener, /) -> _E: ...
+    @overload
     def __call__(self, event: Literal['open', 'drain'], /) -> Callable[[_No], _No]: ...
     @overload
     def __call__(self, event: Literal['message'], /) -> Callable[[_Message], _Message]: ...
@@ -85,6 +113,12 @@ class OnWebSocket(Protocol[_E]):
     def __call__(self, event: Literal['error'], /) -> Callable[[_Error], _Error]: ...
     @overload
     def __call__(self, event: Literal['close'], /) -> Callable[[_Close], _Close]: ...
+    @overload
+    def __call__(self, event: Literal['redirect'], /) -> Callable[[_Redirect], _Redirect]: ...
+    @overload
+    def __call__(self, event: Literal['unexpected-response'], /) -> Callable[[_Unexpected], _Unexpected]: ...
+    @overload
+    def __call__(self, event: Literal['upgrade'], /) -> Callable[[_Upgrade], _Upgrade]: ...
     @overload
     def __call__(self, event: str, /) -> Callable[[_F], _F]: ...
 

@@ -139,6 +139,38 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if kept is None or not kept.keep(event, args):
             self._dispatch(event, args)
 
+    def _deliver_in_passing(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
+        """As :meth:`_deliver`, but what follows this event doesn't wait for a listener that is still to come, who is
+        given it late. `then` as for :meth:`_ask`."""
+        kept = self._kept
+        if kept is None or self.listenerCount(event):
+            self._ask(event, args, then)
+        else:
+            kept.keep_aside(event, args)
+            then(True)
+
+    def _ask(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
+        """Emit an event by which listeners decide how it goes on: when they have returned, ``then(ok)`` is called on
+        the loop thread, with whether none of them raised."""
+        if self._order is None:
+            then(self._call_listeners(event, args))
+        else:
+            self._order.add(self._call_and_tell, event, args, then)
+
+    def _call_and_tell(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
+        """On the pool."""
+        self._loop.call(then, self._call_listeners(event, args))
+
+    def _when_settled(self, event: str, then: Callable[[], object]) -> None:
+        """Call `then` when it is known whether anybody listens to `event`, which decides how it goes on: at once,
+        unless somebody may be about to attach a listener."""
+        kept = self._kept
+        seconds = 0.0 if kept is None or self.listenerCount(event) else kept.settled - self._loop.awake
+        if seconds <= 0:
+            then()
+        else:
+            self._loop.call_later(max(seconds * 1000, HEARTBEAT), self._when_settled, event, then)
+
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         """An ``error`` that is no news: ``close`` follows and says as much. It is not reported if nobody listens."""
         kept = self._kept
@@ -263,6 +295,7 @@ class KeptEvents:
     def __init__(self, owner: Emitter) -> None:
         self._owner = owner
         self.waiting: list[_Kept] = []
+        self._aside: list[_Kept] = []  # nothing waits behind these
         self._size = 0
         self._timer: Optional[Timer] = None
         self._at_the_end: Optional[Sequence[Callable[[], object]]] = None  # once no event will be added any more
@@ -290,6 +323,16 @@ class KeptEvents:
         self._look_later()
         return True
 
+    def keep_aside(self, event: str, args: tuple[Any, ...]) -> None:
+        """Keep it for its first listener, and let others pass."""
+        self._aside.append(_Kept(event, args, False))
+
+    def _hand_over_aside(self) -> None:
+        for kept in list(self._aside):
+            if self._owner.listenerCount(kept.event) and not self.is_over():
+                self._aside.remove(kept)
+                self._owner._dispatch(kept.event, kept.args)
+
     @property
     def is_full(self) -> bool:
         """Whether so much is kept that nothing more should be read."""
@@ -302,6 +345,7 @@ class KeptEvents:
     def on_listener(self) -> None:
         """A listener has been attached."""
         self._owner._loop.stay_awake(self.until)
+        self._hand_over_aside()
         if self.waiting:
             self._wait_on()
 

@@ -9,7 +9,10 @@ What goes wrong below the WebSocket protocol (TCP, TLS, name look-ups) keeps its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+if TYPE_CHECKING:
+    from .protocol.http import Response
 
 
 class WebSocketError(Exception):
@@ -19,7 +22,8 @@ class WebSocketError(Exception):
 class HandshakeError(WebSocketError):
     """The opening handshake failed (RFC 6455 section 4).
 
-    On a client, ``status`` is the HTTP status of a response other than 101, else ``None``.
+    On a client, ``status`` is the HTTP status of a response other than 101, else ``None``; ``response`` is what the
+    server has answered, if it has.
     On a server it is the status to refuse the request with, and ``headers`` are header lines for that response.
     """
 
@@ -27,6 +31,7 @@ class HandshakeError(WebSocketError):
         super().__init__(message)
         self.status = status
         self.headers: tuple[str, ...] = tuple(headers)
+        self.response: Union[Response, Any] = None  # its type doesn't insist on None
 
 
 class ProtocolError(WebSocketError):

@@ -52,6 +52,8 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'localAddress': None,
     'localPort': 0,
     'handshakeTimeout': 30_000,
+    'followRedirects': False,
+    'maxRedirects': 10,
     'executor': None,
     **LIMITS,
     'perMessageDeflate': True,

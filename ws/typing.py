@@ -18,10 +18,11 @@ from socket import socket as Socket
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
 
+from .client.request import ClientRequest
 from .net.tls_context import PEM, Passphrase
 from .options import Options
 from .protocol.handshake import HeaderFields
-from .protocol.http import Request
+from .protocol.http import Request, Response
 from .protocol.receiver import MessageFlags
 from .protocol.url import URLObject
 
@@ -46,6 +47,7 @@ __all__ = [
     'Certificate',
     'ClientInfo',
     'ClientOptions',
+    'ClientRequest',
     'ControlOptions',
     'Data',
     'DuplexOptions',
@@ -56,6 +58,7 @@ __all__ = [
     'ProxyOptions',
     'ReconnectingOptions',
     'Request',
+    'Response',
     'SendOptions',
     'ServerOptions',
     'StreamOptions',
@@ -170,6 +173,11 @@ ControlListener = Union[Callable[[bytes, MessageFlags], object], Callable[[bytes
 ErrorListener = Union[Callable[[Exception, Optional[int]], object], Callable[[Exception], object], NoListener]
 CloseListener = Union[Callable[[int, str], object], Callable[[int], object], NoListener]
 ConnectionListener = Union[Callable[['WebSocket', Request], object], Callable[['WebSocket'], object], NoListener]
+RedirectListener = Union[Callable[[str, ClientRequest], object], Callable[[str], object], NoListener]
+UnexpectedResponseListener = Union[
+    Callable[[ClientRequest, Response], object], Callable[[ClientRequest], object], NoListener
+]
+UpgradeListener = Union[Callable[[Response], object], NoListener]
 HeadersListener = Union[Callable[[list[str], Request], object], Callable[[list[str]], object], NoListener]
 ClientErrorListener = Union[
     Callable[['HandshakeError', 'ConnectionSocket', Request], object],
@@ -333,6 +341,8 @@ class ClientKeywords(Limits, total=False):
     localAddress: Optional[str]
     localPort: Optional[int]
     handshakeTimeout: Optional[float]
+    followRedirects: Optional[bool]
+    maxRedirects: Optional[int]
     executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     ca: Union[PEM, Sequence[PEM], None]

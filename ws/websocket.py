@@ -23,7 +23,7 @@ from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflat
 from .pool import Order, pool_of
 from .protocol import hixie, receiver
 from .protocol.error_codes import ErrorCodeTable
-from .protocol.http import Request
+from .protocol.http import Request, Response
 from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
@@ -87,7 +87,8 @@ class WebSocket(Emitter, EventTarget):
     - ``lookup``: ``lookup(host, options)`` returns the IP addresses of a name, or one; with three parameters,
       ``lookup(host, options, callback)`` calls ``callback(error, addresses)``. It may block. ``family`` (4, 6, or 0):
       connect to IPv4 or IPv6 addresses only. ``localAddress`` (str), ``localPort`` (int): connect from there.
-    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer.
+    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer; of each
+      redirect anew. ``followRedirects`` (bool, False): go where the server says. ``maxRedirects`` (int, 10): how often.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
@@ -117,7 +118,10 @@ class WebSocket(Emitter, EventTarget):
 
     Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
     ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``, see :meth:`send`;
-    ``error(error)``, and after that or without it, once and last, ``close(code, message)``.
+    ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a client, before
+    ``open``: ``redirect(url, request)``, whose listener may change the headers of the request that follows, and decides
+    which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``, whose listener takes the
+    place of ``error``, and ends it: by :meth:`terminate`, say.
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
@@ -157,7 +161,9 @@ class WebSocket(Emitter, EventTarget):
         @property
         def prependOnceListener(self: W) -> AttachToWebSocket[W]: ...  # type: ignore[override]
 
-    _emits = frozenset(('open', 'message', 'ping', 'pong', 'drain', 'error', 'close'))
+    _emits = frozenset((
+        'open', 'message', 'ping', 'pong', 'drain', 'error', 'close', 'redirect', 'unexpected-response', 'upgrade',
+    ))  # fmt: skip
 
     CONNECTING = CONNECTING
     OPEN = OPEN
@@ -166,7 +172,9 @@ class WebSocket(Emitter, EventTarget):
 
     #: The request that opened this connection, on a server's end; None on a client, which its type doesn't insist on.
     upgradeReq: Union[Request, Any] = None
-    #: The URL as given, on a client.
+    #: The response that opened this connection, on a client, from its event ``upgrade`` on; None on a server's end.
+    upgradeRes: Union[Response, Any] = None
+    #: On a client the URL as given, or the one it was redirected to.
     url: Optional[str] = None
     #: Whether messages are wanted that come in after close(), up to the peer's close frame. A stream may set it.
     _reads_to_end = False
@@ -234,6 +242,7 @@ class WebSocket(Emitter, EventTarget):
             self.url = url_text(address)
             self._opening = prepare(
                 self._loop,
+                self,
                 self.url,
                 protocols,
                 self.options,

@@ -9,11 +9,13 @@ from typing import Any, Optional
 
 from hypothesis import strategies as st
 
+from ws.client.redirects import Redirects, is_redirect
 from ws.errors import HandshakeError, ProtocolError
 from ws.protocol import hixie
+from ws.protocol.body import BodyReader
 from ws.protocol.extensions import format_extension, parse_extensions
 from ws.protocol.handshake import ClientHandshake, accept_key, check_request
-from ws.protocol.http import RequestParser, ResponseParser, build_head
+from ws.protocol.http import RequestParser, Response, ResponseParser, build_head
 from ws.protocol.permessage_deflate import DeflateOptions, Inflater, accept_offer, check_answer
 from ws.protocol.receiver import Receiver
 from ws.protocol.url import parse_url
@@ -80,7 +82,27 @@ def response(data: bytes) -> None:
             try:
                 assert handshake.check(parsed) in ('a', 'b', None)
             except HandshakeError:
+                refusal(parsed, parser.rest + b''.join(rest))
                 continue
+
+
+def refusal(response: Response, rest: bytes) -> None:
+    """The body of a response, and where it leads."""
+    bodies = []
+    for size in (len(rest), 1):
+        body = BodyReader(response)
+        for portion in portions(rest, size):
+            if not body.done:
+                body.feed(portion)
+        body.end()
+        bodies.append((bytes(body.data), body.complete))
+    assert bodies[0] == bodies[1], bodies
+    if is_redirect(response):
+        redirects = Redirects('ws://localhost/a/b', parse_url('ws://localhost/a/b'), 1)
+        try:
+            redirects.follow(response)
+        except HandshakeError as error:
+            assert str(error).startswith('invalid url')
 
 
 def frames(data: bytes) -> None:
@@ -160,6 +182,9 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
             b'Sec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: a\r\n'
             b'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n\x81\x00',
             b'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n',
+            b'HTTP/1.1 302 Found\r\nLocation: ../x/./y?z\r\nContent-Length: 5\r\n\r\nhello',
+            b'HTTP/1.1 302 Found\r\nLocation: wss://u:p@[::1]:8/x\r\nTransfer-Encoding: chunked\r\n\r\n'
+            b'2;x\r\nhe\r\n3\r\nllo\r\n0\r\nX: y\r\n\r\n',
         ],
     ),
     'frames': (

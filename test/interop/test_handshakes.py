@@ -290,11 +290,11 @@ def ask(port: int, request: bytes) -> Verdict:
 
 
 @contextlib.contextmanager
-def node(role: str) -> Iterator[Any]:
+def node(script: str, *arguments: str) -> Iterator[Any]:
     missing = WS_8.missing()
     if missing is not None:
         pytest.skip(f'{missing} was not found')
-    command = ['node', str(HERE / 'node' / 'handshakes.js'), role]
+    command = ['node', str(HERE / 'node' / script), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding='utf-8') as process:
         try:
             yield process
@@ -307,7 +307,7 @@ def node(role: str) -> Iterator[Any]:
 @pytest.mark.timeout(300)
 def test_requests() -> None:
     cases = list(requests(6455))
-    with server(perMessageDeflate=True) as wss, node('server') as process:
+    with server(perMessageDeflate=True) as wss, node('handshakes.js', 'server') as process:
         wss.on('connection', lambda ws: None)
         ports = wss.address().port, int(process.stdout.readline())
         verdicts = [(ask(ports[0], case.head.encode()), ask(ports[1], case.head.encode())) for case in cases]
@@ -363,7 +363,7 @@ def connect(url: str, protocols: tuple[str, ...]) -> Verdict:
 @pytest.mark.timeout(300)
 def test_responses() -> None:
     cases = list(responses(7692))
-    with answering(cases) as url, node('client') as process:
+    with answering(cases) as url, node('handshakes.js', 'client') as process:
         verdicts = []
         for number, case in enumerate(cases):
             process.stdin.write(json.dumps([f'{url}/{number}', case.protocols]) + '\n')

@@ -41,12 +41,14 @@ from ws.typing import (
     Certificate,
     ClientInfo,
     ClientOptions,
+    ClientRequest,
     Data,
     DuplexOptions,
     LookupOptions,
     MessageFlags,
     ReconnectingOptions,
     Request,
+    Response,
     SendOptions,
     ServerOptions,
     VerifyCallback,
@@ -62,7 +64,7 @@ WebSocket('ws://localhost:8080', perMessageDeflate={'threshold': 0, 'zlibDeflate
 WebSocket('wss://localhost:8080', ca=Path('ca.pem').read_text(), cert=None, handshakeTimeout=0.5)
 client_options: ClientOptions = {'perMessageDeflate': False}
 client_options['origin'] = 'http://example.org'
-WebSocket('ws://localhost:8080', client_options)
+WebSocket('ws://localhost:8080', client_options, followRedirects=True, maxRedirects=3)
 
 reconnecting = ReconnectingWebSocket('ws://localhost:8080', 'chat', {'maxRetries': 5, 'origin': 'x'}, jitter=0.5)
 reconnecting_options: ReconnectingOptions = {'protocols': lambda: ['chat'], 'terminalCodes': [1000], 'ca': None}
@@ -156,6 +158,14 @@ def of_socket_and_data(this: WebSocket, data: str) -> None:
     this.send(data)
 
 
+def redirect(url: str, request: ClientRequest) -> None:
+    request.setHeader('X-Many', ['1', '2']).setHeader('X-One', 1).abort()
+
+
+def unexpected(request: ClientRequest, response: Response) -> None:
+    print(response.statusCode + 1, response.headers['retry-after'].upper(), request.getHeader('cookie'))
+
+
 class Listeners:
     def message(self, data: str, flags: MessageFlags) -> None: ...
 
@@ -167,6 +177,10 @@ ws.on('message', lambda message: print(message.upper())).on('message', lambda da
 ws.on('message', lambda: None).on('message', lambda this, data: this.send(data)).on('message', json.loads)
 ws.on('pong', lambda data: print(data.hex())).on('close', lambda code, reason: print(code + 1, reason.upper()))
 ws.on('close', lambda code: None).on('error', lambda error: print(error.args)).on('error', lambda error, code: None)
+ws.on('redirect', lambda url, request: request.removeHeader(url.upper())).on('redirect', lambda url: print(url.upper()))
+ws.on('upgrade', lambda response: print(response.cookies['a'].upper())).once('upgrade', nothing)
+ws.on('unexpected-response', lambda request, response: print(request.path.upper(), response.body.decode()))
+ws.on('redirect', redirect).prependListener('unexpected-response', unexpected)
 ws.removeListener('message', text).removeAllListeners('message').removeAllListeners()
 wss.on('connection', lambda ws: ws.send('x')).on('connection', lambda ws, request: print(request.url, ws.isAlive))
 wss.on('connection/chat', lambda ws: ws.send('x')).on('listening', nothing).once('close', nothing)

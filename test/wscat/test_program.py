@@ -17,6 +17,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from documents import ROOT
+from hops import hops, opened
 from proxies import connect_proxy, dante
 from support import TIMEOUT, Waiter, echo_server, server, url_of
 from terminals import CONNECTED, RawServer, run
@@ -197,6 +198,34 @@ def test_verbose_shows_a_refusal() -> None:
     assert '* < Connection: close' in lines
     assert lines[-1] == 'error: unexpected server response (400)'
     assert result.status == 1
+
+
+def test_redirects_are_followed_and_shown() -> None:
+    with hops('http://ann:secret@127.0.0.1:PORT/new', opened) as peer:
+        result = run('-c', peer.url(), '-L', '-v', '-x', 'hello', '-w', '-1')
+    lines = result.errors.splitlines()
+    shown = [line for line in lines if '/new' in line]
+    assert shown == [
+        f'* < Location: http://127.0.0.1:{peer.port}/new',
+        f'* redirected to ws://127.0.0.1:{peer.port}/new',
+        '* > GET /new HTTP/1.1',
+    ]
+    assert peer.targets() == ['/', '/new']
+
+
+def test_redirects_take_no_credentials_elsewhere() -> None:
+    with hops(opened) as other, hops(other.url()) as peer:
+        run('-c', peer.url(), '--location', '--auth', 'me:secret', '-H', 'Cookie: a=b', '-H', 'X-Own: 1', '-w', '-1')
+        assert [other.sent(0, name) for name in ('Authorization', 'Cookie', 'X-Own')] == [None, None, '1']
+        assert peer.sent(0, 'Cookie') == 'a=b'
+
+
+@pytest.mark.parametrize('arguments', [['--max-redirects', '2'], ['--max-redirects']])
+def test_redirects_have_a_limit(arguments: list[str]) -> None:
+    limit = 2 if len(arguments) == 2 else 10
+    with hops(*['/'] * (limit + 1)) as peer:
+        assert run('-c', peer.url(), '-L', *arguments) == (1, '', 'error: Maximum redirects exceeded\n')
+        assert len(peer.heads) == limit + 1
 
 
 def test_pings_and_pongs_in_pipes() -> None:

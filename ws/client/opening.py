@@ -1,25 +1,36 @@
-"""A client's opening handshake over a real stream, under one deadline for all of its steps."""
+"""A client's opening handshake: requests and answers, over redirects, each under a deadline of its own."""
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Optional, Union
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Optional, Union
 
 from ..errors import HandshakeError
 from ..net.loop import Loop, Timer
 from ..net.stream import Stream
-from ..options import Options, milliseconds, text
-from ..protocol.handshake import VERSIONS, ClientHandshake
-from ..protocol.http import Response, ResponseParser
+from ..options import Options, count, flag, milliseconds, text
+from ..protocol.handshake import VERSIONS, ClientHandshake, snapshot
+from ..protocol.http import Response
 from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
-from ..protocol.url import Address
-from .connecting import Connecting, Route, address_of
+from ..protocol.url import Address, without_credentials
+from .connecting import Route, address_of
+from .exchange import Exchange
+from .redirects import Redirects, is_redirect
+from .request import ClientRequest
 
-#: Opening handshakes of clients, line by line, at DEBUG.
+if TYPE_CHECKING:
+    from ..websocket import WebSocket
+
+#: How long, in milliseconds, the body of a refusal may take, if ``handshakeTimeout`` leaves so much. There are servers
+#: that say nothing of its length, and never close the connection.
+BODY_TIMEOUT = 5000
+
 _log = logging.getLogger('ws.handshake')
-# Logs are kept, and read by others.
-_SECRET = ('authorization', 'cookie', 'set-cookie')
+
+OnOpen = Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object]
 
 
 class ClientOpening:
@@ -27,50 +38,52 @@ class ClientOpening:
 
     ``on_open(stream, protocol, deflate, rest)``: what was agreed upon, and what came after the response's head.
     ``on_failure(error)``: the stream, if there was one, is closed.
+    In between there are the events ``redirect``, ``upgrade`` and ``unexpected-response`` of `client`.
     """
 
     def __init__(
         self,
         loop: Loop,
+        client: WebSocket,
+        make_handshake: Callable[[Address], ClientHandshake],
         address: Address,
-        handshake: ClientHandshake,
         route: Route,
-        on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
+        redirects: Optional[Redirects],
+        on_open: OnOpen,
         on_failure: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
-        self._handshake = handshake
+        self._client = client
+        self._make_handshake = make_handshake
+        self._handshake = make_handshake(address)
+        self._request: Optional[ClientRequest] = None  # once a listener has it
+        self._route = route
+        self._redirects = redirects
         self._on_open = on_open
         self._on_failure = on_failure
-        self._parser = ResponseParser()
+        self._timeout = 0.0
+        self._due = 0.0  # when it is over
         self._timer: Optional[Timer] = None
-        self._connecting = Connecting(loop, address, route, handshake.request, self._on_stream, self.fail)
-        self._stream: Optional[Stream] = None
+        self._exchange: Optional[Exchange] = None
 
     def start(self, timeout: float) -> None:
-        """Begin; after `timeout` milliseconds (0: none) it has failed."""
-        if timeout:
-            self._timer = self._loop.call_later(timeout, self._on_timeout)
-        self._connecting.start(timeout)
+        """Begin. What takes longer than `timeout` milliseconds (0: none), from one request to the next, has failed."""
+        self._timeout = timeout
+        self._send()
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
-        self._clean_up()
-        self._connecting.cancel()
-        if self._stream is not None:
-            self._stream.destroy()
+        # Whatever is on its way here already, a timer's call or a stream's, finds nobody to tell.
+        self._on_open = self._on_failure = _nobody
+        self._request = None  # it refers to us
+        self._stop_timer()
+        if self._exchange is not None:
+            self._exchange.cancel()
 
     def abandon(self) -> None:
         """This is the child after a fork."""
-        self._connecting.abandon()
-        if self._stream is not None:
-            self._stream.abandon()
-
-    def _clean_up(self) -> None:
-        # Whatever is on its way here already, a timer's call or a stream's, finds nobody to tell.
-        self._on_open = self._on_failure = _nobody
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._exchange is not None:
+            self._exchange.abandon()
 
     def fail(self, error: BaseException) -> None:
         """Stop, and tell."""
@@ -78,57 +91,153 @@ class ClientOpening:
         self.cancel()
         on_failure(error)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._on_failure is _nobody
+
+    # -- the deadline ------------------------------------------------------------------------------------------------
+
+    def _set_timer(self, delay: float, callback: Callable[[], object]) -> None:
+        """Have it called after so many milliseconds, 0 for never, in place of what it was set to before."""
+        self._stop_timer()
+        if delay:
+            self._timer = self._loop.call_later(delay, callback)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _on_timeout(self) -> None:
         self.fail(HandshakeError('Opening handshake has timed out'))
 
-    def _on_stream(self, stream: Stream) -> None:
-        self._stream = stream
-        stream.on_close = self._on_close
-        stream.on_data = self._on_data
-        stream.on_end = self._on_end
-        _log_request(self._handshake.request)
-        stream.write(self._handshake.request)
-        stream.resume()
+    # -- requests and answers ----------------------------------------------------------------------------------------
 
-    def _on_data(self, data: bytes) -> None:
+    def _send(self) -> None:
+        self._set_timer(self._timeout, self._on_timeout)
+        self._due = time.monotonic() * 1000 + self._timeout
+        address, head = self._handshake.address, self._handshake.request
+        self._exchange = Exchange(self._loop, address, self._route, head, self._on_response, self.fail)
+        self._exchange.start(self._timeout)
+
+    def _on_response(self, response: Response) -> None:
+        assert self._exchange is not None
+        if response.statusCode == 101:
+            self._on_upgrade(response)
+        elif self._redirects is not None and is_redirect(response):
+            self._on_redirect(self._redirects, response)
+        else:
+            left = max(1.0, self._due - time.monotonic() * 1000) if self._timeout else BODY_TIMEOUT
+            self._set_timer(min(left, BODY_TIMEOUT), self._exchange.end_body)
+            self._exchange.read_body(functools.partial(self._on_refusal, response))
+
+    def _check(self, response: Response) -> Optional[str]:
+        """As the handshake's; what is wrong has the response with it."""
         try:
-            response = self._parser.feed(data)
-            if response is not None:
-                _log_response(response)
-                self._finish(response)
+            return self._handshake.check(response)
+        except HandshakeError as error:
+            error.response = response
+            raise
+
+    def _on_upgrade(self, response: Response) -> None:
+        assert self._exchange is not None
+        client = self._client
+        client.upgradeRes = response
+        if client.listenerCount('upgrade'):
+            self._exchange.pause()  # they may be at work on a pool
+        client._deliver_in_passing('upgrade', (response,), functools.partial(self._finish, response))
+
+    def _finish(self, response: Response, ok: bool) -> None:
+        self._end_if_raised(ok)
+        if self._is_over:
+            return
+        assert self._exchange is not None
+        try:
+            protocol = self._check(response)
+        except HandshakeError as error:
+            self.fail(error)
+            return
+        stream, rest = self._exchange.take_over()
+        on_open = self._on_open
+        self._exchange = None
+        self.cancel()
+        on_open(stream, protocol, self._handshake.deflate, rest)
+
+    # -- refusals ----------------------------------------------------------------------------------------------------
+
+    def _on_refusal(self, response: Response) -> None:
+        """It has its body."""
+        # Whoever listens has as long as the server had.
+        self._set_timer(self._timeout, self._on_timeout)
+        self._client._when_settled('unexpected-response', functools.partial(self._refuse, response))
+
+    def _refuse(self, response: Response) -> None:
+        if self._is_over:
+            return
+        client = self._client
+        if client.listenerCount('unexpected-response'):
+            request = self._request = self._request or ClientRequest(self._handshake, self._on_destroy)
+            request.headersSent = True
+            client._ask('unexpected-response', (request, response), self._end_if_raised)
+            return
+        try:
+            self._check(response)
         except HandshakeError as error:
             self.fail(error)
 
-    def _finish(self, response: Response) -> None:
-        assert self._stream is not None
-        protocol = self._handshake.check(response)
-        on_open = self._on_open
-        self._clean_up()
-        on_open(self._stream, protocol, self._handshake.deflate, self._parser.rest)
+    # -- redirects ---------------------------------------------------------------------------------------------------
 
-    def _on_end(self) -> None:
-        self.fail(HandshakeError('the server closed the connection before it answered'))
+    def _on_redirect(self, redirects: Redirects, response: Response) -> None:
+        assert self._exchange is not None
+        self._exchange.cancel()
+        self._exchange = None
+        self._stop_timer()
+        try:
+            address = redirects.follow(response)
+            self._route.check(address)
+        except HandshakeError as error:
+            error.response = response
+            self.fail(error)
+        except (OSError, ValueError) as error:
+            self.fail(error)
+        else:
+            self._client._when_settled('redirect', functools.partial(self._go_to, redirects, address))
 
-    def _on_close(self, error: Optional[Exception]) -> None:
-        self.fail(error or HandshakeError('the server closed the connection before it answered'))
+    def _go_to(self, redirects: Redirects, address: Address) -> None:
+        if self._is_over:
+            return
+        client = self._client
+        heard = client.listenerCount('redirect') > 0
+        self._handshake = redirects.handshake(address, self._make_handshake, with_all=heard)
+        request = self._request = ClientRequest(self._handshake, self._on_destroy)
+        client.url = redirects.url
+        _log.debug('redirected to %s', without_credentials(redirects.url))
+        client._ask('redirect', (redirects.url, request), functools.partial(self._go_on, request))
 
+    def _go_on(self, request: ClientRequest, ok: bool) -> None:
+        self._end_if_raised(ok)  # who was to look at the headers has not done so
+        if not (self._is_over or request.destroyed):
+            request.headersSent = True
+            self._send()
 
-def _log_request(head: bytes) -> None:
-    if _log.isEnabledFor(logging.DEBUG):
-        start_line, *lines = head.decode('latin-1').split('\r\n')[:-2]
-        _log_head('>', start_line, [line.split(': ', 1) for line in lines])
+    def _end_if_raised(self, ok: bool) -> None:
+        if not ok:
+            self._client.terminate()
 
+    # -- what listeners do with a request ----------------------------------------------------------------------------
 
-def _log_response(response: Response) -> None:
-    if _log.isEnabledFor(logging.DEBUG):
-        start_line = f'HTTP/{response.httpVersion} {response.statusCode} {response.statusMessage}'
-        _log_head('<', start_line, zip(response.rawHeaders[::2], response.rawHeaders[1::2]))
+    def _on_destroy(self, request: ClientRequest, error: Optional[BaseException]) -> None:
+        """On any thread. As in Node, nobody hears of it before the listener has returned."""
+        if not self._is_over:
+            self._loop.call(self._give_up, request, error)
 
-
-def _log_head(direction: str, start_line: str, headers: Iterable[Sequence[str]]) -> None:
-    _log.debug('%s %s', direction, start_line)
-    for name, value in headers:
-        _log.debug('%s %s: %s', direction, name, '...' if name.lower() in _SECRET else value)
+    def _give_up(self, request: ClientRequest, error: Optional[BaseException]) -> None:
+        if request is not self._request:
+            return
+        if error is None and self._exchange is not None and self._exchange.answered:
+            self._client.terminate()
+        else:
+            self.fail(error or HandshakeError('socket hang up'))
 
 
 def _nobody(*arguments: object) -> None:
@@ -137,26 +246,37 @@ def _nobody(*arguments: object) -> None:
 
 def prepare(
     loop: Loop,
+    client: WebSocket,
     url: str,
     protocols: Union[str, Iterable[str], None],
     options: Options,
     deflate: Optional[DeflateOptions],
-    on_open: Callable[[Stream, Optional[str], Optional[PerMessageDeflate], bytes], object],
+    on_open: OnOpen,
     on_failure: Callable[[BaseException], object],
 ) -> ClientOpening:
     """The opening of a client with these arguments, to be started. Raises as the class WebSocket does."""
     address = address_of(url, options)
     milliseconds(options, 'handshakeTimeout')
-    handshake = ClientHandshake(
-        address=address,
-        version=_version(options.protocolVersion),
-        protocols=_protocol_list(options.protocols if protocols is None else protocols, text(options, 'protocol')),
-        origin=text(options, 'origin'),
-        host=text(options, 'host'),
-        headers=options.headers,
-        deflate=deflate,
-    )
-    return ClientOpening(loop, address, handshake, Route(address, options), on_open, on_failure)
+    follow, limit = flag(options, 'followRedirects'), count(options, 'maxRedirects')
+    version = _version(options.protocolVersion)
+    listed = _protocol_list(options.protocols if protocols is None else protocols, text(options, 'protocol'))
+    origin, host = text(options, 'origin'), text(options, 'host')
+    headers = snapshot(options.headers)
+
+    def make_handshake(address: Address) -> ClientHandshake:
+        return ClientHandshake(
+            address=address,
+            version=version,
+            protocols=listed,
+            origin=origin,
+            host=host,
+            headers=headers,
+            deflate=deflate,
+        )
+
+    redirects = Redirects(url, address, limit) if follow else None
+    route = Route(address, options)
+    return ClientOpening(loop, client, make_handshake, address, route, redirects, on_open, on_failure)
 
 
 def _version(value: object) -> int:

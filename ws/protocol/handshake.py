@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
 from .extensions import format_extension, parse_extensions
-from .http import Request, Response, build_head, is_token
+from .http import Request, Response, build_head, check_writable, is_token
 from .permessage_deflate import (
     EXTENSION,
     DeflateOptions,
@@ -86,7 +86,11 @@ class ClientHandshake:
         #: ``Sec-WebSocket-Key``, new for each handshake (RFC 6455 section 4.1).
         self.key: str = b64encode(os.urandom(16)).decode('ascii')
 
-        fields = _Fields()
+        #: Where it goes to.
+        self.address: Address = address
+        #: The header lines of the request; whoever changes them does so before it is sent.
+        self.fields: Fields = Fields()
+        fields = self.fields
         fields.set('Connection', 'Upgrade')
         fields.set('Upgrade', 'websocket')
         fields.set('Host', address.host_header if host is None else host)
@@ -104,8 +108,11 @@ class ClientHandshake:
             fields.set(name, value)
         if origin is not None:
             fields.set('Origin' if version == 13 else 'Sec-WebSocket-Origin', origin)
-        #: The head to send.
-        self.request: bytes = build_head(f'GET {address.target} HTTP/1.1', fields.lines())
+
+    @property
+    def request(self) -> bytes:
+        """The head to send."""
+        return build_head(f'GET {self.address.target} HTTP/1.1', self.fields.lines())
 
     def check(self, response: Response) -> Optional[str]:
         """Return the sub-protocol the server selected, if any (RFC 6455 section 4.1, the client's checks 1 to 6).
@@ -121,9 +128,10 @@ class ClientHandshake:
             raise HandshakeError('Invalid Connection header')
         if headers.get('sec-websocket-accept') != accept_key(self.key):
             raise HandshakeError('invalid server key')
-        self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
         # An empty header counts as none: that is how ws 0.4.31 servers write it.
-        return self._check_protocol(headers.get('sec-websocket-protocol') or None)
+        protocol = self._check_protocol(headers.get('sec-websocket-protocol') or None)
+        self.deflate = self._check_extensions(headers.get('sec-websocket-extensions'))
+        return protocol
 
     def _check_extensions(self, header: Optional[str]) -> Optional[PerMessageDeflate]:
         if header is None:
@@ -273,6 +281,11 @@ def _has_upgrade_token(connection: str) -> bool:
     return any(token.strip(' \t').lower() == 'upgrade' for token in connection.split(','))
 
 
+def snapshot(headers: Any) -> Optional[dict[str, Any]]:
+    """What ``headers`` are now, for several handshakes. Raises TypeError as :class:`ClientHandshake` does."""
+    return None if headers is None else dict(_header_fields(headers))
+
+
 def _header_fields(headers: Any) -> Iterable[tuple[str, Any]]:
     """Names and values. Raises TypeError for what has none."""
     if headers is None:
@@ -299,22 +312,34 @@ def _values(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-class _Fields:
+class Fields:
     """Header lines to be, in the order they were first set, one name in whatever case only once."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, list[str]] = {}
+        self._values: dict[str, tuple[str, HeaderValue]] = {}  # name in lower case -> as it was set
 
     def set(self, name: str, value: HeaderValue) -> None:
+        """A list as value makes one line of each of its items. Raises TypeError or ValueError naming what is wrong."""
         if not isinstance(name, str):
             raise TypeError(f'the name of a header must be a str, not {type(name).__name__}')
         if not is_token(name):
             raise ValueError(f'invalid header name {name!r}')
-        values = _values(value)
-        for item in values:
+        for item in _values(value):
             if isinstance(item, bool) or not isinstance(item, (str, int, float)):
                 raise TypeError(f'header {name}: value must be a str or a number, not {type(item).__name__}')
-        self._lines[name.lower()] = [f'{name}: {item}' for item in values]
+            check_writable(f'{name}: {item}')
+        self._values[name.lower()] = name, list(value) if isinstance(value, (list, tuple)) else value
+
+    def get(self, name: str) -> Optional[HeaderValue]:
+        """As it was set."""
+        return self._values.get(name.lower(), (name, None))[1]
+
+    def remove(self, name: str) -> None:
+        self._values.pop(name.lower(), None)
+
+    def items(self) -> list[tuple[str, HeaderValue]]:
+        """Names and values, as they were set."""
+        return list(self._values.values())
 
     def lines(self) -> list[str]:
-        return [line for lines in self._lines.values() for line in lines]
+        return [f'{name}: {item}' for name, value in self._values.values() for item in _values(value)]

@@ -154,10 +154,9 @@ class Request:
         """
         cookies: dict[str, str] = {}
         for pair in self.headers.get('cookie', '').split(';'):
-            name, equals, value = pair.partition('=')
-            name = name.strip(' \t')
-            if equals and name:
-                cookies.setdefault(name, _unquote_cookie(value.strip(' \t')))
+            name, value = _cookie(pair)
+            if name:
+                cookies.setdefault(name, value)
         return cookies
 
     @property
@@ -209,6 +208,12 @@ def _path_and_query(url: str) -> tuple[str, str]:
     return path or '/', query
 
 
+def _cookie(pair: str) -> tuple[str, str]:
+    """Name and value; without a name, it is none."""
+    name, equals, value = pair.partition('=')
+    return name.strip(' \t') if equals else '', _unquote_cookie(value.strip(' \t'))
+
+
 def _unquote_cookie(value: str) -> str:
     """What stands between quotes, as :mod:`http.cookies` writes it; that of Python 3.12 and before takes quadratic time
     to read it."""
@@ -223,17 +228,31 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 class Response:
-    """A response head, with the attributes of Node's ``http.IncomingMessage``."""
+    """A response, with the attributes of Node's ``http.IncomingMessage``."""
 
     def __init__(
         self, statusCode: int, statusMessage: str, httpVersion: str, headers: Headers, rawHeaders: list[str]
     ) -> None:
-        self.statusCode = statusCode
-        self.statusMessage = statusMessage
-        self.httpVersion = httpVersion
-        self.headers = headers
+        self.statusCode: int = statusCode
+        self.statusMessage: str = statusMessage
+        self.httpVersion: str = httpVersion
+        self.headers: Headers = headers
         #: Names and values in turn, as sent.
-        self.rawHeaders = rawHeaders
+        self.rawHeaders: list[str] = rawHeaders
+        #: Of a response that refuses the handshake, 64 KiB at most.
+        self.body: bytes = b''
+        #: Whether ``body`` is all of it.
+        self.complete: bool = False
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that ``Set-Cookie`` headers set, without their attributes (RFC 6265 section 4.1), made anew each
+        time. Of two with the same name the last counts. What is none is left out."""
+        names, values = self.rawHeaders[::2], self.rawHeaders[1::2]
+        pairs = [value.partition(';')[0] for name, value in zip(names, values) if name.lower() == 'set-cookie']
+        cookies = dict(map(_cookie, pairs))
+        cookies.pop('', None)
+        return cookies
 
 
 class _HeadParser:
@@ -412,11 +431,16 @@ def build_head(start_line: str, lines: Iterable[str]) -> bytes:
     """
     head = [start_line, *lines]
     for index, line in enumerate(head):
-        if _find_unwritable(line):
-            raise ValueError(f'invalid character in header line {line!r}')
+        check_writable(line)
         if index and not _is_header_line(line):
             raise ValueError(f'invalid header line {line!r}')
     return ('\r\n'.join(head) + '\r\n\r\n').encode('latin-1')
+
+
+def check_writable(line: str) -> None:
+    """Raises ValueError for a line that can't stand in a head."""
+    if _find_unwritable(line):
+        raise ValueError(f'invalid character in header line {line!r}')
 
 
 def build_refusal(

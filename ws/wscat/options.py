@@ -42,8 +42,8 @@ Handshake
   -p, --protocol VERSION      protocol version, 13 (default) or 8
       --proxy [SCHEME://][USER:PASSWORD@]HOST[:PORT]
                               connect through a proxy: http (default), https, socks5h, socks5, socks4a or socks4
-  -L, --location              follow redirects: not possible yet
-      --max-redirects [N]     how many of them: not possible yet
+  -L, --location              follow redirects; -v shows them. Authorization and Cookie don't go to another host
+      --max-redirects [N]     how many of them (default: 10)
 
 TLS
       --ca FILE               certificates of the authorities to trust, instead of the system's
@@ -96,8 +96,6 @@ def parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     options = make_parser().parse_args(arguments)
     if options.listen is not None and options.connect is not None:
         raise UsageError('use either --listen or --connect')
-    if options.location or options.max_redirects is not None:
-        raise UsageError('--location: redirects can not be followed yet')
     if options.listen is not None:
         for name in _CONNECT_ONLY:
             if getattr(options, name) not in (None, False, []):
@@ -143,7 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 _CONNECT_ONLY = (
-    'subprotocol', 'origin', 'host', 'header', 'auth', 'protocol', 'proxy',
+    'subprotocol', 'origin', 'host', 'header', 'auth', 'protocol', 'proxy', 'location', 'max_redirects',
     'ca', 'cert', 'key', 'passphrase', 'no_check',
 )  # fmt: skip
 
@@ -171,6 +169,8 @@ def client_options(options: argparse.Namespace) -> ClientOptions:
         'host': options.host,
         'headers': _headers(options),
         'closeTimeout': CLOSE_TIMEOUT,
+        'followRedirects': options.location,
+        'maxRedirects': options.max_redirects,
         'ca': _contents('ca', options.ca),
         'cert': _contents('cert', options.cert),
         'key': _contents('key', options.key),
