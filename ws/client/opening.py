@@ -198,7 +198,7 @@ class ClientOpening:
         except HandshakeError as error:
             error.response = response
             self.fail(error)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # what its options for TLS hold
             self.fail(error)
         else:
             self._client._when_settled('redirect', functools.partial(self._go_to, redirects, address))
