@@ -131,6 +131,10 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if kept is None or not kept.keep(event, args):
             self._dispatch(event, args)
 
+    def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the listeners of `event` are given, of which `args` were kept."""
+        return args
+
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         """An ``error`` that is no news: ``close`` follows and says as much. It is not reported if nobody listens."""
         kept = self._kept
@@ -285,7 +289,7 @@ class KeptEvents:
             self._size -= _size_of(kept.args)
             if kept.event == 'close':  # nothing may follow it
                 self._drop_all()
-            self._owner._dispatch(kept.event, kept.args)
+            self._owner._dispatch(kept.event, self._owner._as_of_now(kept.event, kept.args))
         if self.waiting:
             self._wait_on()
         else:
@@ -373,6 +377,8 @@ def _call(callbacks: Sequence[Callable[[], object]]) -> None:
 
 def _size_of(args: tuple[Any, ...]) -> int:
     data = args[0] if args else None
+    if isinstance(data, list):  # the fragments of a message
+        return _OVERHEAD + sum(map(len, data))
     return _OVERHEAD + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 

@@ -13,7 +13,7 @@ import os
 import socketserver
 from collections.abc import Mapping, Sequence
 from socket import socket as Socket
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
 
 from .net.tls_context import PEM, Passphrase
 from .options import Options
@@ -168,6 +168,7 @@ VerifyClient = Union[
     Callable[[ClientInfo, VerifyCallback], object], Callable[[ClientInfo], object], Callable[[], object], TakesThis
 ]
 HandleProtocols = Union[
+    Callable[[list[str], Any, Request], Union[str, bool, None]],
     Callable[[list[str], Any], Union[str, bool, None]],
     Callable[[list[str]], Union[str, bool, None]],
     TakesThis,
@@ -179,6 +180,9 @@ class AgentObject(Protocol):
 
     def addRequest(self, request: Request, options: AgentOptions, /) -> Socket: ...
 
+
+#: Fills in the key that a frame is masked with.
+GenerateMask = Union[Callable[[bytearray], object], NoListener]
 
 Agent = Union[Callable[[Request, AgentOptions], Socket], AgentObject]
 
@@ -218,6 +222,7 @@ class ZlibInflateOptions(TypedDict, total=False):
 
 
 class PerMessageDeflateOptions(TypedDict, total=False):
+    concurrencyLimit: Optional[int]  # has no effect
     serverNoContextTakeover: Optional[bool]
     clientNoContextTakeover: Optional[bool]
     serverMaxWindowBits: Union[int, bool, None]
@@ -227,13 +232,23 @@ class PerMessageDeflateOptions(TypedDict, total=False):
     zlibInflateOptions: Optional[ZlibInflateOptions]
 
 
-class Limits(TypedDict, total=False):
+class NotNeeded(TypedDict, total=False):
+    """What ws 8 has, and nothing here would change by."""
+
+    allowSynchronousEvents: Optional[bool]
+    maxBufferedChunks: Optional[int]
+    maxPendingAutoPongs: Optional[int]
+    skipUTF8Validation: Optional[Literal[False]]
+
+
+class Limits(NotNeeded, total=False):
     closeTimeout: Optional[float]
     maxPayload: Optional[int]
     maxFragments: Optional[int]
     pingInterval: Optional[float]
     pingTimeout: Optional[float]
     maxBufferedAmount: Optional[int]
+    autoPong: Optional[bool]
 
 
 class ClientKeywords(Limits, total=False):
@@ -245,6 +260,8 @@ class ClientKeywords(Limits, total=False):
     host: Optional[str]
     headers: Optional[HeaderFields]
     agent: Optional[Agent]
+    finishRequest: Optional[FinishRequest]
+    generateMask: Optional[GenerateMask]
     handshakeTimeout: Optional[float]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     ca: Union[PEM, Sequence[PEM], None]
@@ -276,6 +293,7 @@ class ServerOptions(Limits, total=False):
     handleProtocols: Optional[HandleProtocols]
     disableHixie: Optional[bool]
     clientTracking: Optional[bool]
+    WebSocket: Optional[type[WebSocket]]
     backlog: Optional[int]
     handshakeTimeout: Optional[float]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
