@@ -43,7 +43,6 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'host': None,
     'headers': None,
     'agent': None,
-    'finishRequest': None,
     'handshakeTimeout': 30_000,
     **LIMITS,
     'autoPong': True,

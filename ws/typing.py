@@ -13,7 +13,7 @@ import os
 import socketserver
 from collections.abc import Mapping, Sequence
 from socket import socket as Socket
-from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, TypeVar, Union
 
 from .net.tls_context import PEM, Passphrase
 from .options import Options
@@ -33,12 +33,17 @@ if TYPE_CHECKING:
     #: Whether programs may set attributes of their own on our objects. setup.cfg says no for the package itself: there,
     #: a misspelt attribute has to be an error.
     OWN_ATTRIBUTES: bool
+
+    #: A name of its own, as an option has that of the class.
+    WebSocketClass: TypeAlias = type[WebSocket]
 else:
     Buffer, Unpack = Any, Optional  # checkers know them; typing.get_type_hints() only has to find something
+    WebSocketClass = type
 
 __all__ = [
     'Address',
     'AgentOptions',
+    'BinaryType',
     'ClientInfo',
     'ClientOptions',
     'ControlOptions',
@@ -202,6 +207,9 @@ class Array(Protocol):
     def __array_interface__(self) -> dict[str, Any]: ...
 
 
+#: What binary messages are handed over as.
+BinaryType = Literal['nodebuffer', 'arraybuffer', 'blob', 'fragments']
+
 #: The payload of a ping or pong, a piece of a stream.
 Payload = Union[str, Buffer, Array, int, float, None]
 #: What ``send`` takes.
@@ -260,7 +268,6 @@ class ClientKeywords(Limits, total=False):
     host: Optional[str]
     headers: Optional[HeaderFields]
     agent: Optional[Agent]
-    finishRequest: Optional[FinishRequest]
     generateMask: Optional[GenerateMask]
     handshakeTimeout: Optional[float]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
@@ -293,7 +300,7 @@ class ServerOptions(Limits, total=False):
     handleProtocols: Optional[HandleProtocols]
     disableHixie: Optional[bool]
     clientTracking: Optional[bool]
-    WebSocket: Optional[type[WebSocket]]
+    WebSocket: Optional[WebSocketClass]
     backlog: Optional[int]
     handshakeTimeout: Optional[float]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
@@ -330,6 +337,15 @@ class FrameOptions(TypedDict, total=False):
     fin: Optional[bool]
     mask: Optional[bool]
     binary: Optional[bool]
+
+
+_Event = TypeVar('_Event', contravariant=True)
+
+
+class HandlesEvent(Protocol[_Event]):
+    """What ``addEventListener`` takes beside functions."""
+
+    def handleEvent(self, event: _Event, /) -> object: ...
 
 
 class ListenerOptions(TypedDict, total=False):
