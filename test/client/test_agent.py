@@ -14,7 +14,7 @@ import trustme
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, read_head, server, until, wait_for
 
 from ws import HandshakeError, WebSocket
-from ws.client import opening
+from ws.client import connecting
 from ws.net.workers import Workers
 
 
@@ -258,7 +258,7 @@ def test_a_socket_that_is_in_use_is_left_alone() -> None:
 
 
 def test_an_agent_that_hangs_frees_its_place_when_its_client_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, '_agents', Workers('ws-agent', 1))
+    monkeypatch.setattr(connecting, '_agents', Workers('ws-agent', 1))
     release, asked = threading.Event(), Waiter()
 
     def agent(request: Any, options: Any) -> socket.socket:

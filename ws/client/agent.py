@@ -7,7 +7,6 @@ from typing import Any, Optional
 from weakref import WeakSet
 
 from ..events import check_callable
-from ..protocol.handshake import ClientHandshake
 from ..protocol.http import RequestParser
 from ..protocol.url import Address
 from ..typing import AgentOptions
@@ -26,13 +25,12 @@ def check_agent(agent: Any) -> None:
     check_callable(connect, 'agent')
 
 
-def connect_by_agent(agent: Any, address: Address, handshake: ClientHandshake) -> socket.socket:
-    """The connected socket that `agent` yields. Raises what that does, and TypeError for what is no socket."""
-    request = RequestParser().feed(handshake.request)
+def connect_by_agent(agent: Any, address: Address, request: bytes) -> socket.socket:
+    """The connected socket that `agent` yields for `request`. Raises what that does, and TypeError for what is none."""
     options = AgentOptions(
         host=address.host, port=address.port, secure=address.secure, socketPath=address.socket_path, path=address.target
     )
-    sock = getattr(agent, 'addRequest', agent)(request, options)
+    sock = getattr(agent, 'addRequest', agent)(RequestParser().feed(request), options)
     if not isinstance(sock, socket.socket):
         raise TypeError(f'agent must return a connected socket, not {type(sock).__name__}')
     return sock

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import logging
-import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
 from ..errors import HandshakeError
-from ..net import green
-from ..net.connect import Connector
 from ..net.loop import Loop, Timer
 from ..net.stream import Stream
-from ..net.tls import TLSStream
-from ..net.tls_context import check_types, client_context
-from ..net.tls_socket import TLSSocketStream
-from ..net.workers import Workers
-from ..options import Options, flag, milliseconds, text
+from ..options import Options, milliseconds, text
 from ..protocol.handshake import VERSIONS, ClientHandshake
 from ..protocol.http import Response, ResponseParser
 from ..protocol.permessage_deflate import DeflateOptions, PerMessageDeflate
 from ..protocol.url import Address, parse_url
-from .agent import check_agent, claim, connect_by_agent
+from .agent import check_agent
+from .connecting import Connecting, tls_context
 
 #: Opening handshakes of clients, line by line, at DEBUG.
 _log = logging.getLogger('ws.handshake')
 # Logs are kept, and read by others.
 _SECRET = ('authorization', 'cookie', 'set-cookie')
-
-# Agents may block. So many of them can be at work in a process.
-_agents = Workers('ws-agent', 256)
 
 
 class ClientOpening:
@@ -51,42 +42,30 @@ class ClientOpening:
         on_failure: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
-        self._address = address
         self._handshake = handshake
-        self._context = context
-        self._agent = agent
         self._on_open = on_open
         self._on_failure = on_failure
         self._parser = ResponseParser()
         self._timer: Optional[Timer] = None
-        self._connector: Optional[Connector] = None
+        self._connecting = Connecting(loop, address, context, agent, handshake.request, self._on_stream, self.fail)
         self._stream: Optional[Stream] = None
 
     def start(self, timeout: float) -> None:
         """Begin; after `timeout` milliseconds (0: none) it has failed."""
         if timeout:
             self._timer = self._loop.call_later(timeout, self._on_timeout)
-        if self._agent is not None:
-            _agents.add(self._ask_agent)
-            return
-        self._connector = Connector(self._loop, self._on_connected)
-        if self._address.socket_path is not None:
-            self._connector.connect_unix(self._address.socket_path)
-        else:
-            self._connector.connect(self._address.host, self._address.port)
+        self._connecting.start()
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._clean_up()
-        if self._connector is not None:
-            self._connector.cancel()
-        if self._agent is not None:
-            _agents.give_up(self._ask_agent)
+        self._connecting.cancel()
         if self._stream is not None:
             self._stream.destroy()
 
     def abandon(self) -> None:
-        """This is the child after a fork; the connector's sockets are the loop's to close."""
+        """This is the child after a fork."""
+        self._connecting.abandon()
         if self._stream is not None:
             self._stream.abandon()
 
@@ -105,63 +84,14 @@ class ClientOpening:
     def _on_timeout(self) -> None:
         self.fail(HandshakeError('Opening handshake has timed out'))
 
-    def _ask_agent(self) -> None:
-        """On a thread that may block."""
-        sock, error = None, None
-        try:
-            sock = connect_by_agent(self._agent, self._address, self._handshake)
-        except BaseException as problem:  # whatever it is: somebody waits for the result
-            green.pass_on(problem)
-            error = problem.with_traceback(None)  # its frames refer to us, which would be a circle
-        self._loop.call(self._on_agent, error, sock)
-
-    def _on_agent(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
-        if sock is not None:
-            error = claim(sock)
-        if error is not None:
-            sock = None
-        elif sock is not None and not isinstance(sock, ssl.SSLSocket):
-            # Its own: if the agent closed it, some other connection might get the same descriptor.
-            sock = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        if self._on_open is not _nobody:
-            self._on_connected(error, sock)
-        elif sock is not None:  # cancelled
-            sock.close()
-
-    def _on_connected(self, error: Optional[BaseException], sock: Optional[socket.socket]) -> None:
-        if sock is None:
-            self.fail(error or OSError('not connected'))
-        elif isinstance(sock, ssl.SSLSocket):  # an agent's
-            self._use(TLSSocketStream(self._loop, sock))
-            self._send_request()
-        elif self._context is None:
-            self._use(Stream(self._loop, sock))
-            self._send_request()
-        else:
-            self._start_tls(self._context, sock)
-
-    def _use(self, stream: Stream) -> None:
+    def _on_stream(self, stream: Stream) -> None:
         self._stream = stream
         stream.on_close = self._on_close
-
-    def _start_tls(self, context: ssl.SSLContext, sock: socket.socket) -> None:
-        try:
-            # The dot at the end of a name is for look-ups; no certificate has it (RFC 6066 section 3).
-            stream = TLSStream(self._loop, sock, context, server_hostname=self._address.host.removesuffix('.'))
-        except (OSError, ValueError) as error:
-            sock.close()
-            self.fail(error)
-            return
-        self._use(stream)
-        stream.handshake(self._send_request)
-
-    def _send_request(self) -> None:
-        assert self._stream is not None
-        self._stream.on_data = self._on_data
-        self._stream.on_end = self._on_end
+        stream.on_data = self._on_data
+        stream.on_end = self._on_end
         _log_request(self._handshake.request)
-        self._stream.write(self._handshake.request)
-        self._stream.resume()
+        stream.write(self._handshake.request)
+        stream.resume()
 
     def _on_data(self, data: bytes) -> None:
         try:
@@ -230,16 +160,7 @@ def prepare(
         headers=options.headers,
         deflate=deflate,
     )
-    return ClientOpening(loop, address, handshake, _tls_context(address, options), options.agent, on_open, on_failure)
-
-
-def _tls_context(address: Address, options: Options) -> Optional[ssl.SSLContext]:
-    verify = flag(options, 'rejectUnauthorized')
-    material = options.ca, options.cert, options.key, options.passphrase, options.ciphers
-    if not address.secure:
-        check_types(*material, options.pfx)
-        return None
-    return client_context(*material, verify, options.pfx)
+    return ClientOpening(loop, address, handshake, tls_context(address, options), options.agent, on_open, on_failure)
 
 
 def _version(value: object) -> int:
