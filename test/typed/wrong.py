@@ -21,6 +21,8 @@ WebSocket('ws://localhost', {'origin': 5})  # mypy: call-overload; pyright: repo
 WebSocket('ws://localhost', orgin='x')  # mypy: call-overload; pyright: reportCallIssue
 WebSocket('ws://localhost', maxPayload='1 MiB')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', perMessageDeflate={'level': 9})  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('ws://localhost', skipUTF8Validation=True)  # mypy: call-overload; pyright: reportArgumentType
+WebSocketServer({'port': 8080, 'WebSocket': dict})  # mypy: typeddict-item; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
@@ -91,6 +93,9 @@ ws.send('x', compres=False)  # mypy: call-arg; pyright: reportCallIssue
 ws.ping(io.BytesIO())  # mypy: arg-type; pyright: reportArgumentType
 ws.stream(of_int)  # mypy: arg-type; pyright: reportArgumentType
 ws.close('reason')  # mypy: arg-type; pyright: reportArgumentType
+ws.binaryType = 'text'  # mypy: assignment; pyright: reportAttributeAccessIssue
+ws.setMaxListeners('5')  # mypy: arg-type; pyright: reportArgumentType
+ws.isPaused = True  # mypy: misc; pyright: reportAttributeAccessIssue
 ws.readyState = 'open'  # mypy: assignment; pyright: reportAttributeAccessIssue
 text: str = wss.address().port  # mypy: assignment; pyright: reportAssignmentType
 code: int = ws.protocol  # mypy: assignment; pyright: reportAssignmentType
