@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import shutil
@@ -36,7 +37,6 @@ from support import (
 )
 
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
-from ws.event_target import MessageEvent
 
 DOCUMENT = Document('doc/porting-from-node.md')
 BLOCKS = {(block.name, block.language): block for block in DOCUMENT.blocks}

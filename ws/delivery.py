@@ -10,6 +10,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, Listener, fitted
@@ -128,11 +129,13 @@ class Emitter(EventEmitter, metaclass=_Complete):
     def _deliver(self, event: str, *args: Any) -> None:
         """Emit one of the library's own events, or keep it for a listener that is still to come."""
         kept = self._kept
-        if kept is None or not kept.keep(event, args):
+        if kept is None:
             self._dispatch(event, args)
+        elif not kept.keep(event, args):
+            self._dispatch(event, self._as_of_now(event, args))
 
     def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What the listeners of `event` are given, of which `args` were kept."""
+        """What the listeners of `event` are given, where `args` are kept, or might have been."""
         return args
 
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
@@ -379,7 +382,9 @@ def _size_of(args: tuple[Any, ...]) -> int:
     data = args[0] if args else None
     if isinstance(data, list):  # the fragments of a message
         return _OVERHEAD + sum(map(len, data))
-    return _OVERHEAD + (len(data) if isinstance(data, (str, bytes)) else 0)
+    if isinstance(data, BytesIO):
+        data = data.getvalue()
+    return _OVERHEAD + (len(data) if isinstance(data, (str, bytes, bytearray)) else 0)
 
 
 def report(error: BaseException) -> None:

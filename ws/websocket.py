@@ -635,13 +635,11 @@ class WebSocket(Emitter, EventTarget):
 
     def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
         """A binary one, and ``binaryType`` is not the usual one."""
-        if self.readyState == OPEN:
-            kept = self._kept
-            if kept is None or not kept.keep('message', (data, flags)):
-                self._dispatch('message', (self._incoming.made_of(data), flags))
+        made = data if self._kept is not None else self._incoming.made_of(data)
+        self._on_message(made, flags)  # type: ignore[arg-type]  # only the listeners care
 
     def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """`binaryType` may have been set after the message had come."""
+        """While messages may be kept, ``binaryType`` may be set after they have come."""
         if event == 'message' and not isinstance(args[0], str):
             return (self._incoming.made_of(args[0]), *args[1:])
         return args
