@@ -106,12 +106,13 @@ def merge(
     options = Options(defaults)
     for source in (given or {}, keywords):
         for name, value in source.items():
-            if name in NO_EFFECT.get(owner, ()):
+            if name in defaults:
+                if value is not None:
+                    options[name] = value
+            elif name in NO_EFFECT.get(owner, ()):
                 _check_not_needed(name, value)
-            elif name not in defaults:
+            else:
                 _warn_of_unknown(owner, name, defaults, depth)
-            elif value is not None:
-                options[name] = value
     return options
 
 
