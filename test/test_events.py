@@ -222,7 +222,6 @@ def test_emitters_can_be_pickled(emitter: EventEmitter) -> None:
     assert emitter.listeners('x') == [print]
 
 
-@pytest.mark.parametrize('name', ['newListener', 'new_listener'])
 def test_raw_listeners(emitter: EventEmitter, heard: list[Any]) -> None:
     """As Node's: what is attached by once() detaches itself, whoever calls it."""
     emitter.on('x', heard.append).once('x', heard.append)
@@ -281,6 +280,7 @@ def test_the_default_is_that_of_all_who_have_none(emitter: EventEmitter, monkeyp
     assert emitter.setMaxListeners(5).getMaxListeners() == 5
 
 
+@pytest.mark.parametrize('name', ['newListener', 'new_listener'])
 def test_new_listeners_are_announced_before_they_are_attached(
     emitter: EventEmitter, heard: list[Any], name: str
 ) -> None:

@@ -14,6 +14,7 @@ from support import Log, Waiter, client, end, on_loop, open_pair, raw_pair, serv
 from ws import Sender, WebSocket, WebSocketServer
 from ws.protocol.frames import build_frame
 from ws.protocol.masking import mask
+from ws.protocol.receiver import flags_of
 
 # -- the address ------------------------------------------------------------------------------------------------------
 
@@ -138,8 +139,8 @@ def test_w026_is_paused_tells_whether_it_is() -> None:
 @pytest.mark.parametrize('compress', [False, True])
 def test_w105_fragments_by_hand(compress: bool) -> None:
     with server(perMessageDeflate={'threshold': 0} if compress else False) as wss:
-        connected = Waiter()
-        wss.on('connection', connected)
+        logs = Waiter()
+        wss.on('connection', lambda ws: logs(Log(ws)))
         ws = client(wss, perMessageDeflate={'threshold': 0})
 
         @ws.on('open')
@@ -148,7 +149,7 @@ def test_w105_fragments_by_hand(compress: bool) -> None:
             ws.send('fragment', {'fin': True})
             ws.close()
 
-        log = Log(connected.get()[0])
+        log = logs.get()[0]
         event, message, flags = log.get()
         assert (event, message, flags.binary) == ('message', 'fragmentfragment', False)
         assert log.get() == ('close', 1000, '')
@@ -209,7 +210,7 @@ def test_w139_add_event_listener() -> None:
 
         def emit() -> None:
             ws.emit('open')
-            ws.emit('message', b'', True)
+            ws.emit('message', b'', flags_of(False, b''))
 
         in_node(emit)
         assert events == [('open', 1), (handler, 'Binary', ws, 0)]
