@@ -266,10 +266,11 @@ def test_how_many_listeners_are_no_leak_can_be_set(emitter: EventEmitter, unlimi
 
 
 @pytest.mark.parametrize(
-    ('number', 'error'), [('5', TypeError), (None, TypeError), (True, TypeError), (-1, ValueError), (float('nan'), ValueError)]
+    ('number', 'error'),
+    [('5', TypeError), (None, TypeError), (True, TypeError), (-1, ValueError), (float('nan'), ValueError)],
 )
 def test_what_is_no_number_of_listeners(emitter: EventEmitter, number: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match='^the number of listeners must '):
+    with pytest.raises(error, match=r'^the number of listeners must '):
         emitter.setMaxListeners(number)
     assert emitter.getMaxListeners() == 10
 

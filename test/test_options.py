@@ -65,7 +65,7 @@ def test_what_has_no_effect_is_taken_in_silence(owner: str) -> None:
 
 
 def test_text_is_always_checked() -> None:
-    with pytest.raises(ValueError, match='^skipUTF8Validation: text is always checked'):
+    with pytest.raises(ValueError, match=r'^skipUTF8Validation: text is always checked'):
         merge('WebSocket', DEFAULTS, None, {'skipUTF8Validation': True})
 
 

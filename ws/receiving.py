@@ -11,7 +11,6 @@ from .net.loop import report_exception
 from .net.stream import Stream
 from .protocol.receiver import BaseReceiver
 
-
 #: Values of ``binaryType`` -> what is made of the bytes of a binary message.
 BINARY_TYPES: dict[str, Callable[[Any], Any]] = {
     'nodebuffer': bytes,

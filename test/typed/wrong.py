@@ -22,7 +22,7 @@ WebSocket('ws://localhost', orgin='x')  # mypy: call-overload; pyright: reportCa
 WebSocket('ws://localhost', maxPayload='1 MiB')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', perMessageDeflate={'level': 9})  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', skipUTF8Validation=True)  # mypy: call-overload; pyright: reportArgumentType
-WebSocketServer({'port': 8080, 'WebSocket': dict})  # mypy: typeddict-item; pyright: reportArgumentType
+WebSocketServer({'port': 8080, 'WebSocket': dict})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue

@@ -143,9 +143,7 @@ class Message:
     key: Optional[bytes]
     remaining: int  # bytes of the frame that are still to come
 
-    def __init__(
-        self, content: Union[Text, Bytes, Fragments], inflater: Optional[Inflater], max_size: int
-    ) -> None:
+    def __init__(self, content: Union[Text, Bytes, Fragments], inflater: Optional[Inflater], max_size: int) -> None:
         self.content: Union[Text, Bytes, Fragments] = content
         self.inflater: Optional[Inflater] = inflater  # if it is compressed
         self.max_size: int = max_size

@@ -355,11 +355,7 @@ class Receiver(BaseReceiver):
             raise invalid_utf8() from None
 
     def _begin_message(self, first: int) -> Message:
-        content: Union[Text, Bytes, Fragments]
-        if first & OPCODE == TEXT:
-            content = Text()
-        else:
-            content = Fragments() if self.fragments else Bytes()
+        content = Text() if first & OPCODE == TEXT else Fragments() if self.fragments else Bytes()
         self._starts = b''
         self._message = Message(content, self.inflater if first & RSV1 else None, self._max_payload)
         return self._message

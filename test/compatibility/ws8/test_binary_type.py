@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import random
@@ -63,7 +64,7 @@ def test_w016_it_can_be_changed_and_nothing_else_is_taken() -> None:
         for right, wrong in (('arraybuffer', 'foo'), ('fragments', ''), ('nodebuffer', None), ('blob', ['blob'])):
             ws.binaryType = right  # type: ignore[assignment]
             assert ws.binaryType == right
-            with pytest.raises(ValueError, match='^binaryType must be one of nodebuffer, arraybuffer, blob, fragments'):
+            with pytest.raises(ValueError, match=r'^binaryType must be one of nodebuffer, arraybuffer, blob'):
                 ws.binaryType = wrong  # type: ignore[assignment]
             assert ws.binaryType == right
         end(ws)
@@ -77,9 +78,10 @@ def test_w148_text_is_text() -> None:
         with open_pair() as (ws, peer):
             heard = Waiter()
             ws.binaryType = binary_type  # type: ignore[assignment]
-            ws.onmessage = lambda event: heard(event.data, event.type)
+            ws.onmessage = heard
             peer.send('foo')
-            assert heard.get() == ('foo', 'Text')
+            [event] = heard.get()
+            assert (event.data, event.type) == ('foo', 'Text')
 
 
 def test_w149_it_may_be_changed_from_message_to_message() -> None:
@@ -149,10 +151,11 @@ def frames_of(fragments: list[bytes]) -> bytes:
 def test_fragments_in_any_portions(seed: int) -> None:
     """Empty ones are left out, as in ws 8; pings in between belong to none."""
     chance = random.Random(seed)
-    messages = [[chance.randbytes(chance.choice((0, 1, 200, 5000))) for _ in range(chance.randint(1, 9))] for _ in 'abc']
+    sizes = (0, 1, 200, 5000)
+    messages = [[chance.randbytes(chance.choice(sizes)) for _ in range(chance.randint(1, 9))] for _ in 'abc']
     data = b''.join(frames_of(fragments) + build_frame(9, b'', True, True) for fragments in messages)
     with raw_pair() as (ws, sock):
-        ws.binaryType = 'fragments'
+        on_loop(ws, lambda: setattr(ws, 'binaryType', 'fragments'))
         heard = Waiter()
         ws.on('message', lambda fragments: heard(fragments))
         while data:
@@ -173,12 +176,11 @@ def test_a_change_in_the_middle_of_a_message() -> None:
             ('fragments', 'arraybuffer', bytearray(b'abcd')),
             ('nodebuffer', 'fragments', [b'abcd']),  # it has not been kept in pieces
         ):
-            ws.binaryType = before  # type: ignore[assignment]
+            on_loop(ws, functools.partial(setattr, ws, 'binaryType', before))
             pings = Log(ws, 'ping')
             sock.sendall(first + build_frame(9, b'', True, True))
             pings.get()
-            ws.binaryType = after  # type: ignore[assignment]
-            on_loop(ws, lambda: None)
+            on_loop(ws, functools.partial(setattr, ws, 'binaryType', after))
             sock.sendall(last)
             assert heard.get() == (expected,)
 
@@ -186,7 +188,7 @@ def test_a_change_in_the_middle_of_a_message() -> None:
 def test_many_fragments_take_little_memory_each() -> None:
     """A million frames of a byte are no million objects of hundreds of bytes: only the one under way is a large one."""
     with raw_pair(maxFragments=0) as (ws, sock):
-        ws.binaryType = 'fragments'
+        on_loop(ws, lambda: setattr(ws, 'binaryType', 'fragments'))
         heard = Waiter()
         ws.on('message', lambda fragments: heard(fragments))
         count = 20 * len(STEPS)

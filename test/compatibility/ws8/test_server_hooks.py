@@ -6,7 +6,19 @@ import threading
 from typing import Any
 
 import pytest
-from support import HANDSHAKE, Log, Waiter, client, end, no_server, raw_client, raw_connection, read_all, server, wait_for
+from support import (
+    HANDSHAKE,
+    Log,
+    Waiter,
+    client,
+    end,
+    no_server,
+    raw_client,
+    raw_connection,
+    read_all,
+    server,
+    wait_for,
+)
 
 from ws import HandshakeError, WebSocket, WebSocketServer
 from ws.protocol.http import Request, RequestParser

@@ -1,4 +1,4 @@
-"""Tests W003, W009, W026, W105, W139, R048, R053, R054, N013 and N017 of ws 8's suite: what is small, and on its own."""
+"""Tests W003, W009, W026, W105, W139, R048, R053, R054, N013 and N017 of ws 8's suite: each about something small."""
 
 from __future__ import annotations
 
@@ -128,9 +128,11 @@ def test_w026_is_paused_tells_whether_it_is() -> None:
             ws.isPaused = True  # type: ignore[misc]
         on_loop(ws, ws.pause)
         assert ws.isPaused
+        closed = Waiter()
+        ws.on('close', closed)
         on_loop(ws, ws.close)  # which reads to the end
         assert not ws.isPaused
-        wait_for(ws, 'close')
+        closed.get()
 
 
 # -- fragments by hand ------------------------------------------------------------------------------------------------
@@ -159,7 +161,9 @@ def test_w105_fragments_by_hand(compress: bool) -> None:
 def test_fragments_by_hand_on_a_server_s_end_and_what_is_sent_in_between() -> None:
     """A ping does not belong to the message; what else is sent does."""
     with raw_pair() as (ws, sock):
-        on_loop(ws, lambda: (ws.send('a', fin=False), ws.ping('p'), ws.send(b'b', fin=False), ws.send('c'), ws.send('d')))
+        on_loop(
+            ws, lambda: (ws.send('a', fin=False), ws.ping('p'), ws.send(b'b', fin=False), ws.send('c'), ws.send('d'))
+        )
         expected = b''.join((
             build_frame(1, b'a', False), build_frame(9, b'p'), build_frame(0, b'b', False), build_frame(0, b'c'),
             build_frame(1, b'd'),
@@ -271,8 +275,10 @@ def test_r048_pieces_that_wait_are_put_together_and_need_no_limit() -> None:
 
 @pytest.mark.parametrize('make', [WebSocketServer, lambda options: WebSocket('ws://127.0.0.1:1', options)])
 def test_r053_text_that_is_no_utf_8_cannot_be_asked_for(make: Any) -> None:
-    with pytest.raises(ValueError, match='^skipUTF8Validation: text is always checked'):
-        make({'noServer': True, 'skipUTF8Validation': True} if make is WebSocketServer else {'skipUTF8Validation': True})
+    with pytest.raises(ValueError, match=r'^skipUTF8Validation: text is always checked'):
+        make(
+            {'noServer': True, 'skipUTF8Validation': True} if make is WebSocketServer else {'skipUTF8Validation': True}
+        )
     with raw_pair(skipUTF8Validation=False) as (ws, sock):
         log = Log(ws)
         sock.sendall(build_frame(1, b'\xf8', True, True))
@@ -299,13 +305,13 @@ class Sink:
 def refuses(method: Any) -> None:
     """A Blob has to be read before it can be sent, and in ws 8 there is no other way to it. A file in Python may stand
     for more than the 125 bytes, and for a disk that is slow: who has it has its bytes."""
-    with pytest.raises(TypeError, match='^BytesIO cannot be sent'):
+    with pytest.raises(TypeError, match=r'^BytesIO cannot be sent'):
         method(io.BytesIO(b'hi'))
 
 
 def test_n013_no_file_as_the_payload_of_a_ping() -> None:
     refuses(Sender(Sink()).ping)
-    with open_pair() as (ws, peer):
+    with open_pair() as (ws, _):
         refuses(ws.ping)
         ws.ping(io.BytesIO(b'hi').read())
         assert wait_for(ws, 'pong')[0] == b'hi'
