@@ -2,6 +2,8 @@
 #
 #   make demo       a server and a client hold a conversation
 #   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
+#   make test-pool  the tests of what is promised of listeners, with listeners on a pool
+#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
 #   make lint       ruff and mypy; and pyright knows the type of all that is public
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -34,7 +36,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -45,6 +47,19 @@ test: $(VENV)/installed-test $(VENV)/hosts node-peers chromium
 # What needs neither long nor anybody else.
 test-quick: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m 'not slow and not interop and not browser and not hosts' $(T)
+
+# That of the tests which listeners on a pool have to pass, too.
+POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.py test_websocket_server.py test_closing.py \
+	test_sending.py test_receiving.py test_not_open.py test_peer_gone.py test_endings.py test_heartbeat.py \
+	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py server)
+
+test-pool: $(VENV)/installed-test
+	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest -n 2 --dist worksteal $(POOL_TESTS) $(T)
+
+# On a Python without the GIL: see .ci/find-free-threaded.
+free-threaded:
+	python=$$(.ci/find-free-threaded --build) && PYTHON_GIL=0 $(MAKE) --no-print-directory test-quick \
+		PYTHON="$$python" VENV=.venv-free-threaded T='-n 2 --dist worksteal $(T)'
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

@@ -15,9 +15,9 @@ from process import settings_argument
 from scenarios import Scenario
 
 BENCH = Path(__file__).resolve().parent
-OURS, OURS_OPTIONS, OURS_PURE, CEILING = 'ws', 'ws-options', 'ws-pure', 'c'
+OURS, OURS_OPTIONS, OURS_POOL, OURS_PURE, CEILING = 'ws', 'ws-options', 'ws-pool', 'ws-pure', 'c'
 #: This package, in all its forms.
-ALL_OURS = (OURS, OURS_OPTIONS, OURS_PURE)
+ALL_OURS = (OURS, OURS_OPTIONS, OURS_POOL, OURS_PURE)
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ SERVERS = [
         settings={'options': True},
         without={'idle': 'nothing is sent', **dict.fromkeys(('tls', 'deflate'), 'it is compared on plain connections')},
     ),
+    Peer(OURS_POOL, 'servers/ws_server.py', (), settings={'threads': 2}, by_default=False),
     Peer(OURS_PURE, 'servers/ws_server.py', (), compiled=False, environment=_pure),
     Peer(
         'picows',

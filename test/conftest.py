@@ -15,6 +15,8 @@ import hypothesis
 import pytest
 
 from ws.net import main_thread
+from ws.options import CLIENT_OPTIONS
+from ws.websocket_server import SERVER_OPTIONS
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
@@ -30,12 +32,25 @@ hypothesis.settings.load_profile('ws')
 #: How long, in seconds, a test's leftovers may take to go.
 PATIENCE = 5.0
 
+#: With so many threads as option `executor` of all clients and servers that say nothing else, the tests show that what
+#: is promised of listeners holds on a pool, too.
+POOL = int(os.environ.get('WS_TEST_EXECUTOR', '0'))
+
 
 def pytest_configure() -> None:
     """Shells start what runs in the background with Ctrl-C ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     main_thread.watch_for_interrupts()  # keeps two descriptors to the end, from the first start of the loop on
+    if POOL:
+        CLIENT_OPTIONS['executor'] = SERVER_OPTIONS['executor'] = POOL
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if POOL:
+        others = [item for item in items if item.get_closest_marker('loop') is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in others])
+        items[:] = others
 
 
 def _threads() -> set[threading.Thread]:

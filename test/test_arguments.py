@@ -401,6 +401,7 @@ LISTENING_TYPES: dict[str, tuple[str, list[Any]]] = {
     'reusePort': ('a bool', [1, 'yes']),
 }
 COMMON_TYPES: dict[str, tuple[str, list[Any]]] = {
+    'executor': ('an int, or an Executor whose threads belong to this program', ['5', True, 1.5]),
     'handshakeTimeout': (NUMBER, ['5', True, [5]]),
     'autoPong': ('a bool', [0, 'false']),
     'closeTimeout': (NUMBER, ['5', True, [5]]),

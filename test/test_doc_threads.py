@@ -170,6 +170,27 @@ def _(run: Runner) -> None:
     assert log.get() == ('close', 1001, '')
 
 
+@THREADS.check('Listeners on a pool')
+def _(run: Runner) -> None:
+    starts_late_threads()
+    program, port = run.serve()
+    (slow, slow_log), (quick, quick_log) = connect(port), connect(port)
+    slow_log.until('open')
+    quick_log.until('open')
+    slow.send('0.3')
+    slow.send('0')
+    quick.send('0.1')
+    assert quick_log.get()[1] == 'that took 0.1 s'
+    assert slow_log.nothing(0)
+    assert slow_log.get()[1] == 'that took 0.3 s'  # in its order
+    assert slow_log.get()[1] == 'that took 0 s'
+    slow.send('30')
+    started = time.monotonic()
+    program.stops()  # and doesn't wait for the pool
+    assert time.monotonic() - started < 5
+    assert quick_log.get() == ('close', 1001, '')
+
+
 @THREADS.check('While another thread computes')
 def _(run: Runner) -> None:
     with free_port() as port:

@@ -207,6 +207,7 @@ def test_terminate_after_a_reset_is_no_error(this: End, switching: None) -> None
 # -- gone at once -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.loop
 def test_each_close_comes_when_its_client_leaves_the_list() -> None:
     """A server that ends when the last one has left must not see all of them gone in the `close` of the first."""
     with server() as wss:
@@ -326,6 +327,7 @@ def test_messages_before_the_end_wait_for_resume(kind: str) -> None:
 # -- its name ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.loop
 @pytest.mark.parametrize('how', ['finish', 'reset', 'terminate'])
 def test_the_peer_keeps_its_name(this: End, how: str, caplog: pytest.LogCaptureFixture) -> None:
     """In every event, in log lines and to the end."""

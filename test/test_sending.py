@@ -418,6 +418,7 @@ def test_fragments_and_files_and_streams(pair: tuple[WebSocket, WebSocket]) -> N
 # -- bufferedAmount ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.loop
 @pytest.mark.parametrize('kind', ends.KINDS)
 def test_buffered_amount_is_what_the_system_does_not_take(kind: str) -> None:
     """On the loop thread it is 0 right after a send, as in Node, whatever is called from there."""
@@ -444,6 +445,7 @@ def test_buffered_amount_is_what_the_system_does_not_take(kind: str) -> None:
         assert ws.bufferedAmount > 0
 
 
+@pytest.mark.loop
 @pytest.mark.parametrize('tls', [False, True])
 def test_buffered_amount_in_listeners(tls: bool) -> None:
     with server(**(ends.tls_options() if tls else {})) as wss:
@@ -499,6 +501,7 @@ def test_ping_and_pong_reach_the_peer(pair: tuple[WebSocket, WebSocket], kind: s
         assert flags.masked is (this is pair[0])
 
 
+@pytest.mark.loop
 def test_pings_are_answered(pair: tuple[WebSocket, WebSocket]) -> None:
     ws, peer = pair
     log = Log(ws, 'pong', 'message')

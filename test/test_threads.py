@@ -33,6 +33,7 @@ def hasty_switching() -> Iterator[None]:
 # -- 1: one loop thread -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.loop
 def test_everything_is_called_on_one_thread() -> None:
     threads = set()
     done = threading.Event()
@@ -54,6 +55,7 @@ def test_everything_is_called_on_one_thread() -> None:
     assert next(iter(threads)).name == 'ws'
 
 
+@pytest.mark.loop
 def test_listeners_never_overlap() -> None:
     inside = threading.Lock()
     overlaps = []
@@ -289,6 +291,7 @@ def test_several_late_listeners_of_one_event_all_get_it() -> None:
         ws = client(wss)
         until(lambda: ws._kept is not None and len(ws._kept.waiting) == 2)
         log = Waiter()
+        ws.setMaxListeners(20)
         for number in range(20):
             ws.on('message', partial(log, number))
         assert [log.get()[0] for _ in range(20)] == list(range(20))
@@ -654,6 +657,7 @@ def test_a_listener_may_remove_itself() -> None:
         assert heard == ['a']
 
 
+@pytest.mark.loop
 def test_a_listener_that_blocks_holds_up_the_others_and_nothing_is_lost() -> None:
     with echo_server() as wss:
         release = threading.Event()

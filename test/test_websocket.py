@@ -274,6 +274,7 @@ def test_the_states_are_on_class_and_instance() -> None:
         end(ws)
 
 
+@pytest.mark.loop
 def test_ready_state_through_a_life() -> None:
     """Items 12, 13 and 14."""
     with echo_server() as wss:

@@ -350,6 +350,7 @@ def test_an_empty_line_before_the_request() -> None:
             assert read_head(sock).startswith(b'HTTP/1.1 101 ')
 
 
+@pytest.mark.loop
 def test_the_greeting_is_in_the_packet_of_the_101() -> None:
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('hello'))
@@ -426,6 +427,8 @@ def test_a_request_that_is_refused(request_head: bytes, status: int, text: bytes
         other = client(wss)
         other_log = Log(other)
         other_log.until('open')
+        other.send('served')
+        assert other_log.get()[1] == 'served'
         wss.on('connection', connected)
         with raw_connection(wss) as sock:
             sock.sendall(request_head)
@@ -459,6 +462,7 @@ def test_a_client_that_says_nothing_is_dropped() -> None:
             assert read_all(sock).startswith(b'HTTP/1.1 408 ')
 
 
+@pytest.mark.loop
 def test_requests_that_came_during_a_stall_are_in_time() -> None:
     """A listener that holds up the loop for longer than that does not make the clients late."""
     with server(handshakeTimeout=200) as wss, contextlib.ExitStack() as stack:
@@ -479,6 +483,7 @@ def test_requests_that_came_during_a_stall_are_in_time() -> None:
             connected.get()
 
 
+@pytest.mark.loop
 def test_a_heartbeat_after_a_stall_ends_nobody_who_has_answered() -> None:
     with server() as wss, contextlib.ExitStack() as stack:
         answered: set[WebSocket] = set()

@@ -1,4 +1,5 @@
-"""The one place where the library's own events reach listeners: on the loop thread, one at a time, none lost.
+"""The one place where the library's own events reach listeners: on the loop thread or, if the user wants it, on a pool;
+for each object one at a time, none lost.
 
 Three promises of ``doc/threads.md`` are kept here: a listener that raises harms nobody else, an ``error`` that nobody
 listens to is reported, and no event is lost to a listener that another thread attaches a moment too late.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 from .events import EventEmitter, Listener, fitted
 from .net.lifetime import get_loop, note_unheard_error
 from .net.loop import HEARTBEAT, Loop, Timer, report_exception
+from .pool import Order
 
 if TYPE_CHECKING:
     from .typing import OWN_ATTRIBUTES
@@ -29,6 +31,8 @@ SETTLE_FOR = 20
 KEEP_BYTES = 65536
 #: What a kept event counts at least: empty messages take memory, too.
 _OVERHEAD = 64
+#: Events that nobody wants any more who has closed the connection.
+DROPPED_WHEN_CLOSED = frozenset(['message', 'ping', 'pong', 'drain'])
 
 
 T = TypeVar('T')
@@ -78,6 +82,8 @@ class Emitter(EventEmitter, metaclass=_Complete):
         # In a listener, whoever makes an object attaches its listeners before the loop runs again; elsewhere the
         # loop may be faster.
         self._kept: Optional[KeptEvents] = None if self._loop.in_thread() else KeptEvents(self)
+        #: In which listeners and callbacks are called on a pool; None: on the loop thread.
+        self._order: Optional[Order] = None
         self._keeps_process = True
 
     def ref(self) -> None:
@@ -115,9 +121,11 @@ class Emitter(EventEmitter, metaclass=_Complete):
         """See :class:`ws.net.loop.Handle`."""
         self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
         self._kept = None
+        if self._order is not None:
+            self._order.abandon()
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
-        """A listener raised when it was given `args`; that has been reported."""
+        """A listener raised when it was given `args`; that has been reported. On the pool, if there is one."""
 
     def _is_paused(self) -> bool:
         """Whether the user wants no messages now."""
@@ -141,14 +149,22 @@ class Emitter(EventEmitter, metaclass=_Complete):
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         """An ``error`` that is no news: ``close`` follows and says as much. It is not reported if nobody listens."""
         kept = self._kept
-        if (kept is None or not kept.keep('error', (error, *more), reported=False)) and self.listenerCount('error'):
-            self._dispatch('error', (error, *more))
+        if kept is None or not kept.keep('error', (error, *more), reported=False):
+            self._dispatch('error', (error, *more), reported=False)
 
-    def _dispatch(self, event: str, args: tuple[Any, ...]) -> bool:
-        """Call the listeners; returns whether none of them raised."""
+    def _dispatch(self, event: str, args: tuple[Any, ...], reported: bool = True) -> None:
+        """Call the listeners, on the pool if there is one. An error that nobody hears is reported, or not."""
+        if self._order is None:
+            self._call_listeners(event, args, reported)
+        else:
+            order = self._order
+            order.add_event(self._call_listeners, (event, args, reported), _size_of(args), event in DROPPED_WHEN_CLOSED)
+
+    def _call_listeners(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
+        """Returns whether none of them raised."""
         listeners = self._listeners.get(event)
         if not listeners:
-            if event == 'error':
+            if event == 'error' and reported:
                 self._report_unheard(args[0])
             return True
         failed = False
@@ -170,12 +186,13 @@ class Emitter(EventEmitter, metaclass=_Complete):
 
     def _only_listener(self, event: str) -> Optional[Listener]:
         """The listener of `event` whose function may be called in the place of :meth:`_deliver`: it is the only one and
-        wants nothing but some of the event's arguments, and nothing is kept. What it raises goes to :meth:`_raised`.
+        wants nothing but some of the event's arguments; nothing is kept, and there is no pool. What it raises goes to
+        :meth:`_raised`.
 
         It holds until :meth:`_changed` is called.
         """
         listeners = self._listeners.get(event, ())
-        if self._kept is not None or len(listeners) != 1:
+        if self._kept is not None or self._order is not None or len(listeners) != 1:
             return None
         [listener] = listeners
         return listener if type(listener) is Listener and not (listener.once or listener.this) else None
@@ -192,7 +209,13 @@ class Emitter(EventEmitter, metaclass=_Complete):
             self._changed(None)
 
     def _callback(self, callback: Callable[..., Any]) -> Callable[..., None]:
-        """`callback` as the loop may call it: with any number of arguments, and it never raises."""
+        """`callback` as the loop may call it: with any number of arguments, and it never raises. If there is a pool, it
+        runs there."""
+        call = self._caller_of(callback)
+        return call if self._order is None else functools.partial(self._order.add, call)
+
+    def _caller_of(self, callback: Callable[..., Any]) -> Callable[..., None]:
+        """What calls `callback`, here and now, with any number of arguments, and never raises."""
         if not callable(callback):
             raise TypeError(f'a callback must be callable, not {type(callback).__name__}')
         return functools.partial(self._run_callback, fitted(callback, self))
@@ -223,7 +246,14 @@ class Emitter(EventEmitter, metaclass=_Complete):
         else:
             self._keep_no_more()
             _call(callbacks)
+            self._release()
+
+    def _release(self) -> None:
+        """The loop need not look after this object, once all its listeners and callbacks have been called."""
+        if self._order is None or self._order.is_idle:
             self._loop.release(self)
+        else:
+            self._order.add(self._loop.call, self._release)
 
 
 class KeptEvents:
@@ -262,10 +292,15 @@ class KeptEvents:
                 return False
             self.waiting.append(_Kept(event, args, reported and event == 'error'))
         self._size += _size_of(args)
-        if self._size >= KEEP_BYTES:
+        if self.is_full:
             owner._hold_reading(True)
         self._look_later()
         return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is kept that nothing more should be read."""
+        return self._size >= KEEP_BYTES
 
     def is_over(self) -> bool:
         """Whether the second has passed."""

@@ -44,6 +44,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'headers': None,
     'agent': None,
     'handshakeTimeout': 30_000,
+    'executor': None,
     **LIMITS,
     'autoPong': True,
     'generateMask': None,

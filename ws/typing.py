@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socketserver
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from socket import socket as Socket
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, TypeVar, Union
 
@@ -270,6 +271,7 @@ class ClientKeywords(Limits, total=False):
     agent: Optional[Agent]
     generateMask: Optional[GenerateMask]
     handshakeTimeout: Optional[float]
+    executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     ca: Union[PEM, Sequence[PEM], None]
     cert: Optional[PEM]
@@ -303,6 +305,7 @@ class ServerOptions(Limits, total=False):
     WebSocket: Optional[WebSocketClass]
     backlog: Optional[int]
     handshakeTimeout: Optional[float]
+    executor: Union[Executor, int, None]
     perMessageDeflate: Union[bool, PerMessageDeflateOptions, None]
     allowUnmasked: Optional[bool]
     cert: Optional[PEM]

@@ -21,6 +21,7 @@ from .net.face import Socket
 from .net.loop import Timer
 from .net.stream import Stream
 from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds
+from .pool import Order, pool_of
 from .protocol import hixie, receiver
 from .protocol.error_codes import ErrorCodeTable
 from .protocol.http import Request
@@ -92,6 +93,8 @@ class WebSocket(Emitter, EventTarget):
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
       (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
       Whatever comes from the peer counts, and that it takes what is on its way to it.
+    - ``executor`` (a ``concurrent.futures.Executor`` with threads, or an int, None): listeners and callbacks run there,
+      or on so many threads of our own, one at a time and in order; None: on the loop thread.
     - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent and the kernel does not take. Beyond it, the
       connection ends with 1006, and the callbacks of what was not sent get the error.
     - ``perMessageDeflate`` (bool or dict, True): offer to compress messages (RFC 7692). As a dict:
@@ -218,6 +221,9 @@ class WebSocket(Emitter, EventTarget):
             self._adopt(*address)  # type: ignore[misc]  # it was looked at
         else:
             self._check_options()
+            pool = pool_of(self.options)
+            if pool is not None:
+                self._use_order(Order(pool, self._loop))
             self.url = url_text(address)
             self._opening = prepare(
                 self._loop,
@@ -335,6 +341,14 @@ class WebSocket(Emitter, EventTarget):
     def _socket(self) -> Optional[Socket]:
         """Node's ``net.Socket``, and the same as ``upgradeReq.connection``. Made when somebody asks for it."""
         return self._stream.face if self._stream is not None else None
+
+    def _use_order(self, order: Order) -> None:
+        """Have listeners and callbacks called in `order`, on its pool."""
+        with self._lock:
+            self._order = order
+            self._route_messages()  # a subclass's constructor may have attached one
+        order.on_much = self._hold_reading
+        order.on_refused = self._close_as_failed
 
     # -- attributes --------------------------------------------------------------------------------------------------
 
@@ -598,6 +612,8 @@ class WebSocket(Emitter, EventTarget):
 
     def _set_paused(self, paused: bool) -> None:
         self._check_begun()
+        if self._order is not None:  # what has been read already waits there
+            self._order.pause(paused)
         self._run(self._pause_reading, paused)
 
     def _pause_reading(self, paused: bool) -> None:
@@ -610,7 +626,8 @@ class WebSocket(Emitter, EventTarget):
         return self._incoming.paused and self.readyState == OPEN
 
     def _hold_reading(self, hold: bool) -> None:
-        self._incoming.hold(hold)
+        kept, order = self._kept, self._order
+        self._incoming.hold(hold or (kept is not None and kept.is_full) or (order is not None and order.is_full))
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
@@ -687,6 +704,7 @@ class WebSocket(Emitter, EventTarget):
         ``{'mask': True}``. While connecting, the attempt is given up; nothing happens if the connection is closing or
         closed.
         """
+        self._want_no_more()
         if self.readyState in (CLOSING, CLOSED):
             return
         try:
@@ -719,8 +737,14 @@ class WebSocket(Emitter, EventTarget):
 
     def terminate(self) -> None:
         """Close the connection at once, without a closing handshake; ``close`` follows with code 1006."""
+        self._want_no_more()
         if self.readyState != CLOSED:
             self._run(self._terminate)
+
+    def _want_no_more(self) -> None:
+        """Messages that have been read, and wait for listeners, are nobody's business any more."""
+        if self._order is not None:
+            self._order.silence()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
         if self._loop.in_thread():
@@ -732,6 +756,7 @@ class WebSocket(Emitter, EventTarget):
         if self.readyState == CONNECTING:
             self._terminate()
         elif self.readyState == OPEN:
+            self._want_no_more()
             self._leave_open()
             _log.debug('%r: closing with %d', self, code)
             assert self._outgoing is not None
@@ -752,6 +777,8 @@ class WebSocket(Emitter, EventTarget):
             self._heartbeat = None
 
     def _terminate(self) -> None:
+        if self._incoming.paused:  # `close` must not wait for resume()
+            self._want_no_more()
         self._leave_open()
         self._may_fail = False
         if self._opening is not None:
@@ -880,6 +907,10 @@ class WebSocket(Emitter, EventTarget):
             super()._report_unheard(error)
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
+        self._want_no_more()
+        self._run(self._close_as_failed)
+
+    def _close_as_failed(self) -> None:
         if self.readyState == OPEN:
             self._close(_INTERNAL_ERROR, b'')
 
@@ -888,7 +919,7 @@ class WebSocket(Emitter, EventTarget):
         if self._kept is not None:
             self._kept.keep_no_longer()
         if self.readyState == CLOSED:
-            self._loop.release(self)
+            self._release()
         else:
             self._close(_GOING_AWAY, b'')
 
@@ -897,7 +928,7 @@ class WebSocket(Emitter, EventTarget):
         if self._opening is not None:
             self._opening.fail(error)
         elif self.readyState == CLOSED:
-            self._loop.release(self)
+            self._release()
         elif self._stream is not None:
             self._stream.destroy(error if isinstance(error, Exception) else None)
 

@@ -28,6 +28,7 @@ from .net.tls_context import check_types, server_context
 from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
 from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds, text
+from .pool import Order, pool_of
 from .protocol.http import Request, build_refusal
 from .protocol.permessage_deflate import PerMessageDeflate
 from .sending import close_reason
@@ -60,6 +61,7 @@ SERVER_OPTIONS: dict[str, Any] = {
     'WebSocket': None,
     'backlog': BACKLOG,
     'handshakeTimeout': 10_000,
+    'executor': None,
     **LIMITS,
     'autoPong': True,
     'perMessageDeflate': False,
@@ -131,6 +133,9 @@ class WebSocketServer(Emitter):
       Whatever comes from the peer counts, and that it takes what is on its way to it.
     - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent on a connection and the kernel does not take. Beyond
       it, the connection ends with 1006, and the callbacks of what was not sent get the error.
+    - ``executor`` (a ``concurrent.futures.Executor`` with threads, or an int, None): listeners, callbacks and the
+      functions above run there, or on so many threads of our own: those of each connection one at a time and in order,
+      those of different connections at the same time. None: on the loop thread.
     - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``autoPong`` (bool, True): answer pings.
@@ -179,6 +184,8 @@ class WebSocketServer(Emitter):
         if self._given_only and not self.options.noServer:
             raise TypeError('`port` or a `server` must be provided')
         self._handshake_timeout = milliseconds(self.options, 'handshakeTimeout')
+        self._pool = pool_of(self.options)
+        self._order = self._new_order()
         self._check_options()
         self._client_options = self._make_client_options()
         self._rules = Rules(self.options, deflate_options(self.options), self)
@@ -187,6 +194,7 @@ class WebSocketServer(Emitter):
         #: The open connections, unless ``clientTracking`` is off.
         self.clients: Clients = Clients()
         self._connections: set[WebSocket] = set()
+        self._leaving = 0  # connections that have ended, and have listeners on the pool that are still to be told
         self._openings: set[ServerOpening] = set()
         self._counts = Counts()
         self._lag: Optional[Lag] = None  # once somebody has asked
@@ -394,7 +402,7 @@ class WebSocketServer(Emitter):
         """
         if callable(socket):
             socket, callback = None, socket
-        tell = None if callback is None else self._callback(callback)
+        tell = None if callback is None else self._caller_of(callback)
         source = source_of(request)
         parsed, given = _parsed(source), _bytes_of(head)
         taken, ahead = take(source, socket)
@@ -430,6 +438,7 @@ class WebSocketServer(Emitter):
         if self._loop is not loop:
             self._loop = loop
             self._heartbeat = self._make_heartbeat()
+            self._order = self._new_order()
             self._hold()
 
     def _run(self, method: Callable[..., object], *args: Any) -> None:
@@ -464,13 +473,15 @@ class WebSocketServer(Emitter):
     ) -> None:
         request.connection = opening.stream
         tell = self._tell_of_connection if callback is None else callback
+        order = self._new_order()
         upgrade = Upgrade(
             self._loop,
             self._rules,
             opening,
             request,
             self,
-            functools.partial(self._connect, request, opening.stream, tell),
+            order,
+            functools.partial(self._connect, request, opening.stream, order, tell),
         )
         if callback is None and not self._accepting:
             self._unheard.append(upgrade.start)
@@ -482,21 +493,20 @@ class WebSocketServer(Emitter):
         ``path``. To be overridden; runs on the loop thread. If it returns false, the client gets status 400."""
         return self.path is None or request.path == self.path
 
+    def _hears_client_error(self, error: HandshakeError) -> bool:
+        return error.status != _UPGRADE_REQUIRED and self.listenerCount('wsClientError') > 0
+
     def _tell_of_client_error(self, error: HandshakeError, opening: ServerOpening, request: Request) -> bool:
-        if error.status == _UPGRADE_REQUIRED or not self.listenerCount('wsClientError'):
-            return False
-        opening.leave_to_program(error)
-        if not self._dispatch('wsClientError', (error, opening.stream.face, request)):
-            opening.refuse(HandshakeError('Internal Server Error', 500))
-        return True
+        return self._call_listeners('wsClientError', (error, opening.stream.face, request))
 
     def _tell_of_headers(self, lines: list[str], request: Request) -> bool:
-        return self._dispatch('headers', (lines, request))
+        return self._call_listeners('headers', (lines, request))
 
     def _connect(
         self,
         request: Request,
         stream: Stream,
+        order: Optional[Order],
         tell: Callable[[WebSocket, Request], object],
         head: bytes,
         rest: bytes,
@@ -515,6 +525,8 @@ class WebSocketServer(Emitter):
             stream.destroy()
             return
         ws._on_closed = self._forget
+        if order is not None:
+            ws._use_order(order)
         if self._heartbeat is not None:
             ws._join(self._heartbeat)
         with self._lock:
@@ -523,12 +535,18 @@ class WebSocketServer(Emitter):
         if self.options.clientTracking:
             self.clients.append(ws)
         _log.debug('%r: connection %r, path %s', self, ws, request.path)
-        tell(ws, request)
+        if order is None:
+            tell(ws, request)
+        else:
+            order.add(tell, ws, request)
 
     def _tell_of_connection(self, ws: WebSocket, request: Request) -> None:
         # Never kept for a listener: nobody is accepted before there is one, or could have been.
-        self._dispatch('connection' + request.url, (ws, request))
-        self._dispatch('connection', (ws, request))
+        self._call_listeners('connection' + request.url, (ws, request))
+        self._call_listeners('connection', (ws, request))
+
+    def _new_order(self) -> Optional[Order]:
+        return None if self._pool is None else Order(self._pool, self._loop)
 
     def _forget(self, ws: WebSocket) -> None:
         with self._lock:
@@ -536,7 +554,18 @@ class WebSocketServer(Emitter):
             self._counts.ended(ws)
         with contextlib.suppress(ValueError):  # no clientTracking, or the user has removed it
             self.clients.remove(ws)
-        if self._closing and not self._connections:
+        if ws._order is None:
+            self._finish_if_empty()
+        else:
+            self._leaving += 1
+            self._loop.defer(ws._order.add, self._loop.call, self._has_left)  # behind its `close`, which is to come
+
+    def _has_left(self) -> None:
+        self._leaving -= 1
+        self._finish_if_empty()
+
+    def _finish_if_empty(self) -> None:
+        if self._closing and not self._connections and not self._leaving:
             self._loop.defer(self._finish)
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
@@ -619,8 +648,7 @@ class WebSocketServer(Emitter):
             opening.cancel()
         for ws in list(self._connections):
             ws.close(_GOING_AWAY if code is None else code, data)
-        if not self._connections:
-            self._loop.defer(self._finish)
+        self._finish_if_empty()
 
     def _finish(self) -> None:
         if not self._closed:
@@ -637,14 +665,14 @@ class WebSocketServer(Emitter):
         if self._kept is not None:
             self._kept.keep_no_longer()
         if self._closed:
-            self._loop.release(self)
+            self._release()
         else:
             self.close()
 
     def fail(self, error: BaseException) -> None:
         """The loop has lost its sockets."""
         if self._closed:
-            self._loop.release(self)
+            self._release()
         else:
             for ws in list(self._connections):
                 ws.fail(error)
@@ -666,6 +694,7 @@ class WebSocketServer(Emitter):
         self._counts = Counts()
         self._lag = None
         self._unheard.clear()
+        self._leaving = 0
         if self._listener is not None:
             self._listener.abandon()
 

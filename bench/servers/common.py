@@ -15,6 +15,8 @@ class Settings:
         self.broadcast: bool = given['mode'] == 'broadcast'
         self.deflate: bool = given['deflate']
         self.options: bool = given.get('options', False)
+        #: On how many threads listeners run; 0: on that of the sockets.
+        self.threads: int = given.get('threads', 0)
         self.uvloop: bool = given.get('uvloop', False)
         self.without: Optional[str] = given.get('without')  # a compiled module that is not to be used
         self.certificate: Optional[str] = given.get('certificate')  # files in PEM

@@ -7,6 +7,8 @@ from common import announce, settings
 from ws import WebSocketServer
 
 options = {'port': 0, 'host': '127.0.0.1'}
+if settings.threads:
+    options['executor'] = settings.threads
 if settings.deflate:
     options['perMessageDeflate'] = {'threshold': 0, 'zlibDeflateOptions': {'level': 1}}
 if settings.certificate:

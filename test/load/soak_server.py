@@ -1,8 +1,9 @@
 """The server of a soak: it does what its clients ask for, and counts what happens to each of its connections.
 
 Its one argument, in JSON: ``folder``, where the counts go, the ``cert`` and ``key`` of its port for TLS, and perhaps
-``host`` and ``heartbeat``, how often (milliseconds) it asks those who stay whether they are still there. Prints both
-ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``, and ``finish``, with which it ends.
+``host``, more ``options`` of its servers, and ``heartbeat``, how often (milliseconds) it asks those who stay whether
+they are still there. Prints both ports, and then a line of JSON for each line it is sent: ``resources``, ``counts``,
+and ``finish``, with which it ends.
 
 The path says who a client is: ``/echo/NUMBER``, ``/subscribe/NUMBER`` or ``/stay/NUMBER``. It sends
 ``SEQUENCE:anything``, which is sent back, and ``!close N``, ``!terminate``, ``!burst N SIZE`` and ``!echo …``, which
@@ -114,6 +115,7 @@ class SoakServer:
         self._counter: Counter[str] = Counter()
         self._broadcasts = 0
         plain = {'port': 0, 'host': given.get('host', '127.0.0.1'), 'verifyClient': self._verify, **LIMITS}
+        plain.update(given.get('options', {}))
         self.servers = [
             WebSocketServer(plain),
             WebSocketServer({**plain, 'cert': given['cert'], 'key': given['key']}),

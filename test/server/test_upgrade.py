@@ -260,6 +260,7 @@ def test_a_verify_client_that_raises(verify: Any, reported: list[BaseException])
         assert isinstance(reported.pop(), LookupError)
 
 
+@pytest.mark.loop
 @pytest.mark.parametrize('ok', [True, False])
 def test_a_verify_client_that_raises_after_its_answer(ok: bool, reported: list[BaseException]) -> None:
     """The answer stands."""
@@ -291,6 +292,7 @@ def test_the_first_answer_counts(answers: tuple[bool, bool], late: bool) -> None
             assert connected.nothing(0.02)
 
 
+@pytest.mark.loop
 def test_an_answer_from_another_thread() -> None:
     verify = Later()
     with server(verifyClient=verify) as wss:
@@ -615,6 +617,7 @@ def test_what_is_sent_ahead_is_not_lost(total: int, secure: bool, certificate: d
             sender.join()
 
 
+@pytest.mark.loop
 @pytest.mark.parametrize('secure', [False, True])
 @pytest.mark.parametrize('more', [b'two', b''])
 def test_what_was_sent_ahead_comes_before_what_comes_after(
@@ -701,6 +704,7 @@ def pair(kind: str, certificate: dict[str, bytes], folder: Path) -> Iterator[tup
 each_kind = pytest.mark.parametrize('kind', ['plain', 'unix', 'tls'])
 
 
+@pytest.mark.loop
 @each_kind
 @pytest.mark.parametrize('thread', ['loop', 'other'])
 def test_handle_upgrade(kind: str, thread: str, certificate: dict[str, bytes], tmp_path: Path) -> None:

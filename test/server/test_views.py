@@ -356,6 +356,7 @@ def test_flask_under_asgi() -> None:
         asyncio.run(WsgiToAsgi(app)(scope, receive, send))
 
 
+@pytest.mark.loop
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork')
 def test_in_the_child_of_a_fork(authority: trustme.CA) -> None:
     """The server goes on there, without the parent's connections; and so it does in a child's child."""

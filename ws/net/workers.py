@@ -6,6 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from weakref import WeakSet
 
 Job = Callable[[], object]
 
@@ -14,17 +15,19 @@ Job = Callable[[], object]
 _PATIENCE = 0.05
 
 
+_all: WeakSet[Workers] = WeakSet()
+
+
 class Workers:
     """A few daemon threads that live while there are jobs, and a moment longer. A job must not raise."""
 
     def __init__(self, name: str, most: int) -> None:
         self._name = name
         self._most = most
-        self._forget()
-        if hasattr(os, 'register_at_fork'):
-            os.register_at_fork(after_in_child=self._forget)
+        self.forget()
+        _all.add(self)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """There are no jobs and no threads; also in the child after a fork, whose parent does the jobs."""
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[Job] = deque()
@@ -84,3 +87,12 @@ class Workers:
                     return
                 self._running.remove(job)
             del job  # or it would be kept until there is another
+
+
+def _forget_all() -> None:
+    for workers in list(_all):
+        workers.forget()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Optional, Protocol, Union
+from typing import Any, Optional, Protocol, TypeVar, Union
 
 from ..errors import HandshakeError
 from ..events import arity_of, check_callable, fitted, takes_second
 from ..net.loop import Loop, report_exception
 from ..options import Options
+from ..pool import Order
 from ..protocol import hixie
 from ..protocol.handshake import ServerHandshake, check_request
 from ..protocol.http import Request, build_head, is_token
@@ -25,6 +26,8 @@ OnAccepted = Callable[[bytes, bytes, Any, Optional[str], Optional[PerMessageDefl
 
 _SWITCHING = 'HTTP/1.1 101 '
 
+T = TypeVar('T')
+
 
 class Program(Protocol):
     """What a program has to say to its requests, beside the functions among the options: overridden methods and
@@ -36,8 +39,11 @@ class Program(Protocol):
     def _tell_of_headers(self, lines: list[str], request: Request) -> bool:
         """An answer is about to be sent. Returns whether no listener raised."""
 
+    def _hears_client_error(self, error: HandshakeError) -> bool:
+        """Whether the program answers a request with that error itself."""
+
     def _tell_of_client_error(self, error: HandshakeError, opening: ServerOpening, request: Request) -> bool:
-        """The request is wrong. Returns whether the program answers it."""
+        """Have it do so. Returns whether no listener raised."""
 
 
 class Rules:
@@ -114,6 +120,7 @@ class Upgrade:
         opening: ServerOpening,
         request: Request,
         program: Program,
+        order: Optional[Order],
         on_accepted: OnAccepted,
     ) -> None:
         self._loop = loop
@@ -121,8 +128,11 @@ class Upgrade:
         self._opening = opening
         self._request = request
         self._program = program
+        self._order = order  # in which the program is asked, if that is on a pool
         self._on_accepted = on_accepted
         self._verified = False  # or the opposite; verifyClient has answered
+        if order is not None:
+            order.on_refused = self._refuse_if_open
 
     def start(self) -> None:
         if self._opening.over:  # the client did not wait for it
@@ -141,16 +151,56 @@ class Upgrade:
         try:
             self._handshake = self._rules.check(self._request)
         except HandshakeError as error:
-            if not self._program._tell_of_client_error(error, self._opening, self._request):
-                self._opening.refuse(error)
+            self._on_client_error(error)
         else:
             self._verify()
+
+    def _on_client_error(self, error: HandshakeError) -> None:
+        if self._program._hears_client_error(error):
+            self._opening.leave_to_program(error)
+            self._ask(
+                partial(self._program._tell_of_client_error, error, self._opening, self._request),
+                lambda healthy: None if healthy else self._refuse_as_broken(),
+            )
+        else:
+            self._opening.refuse(error)
 
     def _fail(self) -> None:
         """A function of the user's raised, or gave what can't be used: nobody knows whether it would have refused."""
         report_exception()
+        self._run(self._refuse_if_open)
+
+    def _refuse_if_open(self) -> None:
         if not self._opening.over:
-            self._opening.refuse(HandshakeError('Internal Server Error', 500))
+            self._refuse_as_broken()
+
+    def _refuse_as_broken(self) -> None:
+        self._opening.refuse(HandshakeError('Internal Server Error', 500))
+
+    # -- asking the program ------------------------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[[], T], then: Callable[[T], object]) -> None:
+        """Have ``question()`` answered, on the pool if there is one, and go on with ``then(answer)``."""
+        if self._order is None:
+            self._ask_here(question, then)
+        else:
+            self._order.add(self._ask_here, question, then)
+
+    def _ask_here(self, question: Callable[[], T], then: Callable[[T], object]) -> None:
+        if self._order is not None and self._order.refused:  # this is no place to block
+            return
+        try:
+            answer = question()
+        except BaseException:
+            self._fail()
+        else:
+            self._run(then, answer)
+
+    def _run(self, method: Callable[..., object], *args: Any) -> None:
+        if self._loop.in_thread():
+            method(*args)
+        else:
+            self._loop.call(method, *args)
 
     # -- verifyClient ------------------------------------------------------------------------------------------------
 
@@ -160,15 +210,10 @@ class Upgrade:
             self._agree()
             return
         info = ClientInfo(origin=self._handshake.origin, secure=self._opening.stream.encrypted, req=self._request)
-        try:
-            if self._rules.verifies_later:
-                verify(info, self._answer)
-                return
-            accepted = verify(info)
-        except BaseException:
-            self._fail()
+        if self._rules.verifies_later:
+            self._ask(partial(verify, info, self._answer), _ignore)
         else:
-            self._answer(accepted)
+            self._ask(partial(verify, info), self._answer)
 
     def _answer(self, ok: object = False, code: object = None, name: object = None, headers: object = None) -> None:
         """The callback of ``verifyClient``. The first answer counts, if it comes in time."""
@@ -194,39 +239,50 @@ class Upgrade:
         if isinstance(self._handshake, hixie.ServerHandshake):
             self._agree_on_hixie(self._handshake)
             return
-        try:
-            protocol = self._choose_protocol(self._handshake)
-            lines = self._handshake.response_lines(protocol)
-        except HandshakeError as error:
-            self._opening.refuse(error)
-        except BaseException:
-            self._fail()
-        else:
-            if not self._opening.over:  # handleProtocols closed the server, or the connection
-                self._accept(lines, self._handshake, protocol)
-
-    def _choose_protocol(self, handshake: ServerHandshake) -> Optional[str]:
-        """Raises :class:`HandshakeError` to refuse, and what ``handleProtocols`` raises."""
         handle = self._rules.handle_protocols
         if handle is None:
-            return handshake.protocols[0] if handshake.protocols else None
+            self._respond(self._handshake, self._handshake.protocols[0] if self._handshake.protocols else None)
+        else:
+            # As in the original, one empty name stands for none.
+            offered = self._handshake.protocols or ['']
+            self._ask(partial(self._choose_protocol, handle, offered), partial(self._on_protocol, self._handshake))
+
+    def _choose_protocol(self, handle: Callable[..., Any], offered: list[str]) -> Union[str, HandshakeError, None]:
+        """The one that ``handleProtocols`` chooses, or why the client is refused."""
         answers: list[tuple[object, Optional[str]]] = []
 
         def answer(ok: object = False, protocol: Optional[str] = None) -> None:
             answers.append((ok, protocol))
 
-        # As in the original, one empty name stands for none.
-        offered = handshake.protocols or ['']
-        returned = handle(offered, self._request if self._rules.protocols_by_request else answer, self._request)
+        try:
+            returned = handle(offered, self._request if self._rules.protocols_by_request else answer, self._request)
+        except HandshakeError as error:
+            return error
         if not answers and returned is None and self._rules.protocols_by_callback:
-            raise HandshakeError('Could not process protocols', 501)
+            return HandshakeError('Could not process protocols', 501)
         ok, protocol = answers[0] if answers else (returned is not False, returned)
-        if not ok:
-            raise HandshakeError('No acceptable subprotocol', 404)
-        return protocol or None
+        return (protocol or None) if ok else HandshakeError('No acceptable subprotocol', 404)
 
-    def _accept(self, lines: list[str], handshake: ServerHandshake, protocol: Optional[str]) -> None:
-        healthy = self._program._tell_of_headers(lines, self._request)
+    def _on_protocol(self, handshake: ServerHandshake, chosen: Union[str, HandshakeError, None]) -> None:
+        if self._opening.over:  # handleProtocols closed the server, or the connection
+            return
+        if isinstance(chosen, HandshakeError):
+            self._opening.refuse(chosen)
+        else:
+            self._respond(handshake, chosen)
+
+    def _respond(self, handshake: ServerHandshake, protocol: Optional[str]) -> None:
+        try:
+            lines = handshake.response_lines(protocol)
+        except HandshakeError as error:
+            self._opening.refuse(error)
+        except BaseException:
+            self._fail()
+        else:
+            tell = partial(self._program._tell_of_headers, lines, self._request)
+            self._ask(tell, partial(self._accept, lines, handshake, protocol))
+
+    def _accept(self, lines: list[str], handshake: ServerHandshake, protocol: Optional[str], healthy: bool) -> None:
         if self._opening.over:  # a listener closed the server, or the connection
             return
         try:
@@ -255,3 +311,7 @@ class Upgrade:
         rest = self._opening.take()
         nonce, rest = rest[: hixie.NONCE_SIZE], rest[hixie.NONCE_SIZE :]
         self._on_accepted(head + handshake.answer(nonce), rest, hixie.VERSION, handshake.protocol, None)
+
+
+def _ignore(answer: object) -> None:
+    pass
