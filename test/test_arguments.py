@@ -82,6 +82,7 @@ LISTENED: dict[str, Callable[[WebSocketServer, WebSocket, Any], object]] = {
     'pyee': lambda wss, ws, f: ws.add_listener('message', f),
     'addEventListener': lambda wss, ws, f: ws.addEventListener('message', f),
     'own event': lambda wss, ws, f: ws.addEventListener('mine', f),
+    'handleEvent': lambda wss, ws, f: ws.addEventListener('message', Handler(f)),
     'onmessage': lambda wss, ws, f: setattr(ws, 'onmessage', f),
     'createServer': lambda wss, ws, f: createServer({'noServer': True}, f),
     'connect': lambda wss, ws, f: connect('ws://127.0.0.1:1', f),
@@ -109,7 +110,13 @@ CALLED_BACK: dict[str, Callable[[WebSocketServer, WebSocket, Any], object]] = {
     'lookup': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', lookup=f),
     'checkServerIdentity': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', checkServerIdentity=f),
     'SNICallback': lambda wss, ws, f: WebSocketServer({'noServer': True, 'SNICallback': f}),
+    'generateMask': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', generateMask=f),
 }
+
+
+class Handler:
+    def __init__(self, handle_event: Any) -> None:
+        self.handleEvent = handle_event
 
 
 class Sink:
@@ -393,6 +400,7 @@ CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
     'context': ('an ssl.SSLContext', [5, {'ca': 'x'}, ssl.PROTOCOL_TLS_CLIENT]),
     'followRedirects': ('a bool', [1, 'yes']),
     'maxRedirects': ('an int', ['5', 1.5, True]),
+    'generateMask': ('callable', [True, b'mask']),
 }
 RECONNECTING_TYPES: dict[str, tuple[str, list[Any]]] = {
     'minReconnectionDelay': (NUMBER, ['5', True]),
@@ -413,6 +421,7 @@ SERVER_TYPES: dict[str, tuple[str, list[Any]]] = {
     'disableHixie': ('a bool', [1, 'false']),
     'clientTracking': ('a bool', [0, 'false']),
     'allowUnmasked': ('a bool', [1, 'false']),
+    'WebSocket': ('the class of that name or one that extends it', ['WebSocket', dict, WebSocketServer, print]),
     'backlog': ('an int', ['5', 1.5, True]),
     'verifyClient': ('callable', [True, 'f']),
     'handleProtocols': ('callable', [['a'], 'a']),
@@ -432,6 +441,7 @@ LISTENING_TYPES: dict[str, tuple[str, list[Any]]] = {
 COMMON_TYPES: dict[str, tuple[str, list[Any]]] = {
     'executor': ('an int, or an Executor whose threads belong to this program', ['5', True, 1.5]),
     'handshakeTimeout': (NUMBER, ['5', True, [5]]),
+    'autoPong': ('a bool', [0, 'false']),
     'closeTimeout': (NUMBER, ['5', True, [5]]),
     'pingInterval': (NUMBER, ['5', True, [5]]),
     'pingTimeout': (NUMBER, ['5', True, [5]]),
@@ -527,6 +537,7 @@ ARGUMENTS: dict[str, tuple[Callable[[WebSocketServer, WebSocket], object], str]]
     ),  # type: ignore[arg-type]
     'its callback': (lambda wss, ws: wss.handleUpgrade({}, None, None, 5), 'a callback must be callable, not int'),  # type: ignore[arg-type]
     'close': (lambda wss, ws: wss.close(1001, '', 5), 'a callback must be callable, not int'),  # type: ignore[arg-type]
+    'setMaxListeners': (lambda wss, ws: ws.setMaxListeners('5'), 'the number of listeners must be an int, not str'),  # type: ignore[arg-type]
     'delay': (lambda wss, ws: timers.setTimeout(print, '5'), 'delay must be a number of milliseconds, not str'),  # type: ignore[arg-type]
 }
 

@@ -367,12 +367,12 @@ def test_options_are_checked_where_they_are_given(make: Any) -> None:
 def test_unknown_options_are_warned_of_where_they_are_given() -> None:
     with server() as wss, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
-        ws = WebSocket(url_of(wss), perMessageDeflate={'concurrencyLimit': 5, 'zlibDeflateOptions': {'chunkSize': 1}})
+        ws = WebSocket(url_of(wss), perMessageDeflate={'compressionLevel': 5, 'zlibDeflateOptions': {'chunkSize': 1}})
         with server(perMessageDeflate={'treshold': 5}):
             pass
         end(ws)
     assert [str(warning.message) for warning in caught] == [
-        "perMessageDeflate has no option 'concurrencyLimit': ignored",
+        "perMessageDeflate has no option 'compressionLevel': ignored",
         "zlibDeflateOptions has no option 'chunkSize': ignored",
         "perMessageDeflate has no option 'treshold': ignored; did you mean 'threshold'?",
     ]

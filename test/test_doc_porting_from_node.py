@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import shutil
@@ -41,7 +42,6 @@ from support import (
 
 import ws as package
 from ws import HandshakeError, NotOpenError, ProtocolError, WebSocket, WebSocketServer
-from ws.event_target import MessageEvent
 
 DOCUMENT = Document('doc/porting-from-node.md')
 BLOCKS = {(block.name, block.language): block for block in DOCUMENT.blocks}
@@ -473,7 +473,7 @@ def _(code: str) -> None:
         log = Log(ws)
         sock.sendall(b'\x85\x80\x00\x00\x00\x00')
         _event, error, close_code = log.get()
-    assert close_code == error.code
+    assert (error.code, error.closeCode) == ('WS_ERR_INVALID_OPCODE', close_code)
     assert run_python(code, {'ProtocolError': ProtocolError, 'error': error})
 
 
@@ -625,22 +625,29 @@ def _(_code: str) -> None:
         assert [events.get()[0], events.get()[0]] == ['Text', 'Binary']
 
 
-@coming('an object with `handleEvent`')
+@coming('an unknown `binaryType`')
+def _(_code: str) -> None:
+    with open_pair() as (ws, _), pytest.raises(ValueError):
+        ws.binaryType = 'text'  # type: ignore[assignment]
+
+
+@coming("a message of `binaryType` `'arraybuffer'` or `'blob'`")
+def _(_code: str) -> None:
+    for binary_type, kind in ('arraybuffer', bytearray), ('blob', io.BytesIO):
+        with open_pair() as (ws, peer):
+            ws.binaryType = binary_type  # type: ignore[assignment]
+            peer.send(b'x')
+            assert type(wait_for(ws, 'message')[0]) is kind
+
+
+@coming('a Blob for `ping` or `pong`')
 def _(code: str) -> None:
-    class Handler:
-        def __init__(self) -> None:
-            self.events = Waiter()
-
-        def handleEvent(self, event: MessageEvent) -> None:
-            self.events(event.data)
-
-    handler = Handler()
-    with open_pair() as (ws, peer):
+    with open_pair() as (ws, _):
+        file = io.BytesIO(b'hi')
         with pytest.raises(TypeError):
-            ws.addEventListener('message', handler)  # type: ignore[call-overload]
-        run_python(code, {'ws': ws, 'handler': handler})
-        peer.send('x')
-        assert handler.events.get() == ('x',)
+            ws.ping(file)  # type: ignore[arg-type]
+        run_python(code, {'ws': ws, 'file': file})
+        assert wait_for(ws, 'pong')[0] == b'hi'
 
 
 def made(code: str) -> Any:

@@ -321,6 +321,37 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+@REFERENCE.check('A class of your own')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    ws, log = connect(port)
+    log.until('open')
+    for number in (1, 2):
+        ws.send('x')
+        assert log.get()[1] == f'you have {number}'
+    program.stops()
+
+
+@REFERENCE.check('websocket.binaryType')
+def _(run: Runner) -> None:
+    program, port = run.serve()
+    ws, log = connect(port)
+    log.until('open')
+    ws.send(b'a', {'fin': False})
+    ws.send(b'b')
+    assert log.get()[1] == '2 fragments'
+    program.stops()
+
+
+@REFERENCE.check('generateMask')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, _request, log = connections.get()
+    assert log.get()[1] == 'readable on the wire'
+    ws.close()
+    program.ends()
+
+
 @REFERENCE.check("Event: 'wsClientError'")
 def _(run: Runner) -> None:
     program, port = run.serve()

@@ -222,6 +222,65 @@ def test_emitters_can_be_pickled(emitter: EventEmitter) -> None:
     assert emitter.listeners('x') == [print]
 
 
+def test_raw_listeners(emitter: EventEmitter, heard: list[Any]) -> None:
+    """As Node's: what is attached by once() detaches itself, whoever calls it."""
+    emitter.on('x', heard.append).once('x', heard.append)
+    always, once = emitter.rawListeners('x')
+    assert always == once.listener == heard.append  # type: ignore[attr-defined]
+    once(1, 2)
+    once(1, 2)
+    always(3)
+    assert heard == [1, 3]
+    assert emitter.listeners('x') == [heard.append]
+    assert emitter.rawListeners('y') == []
+
+
+def test_the_eleventh_listener_gets_a_warning(emitter: EventEmitter) -> None:
+    """As in Node: of somebody who attaches, and never detaches, another one each time."""
+    assert emitter.getMaxListeners() == EventEmitter.defaultMaxListeners == 10
+    for _ in range(10):
+        emitter.on('x', print)
+        emitter.on('y', print)
+    with pytest.warns(UserWarning) as caught:
+        emitter.prependOnceListener('x', print)
+        emitter.on('x', print)
+    [warning] = caught
+    assert str(warning.message) == (
+        "EventEmitter has 11 listeners for 'x': if that is no leak, raise the limit by setMaxListeners()"
+    )
+    assert warning.filename == __file__
+    assert emitter.listenerCount('x') == 12
+
+
+@pytest.mark.parametrize('unlimited', [0, float('inf')])
+def test_how_many_listeners_are_no_leak_can_be_set(emitter: EventEmitter, unlimited: float) -> None:
+    assert emitter.setMaxListeners(1) is emitter
+    assert emitter.getMaxListeners() == 1
+    emitter.on('x', print)
+    with pytest.warns(UserWarning, match="2 listeners for 'x'"):
+        emitter.on('x', print)
+    emitter.setMaxListeners(unlimited)
+    for _ in range(100):
+        emitter.on('y', print)
+    assert EventEmitter().getMaxListeners() == 10
+
+
+@pytest.mark.parametrize(
+    ('number', 'error'),
+    [('5', TypeError), (None, TypeError), (True, TypeError), (-1, ValueError), (float('nan'), ValueError)],
+)
+def test_what_is_no_number_of_listeners(emitter: EventEmitter, number: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r'^the number of listeners must '):
+        emitter.setMaxListeners(number)
+    assert emitter.getMaxListeners() == 10
+
+
+def test_the_default_is_that_of_all_who_have_none(emitter: EventEmitter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EventEmitter, 'defaultMaxListeners', 20)
+    assert emitter.getMaxListeners() == 20
+    assert emitter.setMaxListeners(5).getMaxListeners() == 5
+
+
 @pytest.mark.parametrize('name', ['newListener', 'new_listener'])
 def test_new_listeners_are_announced_before_they_are_attached(
     emitter: EventEmitter, heard: list[Any], name: str

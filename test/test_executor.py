@@ -291,3 +291,25 @@ def test_a_client_has_a_pool_too(pool: Any) -> None:
         end(ws)
         end(other)
         assert isinstance(ws, WebSocket)
+
+
+def test_what_a_class_of_one_s_own_attaches_in_its_constructor_runs_on_the_pool(pool: Any) -> None:
+    seen = Waiter()
+
+    class Attached(WebSocket):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.on('message', self.heard)
+
+        def heard(self, data: Any) -> None:
+            seen(threading.current_thread().name, data)
+
+    with server(executor=pool, WebSocket=Attached) as wss:
+        wss.on('connection', lambda: None)
+        ws = opened(wss)
+        ws.send('text')
+        ws.send(b'bytes')
+        (of_text, text), (of_bytes, data) = seen.get(), seen.get()
+        assert (text, data) == ('text', b'bytes')
+        assert 'ws' not in (of_text, of_bytes)
+        end(ws)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ws.options import Options, count, deflate_options, merge, milliseconds
+from ws.options import NO_EFFECT, Options, count, deflate_options, merge, milliseconds
 from ws.protocol.permessage_deflate import DeflateOptions
 
 DEFAULTS = {'port': None, 'host': 'localhost', 'maxPayload': 5}
@@ -54,6 +54,19 @@ def test_an_unknown_name_is_ignored_with_a_warning(name: str, text: str) -> None
             warnings.simplefilter('always')
             assert merge('X', DEFAULTS, given, keywords) == DEFAULTS
         assert [str(warning.message) for warning in caught] == [text]
+
+
+@pytest.mark.parametrize('owner', NO_EFFECT)
+def test_what_has_no_effect_is_taken_in_silence(owner: str) -> None:
+    for name in NO_EFFECT[owner]:
+        assert merge(owner, DEFAULTS, {name: 0}, {name: None}) == DEFAULTS
+        with pytest.warns(UserWarning, match=f"X has no option '{name}': ignored"):
+            merge('X', DEFAULTS, {name: 0}, {})
+
+
+def test_text_is_always_checked() -> None:
+    with pytest.raises(ValueError, match=r'^skipUTF8Validation: text is always checked'):
+        merge('WebSocket', DEFAULTS, None, {'skipUTF8Validation': True})
 
 
 @pytest.mark.parametrize('given', ['port', 5, [('port', 1)]])

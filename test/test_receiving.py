@@ -178,7 +178,7 @@ def test_a_frame_that_breaks_a_rule(data: bytes, text: str, code: int) -> None:
         error = events[2][1]
         assert isinstance(error, ProtocolError)
         assert str(error).startswith(text)
-        assert error.code == events[2][2] == code
+        assert error.closeCode == events[2][2] == code
         assert events[3] == ('close', 1006, '')
         other.send('unharmed')
         assert other_log.get()[1] == 'unharmed'

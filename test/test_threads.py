@@ -291,6 +291,7 @@ def test_several_late_listeners_of_one_event_all_get_it() -> None:
         ws = client(wss)
         until(lambda: ws._kept is not None and len(ws._kept.waiting) == 2)
         log = Waiter()
+        ws.setMaxListeners(20)
         for number in range(20):
             ws.on('message', partial(log, number))
         assert [log.get()[0] for _ in range(20)] == list(range(20))

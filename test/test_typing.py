@@ -26,21 +26,23 @@ from ws import typing as types
 # -- the package itself -----------------------------------------------------------------------------------------------
 
 TABLES = [
-    (types.ClientOptions, options.CLIENT_OPTIONS),
-    (types.ReconnectingOptions, options.RECONNECTING_OPTIONS),
-    (types.ServerOptions, websocket_server.SERVER_OPTIONS),
-    (types.DuplexOptions, options.DUPLEX_OPTIONS),
-    (types.ProxyOptions, options.PROXY_OPTIONS),
-    (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS),
-    (types.ZlibDeflateOptions, options._ZLIB_DEFLATE_OPTIONS),
-    (types.ZlibInflateOptions, options._ZLIB_INFLATE_OPTIONS),
+    (types.ClientOptions, options.CLIENT_OPTIONS, 'WebSocket'),
+    (types.ReconnectingOptions, options.RECONNECTING_OPTIONS, 'ReconnectingWebSocket'),
+    (types.ServerOptions, websocket_server.SERVER_OPTIONS, 'WebSocketServer'),
+    (types.DuplexOptions, options.DUPLEX_OPTIONS, 'createWebSocketStream'),
+    (types.ProxyOptions, options.PROXY_OPTIONS, 'ProxyAgent'),
+    (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS, 'perMessageDeflate'),
+    (types.ZlibDeflateOptions, options._ZLIB_DEFLATE_OPTIONS, 'zlibDeflateOptions'),
+    (types.ZlibInflateOptions, options._ZLIB_INFLATE_OPTIONS, 'zlibInflateOptions'),
 ]
 
 
-@pytest.mark.parametrize(('described', 'defaults'), TABLES, ids=lambda value: getattr(value, '__name__', ''))
-def test_options_have_the_names_of_their_defaults_and_their_types(described: Any, defaults: dict[str, Any]) -> None:
+@pytest.mark.parametrize(('described', 'defaults', 'owner'), TABLES, ids=[row[2] for row in TABLES])
+def test_options_have_the_names_of_their_defaults_and_their_types(
+    described: Any, defaults: dict[str, Any], owner: str
+) -> None:
     hints = typing.get_type_hints(described)
-    assert set(hints) == set(defaults)
+    assert set(hints) == {*defaults, *options.NO_EFFECT.get(owner, ())}
     for name, default in defaults.items():
         possible = typing.get_args(hints[name])
         assert type(None) in possible, name  # None counts as not given

@@ -11,6 +11,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, Listener, fitted
@@ -136,8 +137,14 @@ class Emitter(EventEmitter, metaclass=_Complete):
     def _deliver(self, event: str, *args: Any) -> None:
         """Emit one of the library's own events, or keep it for a listener that is still to come."""
         kept = self._kept
-        if kept is None or not kept.keep(event, args):
+        if kept is None:
             self._dispatch(event, args)
+        elif not kept.keep(event, args):
+            self._dispatch(event, self._as_of_now(event, args))
+
+    def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the listeners of `event` are given, where `args` are kept, or might have been."""
+        return args
 
     def _deliver_in_passing(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
         """As :meth:`_deliver`, but what follows this event doesn't wait for a listener that is still to come, who is
@@ -364,7 +371,7 @@ class KeptEvents:
             self._size -= _size_of(kept.args)
             if kept.event == 'close':  # nothing that was before it may follow
                 self._drop_first(index)
-            self._owner._dispatch(kept.event, kept.args)
+            self._owner._dispatch(kept.event, self._owner._as_of_now(kept.event, kept.args))
         if self.waiting:
             self._wait_on()
         else:
@@ -452,7 +459,11 @@ def _call(callbacks: Sequence[Callable[[], object]]) -> None:
 
 def _size_of(args: tuple[Any, ...]) -> int:
     data = args[0] if args else None
-    return _OVERHEAD + (len(data) if isinstance(data, (str, bytes)) else 0)
+    if isinstance(data, list):  # the fragments of a message
+        return _OVERHEAD + sum(map(len, data))
+    if isinstance(data, BytesIO):
+        data = data.getvalue()
+    return _OVERHEAD + (len(data) if isinstance(data, (str, bytes, bytearray)) else 0)
 
 
 def report(error: BaseException) -> None:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class WebSocketError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package.
+
+    ``code`` is the name that ``ws`` 8 has for what is wrong, such as ``'WS_ERR_INVALID_OPCODE'``, or None.
+    """
+
+    code: Optional[str] = None
 
 
 class HandshakeError(WebSocketError):
@@ -37,11 +42,12 @@ class HandshakeError(WebSocketError):
 class ProtocolError(WebSocketError):
     """The peer broke the framing rules (RFC 6455 section 5) or a limit of ours.
 
-    ``code`` is the close code the connection is failed with (RFC 6455 section 7.4.1).
+    ``closeCode`` is the close code the connection is failed with (RFC 6455 section 7.4.1).
     """
 
-    def __init__(self, message: str, code: int = 1002) -> None:
+    def __init__(self, message: str, closeCode: int = 1002, code: Optional[str] = None) -> None:
         super().__init__(message)
+        self.closeCode = closeCode
         self.code = code
 
 

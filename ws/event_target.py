@@ -9,7 +9,7 @@ from .events import EventEmitter, Listener, check_callable, warn_user
 from .protocol.error_codes import NO_STATUS
 
 if TYPE_CHECKING:
-    from .typing import ListenerOptions, NoListener
+    from .typing import HandlesEvent, ListenerOptions, NoListener
 
 EventListener = Callable[..., Any]
 
@@ -150,6 +150,11 @@ class _EventListener(Listener):
         super().call(emitter, (self._make_event(emitter, *args),))
 
 
+def _function_of(listener: Any) -> Any:
+    """What is called: `listener`, or its method ``handleEvent``. Two of the same object are equal."""
+    return getattr(listener, 'handleEvent', listener) if not callable(listener) else listener
+
+
 def _on(event: str) -> property:
     """The property ``on<event>``: at most one listener; setting it puts it in the place of the former one."""
 
@@ -198,58 +203,64 @@ class EventTarget(EventEmitter):
     def addEventListener(
         self,
         type: Literal['open'],
-        listener: Union[Callable[[OpenEvent], object], NoListener, None],
+        listener: Union[Callable[[OpenEvent], object], HandlesEvent[OpenEvent], NoListener, None],
         options: Union[ListenerOptions, bool, None] = None,
     ) -> None: ...
     @overload
     def addEventListener(
         self,
         type: Literal['message'],
-        listener: Union[Callable[[MessageEvent], object], NoListener, None],
+        listener: Union[Callable[[MessageEvent], object], HandlesEvent[MessageEvent], NoListener, None],
         options: Union[ListenerOptions, bool, None] = None,
     ) -> None: ...
     @overload
     def addEventListener(
         self,
         type: Literal['close'],
-        listener: Union[Callable[[CloseEvent], object], NoListener, None],
+        listener: Union[Callable[[CloseEvent], object], HandlesEvent[CloseEvent], NoListener, None],
         options: Union[ListenerOptions, bool, None] = None,
     ) -> None: ...
     @overload
     def addEventListener(
         self,
         type: Literal['error'],
-        listener: Union[Callable[[ErrorEvent], object], NoListener, None],
+        listener: Union[Callable[[ErrorEvent], object], HandlesEvent[ErrorEvent], NoListener, None],
         options: Union[ListenerOptions, bool, None] = None,
     ) -> None: ...
     def addEventListener(
-        self, type: str, listener: Optional[EventListener], options: Union[Mapping[str, Any], bool, None] = None
+        self,
+        type: str,
+        listener: Union[EventListener, HandlesEvent[Any], None],
+        options: Union[Mapping[str, Any], bool, None] = None,
     ) -> None:
-        """Call ``listener(event)`` on each ``open``, ``message``, ``close`` or ``error``; options: ``once`` (bool).
+        """Call ``listener(event)`` on each ``open``, ``message``, ``close`` or ``error``; of an object that can't be
+        called, its method ``handleEvent(event)``. Options: ``once`` (bool).
 
         Nothing happens if this has been done already. For any other `type` this is :meth:`on`. None as `listener` is
         ignored, as in Node; what else is not callable raises TypeError.
         """
         if listener is None:
             return
+        function = _function_of(listener)
         once = isinstance(options, Mapping) and bool(options.get('once'))
         if type not in _EVENTS:
-            self._insert(type, Listener(listener, once))
+            self._insert(type, Listener(function, once))
             return
-        new = _EventListener(listener, once, _EVENTS[type])
+        new = _EventListener(function, once, _EVENTS[type])
         with self._lock:
-            if self._added_listener(type, listener) is None:
+            if self._added_listener(type, function) is None:
                 self._insert(type, new)
 
-    def removeEventListener(self, type: str, listener: Optional[EventListener]) -> None:
+    def removeEventListener(self, type: str, listener: Union[EventListener, HandlesEvent[Any], None]) -> None:
         """Detach what :meth:`addEventListener` has attached; nothing happens if it is not attached."""
         if listener is None:
             return
+        function = _function_of(listener)
         if type not in _EVENTS:
-            self.removeListener(type, listener)
+            self.removeListener(type, function)
             return
         with self._lock:
-            added = self._added_listener(type, listener)
+            added = self._added_listener(type, function)
             if added is not None:
                 self._detach(type, added)
 

@@ -207,14 +207,20 @@ class EventEmitter(PyeeEventEmitter):
     """pyee's EventEmitter, as a Node programmer knows it.
 
     - Node's names: ``on``, ``once``, ``off``, ``addListener``, ``removeListener``, ``removeAllListeners``,
-      ``prependListener``, ``prependOnceListener``, ``listeners``, ``listenerCount``, ``eventNames``. Given a listener
-      they return the emitter, so that calls can be chained; ``on(event)`` and ``once(event)`` without one are
-      decorators. pyee's own names (``add_listener``, ``listens_to``, …) work, too, and return what pyee returns.
+      ``prependListener``, ``prependOnceListener``, ``listeners``, ``rawListeners``, ``listenerCount``, ``eventNames``,
+      ``setMaxListeners``, ``getMaxListeners``. Given a listener they return the emitter, so that calls can be chained;
+      ``on(event)`` and ``once(event)`` without one are decorators. pyee's own names (``add_listener``, ``listens_to``,
+      …) work, too, and return what pyee returns.
     - A listener gets as many positional arguments as it can take; one whose first parameter is named ``this`` gets
       the emitter there.
     - The same function may be attached several times, and removing one that isn't attached does nothing.
     - Any method may be called from any thread. :meth:`emit` calls the listeners where it is called.
     """
+
+    #: How many listeners an event may have until they look like a leak: what :meth:`getMaxListeners` returns for those
+    #: that have no number of their own.
+    defaultMaxListeners: ClassVar[int] = 10
+    _max_listeners: Optional[float] = None
 
     #: The events that this class emits. Those of its users are none of its business, unless they look like these.
     _emits: ClassVar[frozenset[str]] = frozenset()
@@ -297,6 +303,11 @@ class EventEmitter(PyeeEventEmitter):
             self._listeners[event] = (listener, *attached) if first else (*attached, listener)
             self._changed(event)
         self._attached(event)
+        if len(attached) == self.getMaxListeners() > 0:  # one more, and the first to be too many
+            warn_user(
+                f'{type(self).__name__} has {len(attached) + 1} listeners for {event!r}: if that is no leak, raise the '
+                'limit by setMaxListeners()'
+            )
 
     def _question(self, event: str) -> None:
         """Somebody listens to what this class does not emit."""
@@ -362,6 +373,35 @@ class EventEmitter(PyeeEventEmitter):
     def listeners(self, event: str) -> list[Callable[..., Any]]:
         """The functions attached to `event`, in the order they are called."""
         return [listener.function for listener in self._listeners.get(event, ())]
+
+    def rawListeners(self, event: str) -> list[Callable[..., Any]]:
+        """As :meth:`listeners`, but one that is called once stands there as what detaches it when it is called; its
+        attribute ``listener`` is the function."""
+        return [self._raw(event, listener) for listener in self._listeners.get(event, ())]
+
+    def _raw(self, event: str, listener: Listener) -> Callable[..., Any]:
+        if not listener.once:
+            return listener.function
+
+        def call_once(*args: Any) -> None:
+            if self._detach(event, listener):
+                listener.call(self, args)
+
+        call_once.listener = listener.function  # type: ignore[attr-defined]  # as of Node's
+        return call_once
+
+    def setMaxListeners(self: E, n: float) -> E:
+        """Warn when more than `n` listeners are attached to an event; 0: never. Raises TypeError and ValueError."""
+        if isinstance(n, bool) or not isinstance(n, (int, float)):
+            raise TypeError(f'the number of listeners must be an int, not {type(n).__name__}')
+        if not n >= 0:
+            raise ValueError(f'the number of listeners must not be negative: {n}')
+        self._max_listeners = n
+        return self
+
+    def getMaxListeners(self) -> float:
+        """How many listeners an event may have without a warning: 10, or what :meth:`setMaxListeners` was given."""
+        return self.defaultMaxListeners if self._max_listeners is None else self._max_listeners
 
     def listenerCount(self, event: str) -> int:
         """How many listeners `event` has."""

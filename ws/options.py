@@ -56,6 +56,8 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'maxRedirects': 10,
     'executor': None,
     **LIMITS,
+    'autoPong': True,
+    'generateMask': None,
     'perMessageDeflate': True,
     'ca': None,
     'cert': None,
@@ -110,8 +112,19 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
     'protocolVersion': 13,
     'protocol': None,
     **LIMITS,
+    'autoPong': True,
     'perMessageDeflate': None,  # as it is in force
     'allowUnmasked': False,
+}
+
+
+_NOT_NEEDED = frozenset(('allowSynchronousEvents', 'maxBufferedChunks', 'maxPendingAutoPongs', 'skipUTF8Validation'))
+#: What ws 8 has, and there is nothing here that it could change: see doc/porting-from-node.md. Taken in silence.
+NO_EFFECT: dict[str, frozenset[str]] = {
+    'WebSocket': _NOT_NEEDED,
+    'WebSocketServer': _NOT_NEEDED,
+    'ReconnectingWebSocket': _NOT_NEEDED,
+    'perMessageDeflate': frozenset(('concurrencyLimit',)),
 }
 
 
@@ -144,11 +157,21 @@ def merge(
     options = Options(defaults)
     for source in (given or {}, keywords):
         for name, value in source.items():
-            if name not in defaults:
+            if name in defaults:
+                if value is not None:
+                    options[name] = value
+            elif name in NO_EFFECT.get(owner, ()):
+                _check_not_needed(name, value)
+            else:
                 _warn_of_unknown(owner, name, defaults, depth)
-            elif value is not None:
-                options[name] = value
     return options
+
+
+def _check_not_needed(name: str, value: object) -> None:
+    if name == 'skipUTF8Validation' and value:
+        raise ValueError(
+            'skipUTF8Validation: text is always checked (RFC 6455 section 8.1), as no str can be made of anything else'
+        )
 
 
 def of_call(method: str, known: AbstractSet[str], given: object, depth: int = 0) -> Mapping[str, Any]:

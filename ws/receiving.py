@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Optional
+from io import BytesIO
+from typing import Any, Optional, Union
 
 from .events import Listener
 from .net.loop import report_exception
 from .net.stream import Stream
 from .protocol.receiver import BaseReceiver
 
+#: Values of ``binaryType`` -> what is made of the bytes of a binary message.
+BINARY_TYPES: dict[str, Callable[[Any], Any]] = {
+    'nodebuffer': bytes,
+    'arraybuffer': bytearray,  # the other one that can be written to
+    'blob': BytesIO,  # what is read like a file, and sent like one
+    'fragments': list,  # the bytes of each frame
+}
+
 
 class Incoming:
     """A receiver, and whether it and its stream go on. Belongs to the loop thread, except :meth:`route`."""
 
-    __slots__ = ('_held', '_stream', 'paused', 'receiver')
+    __slots__ = ('_held', '_stream', 'binary_type', 'paused', 'receiver')
 
     def __init__(self, receiver: BaseReceiver) -> None:
         self.receiver: BaseReceiver = receiver
@@ -22,6 +31,8 @@ class Incoming:
         #: Whether the user wants no more.
         self.paused: bool = False
         self._held = False  # too much is kept for listeners that aren't there yet
+        #: One of :data:`BINARY_TYPES`. Changed on the loop thread, between two messages; then :meth:`route` is called.
+        self.binary_type: str = 'nodebuffer'
 
     def use(self, stream: Stream) -> None:
         """The connection is open."""
@@ -69,17 +80,33 @@ class Incoming:
             if self._stream is not None:
                 self._stream.failed()
 
-    def route(self, listener: Optional[Listener], otherwise: Callable[[Any, Any], object]) -> None:
-        """Have the receiver call `listener` for messages, if there is one that takes what it gives; else `otherwise`.
+    def route(
+        self,
+        listener: Optional[Listener],
+        otherwise: Callable[[Any, Any], object],
+        to_be_made: Callable[[Any, Any], object],
+    ) -> None:
+        """Have the receiver call `listener` for messages, if there is one that takes what it gives; else `otherwise`,
+        or `to_be_made` for binary ones that are not handed over as they are.
 
         This is what makes a message cheap: who listens is looked at when it changes, not for each message. A message
         that comes in the middle of it meets the old state or the new one, as each of these attributes is enough.
         """
         receiver = self.receiver
-        if listener is not None and listener.needed <= 2 <= listener.most:
+        receiver.fragments = self.binary_type == 'fragments'
+        if self.binary_type != 'nodebuffer':
+            receiver.onmessage = None
+            receiver.ontext, receiver.onbinary = otherwise, to_be_made
+        elif listener is not None and listener.needed <= 2 <= listener.most:
             receiver.ontext = receiver.onbinary = listener.function
             receiver.onmessage = None
         else:
             receiver.ontext = receiver.onbinary = otherwise
             takes_data_alone = listener is not None and listener.needed <= 1 == listener.most
             receiver.onmessage = listener.function if listener is not None and takes_data_alone else None
+
+    def made_of(self, data: Union[bytes, list[bytes]]) -> Any:
+        """What ``binaryType`` says that a binary message is handed over as."""
+        if self.binary_type == 'fragments':  # a message of one frame was not taken to pieces
+            return data if isinstance(data, list) else [data] if data else []
+        return BINARY_TYPES[self.binary_type](b''.join(data) if isinstance(data, list) else data)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Optional, Protocol, Union
 
 from .errors import NotOpenError, WebSocketError
-from .net.loop import Loop
+from .events import fitted
+from .net.loop import Loop, report_exception
 from .net.stream import HIGH_WATER_MARK, Stream
 from .options import of_call
 from .protocol import hixie
 from .protocol.error_codes import is_valid_error_code
+from .protocol.masking import KEY_SIZE, new_mask_key
 from .protocol.receiver import MessageFlags
 from .protocol.sender import Sender, payload_of, reason_payload
 from .streams import Pieces, Streams, Waiting
@@ -327,6 +329,29 @@ def control_arguments(
     elif callable(silent):
         silent, callback = False, silent
     return data, mask_option(f'{kind}()', options, depth=2), silent, callback
+
+
+def key_maker(generate: Optional[Callback], owner: object) -> Callable[[], bytes]:
+    """What returns the next mask key: it is what the option ``generateMask`` of `owner` fills in, if that is given.
+
+    Where that fails, a frame has to go out all the same: with a key as it would have without the option.
+    """
+    if generate is None:
+        return new_mask_key
+    fill = fitted(generate, owner)
+
+    def new_key() -> bytes:
+        key = bytearray(KEY_SIZE)
+        try:
+            fill(key)
+            if len(key) != KEY_SIZE:
+                raise ValueError(f'generateMask must leave {KEY_SIZE} bytes, not {len(key)}')
+        except BaseException:
+            report_exception()
+            return new_mask_key()
+        return bytes(key)
+
+    return new_key
 
 
 def close_reason(code: Optional[int], data: Union[str, bytes, None]) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from socket import socket as Socket
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, TypeVar, Union
 
 from .client.request import ClientRequest
 from .net.tls_context import PEM, Passphrase
@@ -38,12 +38,17 @@ if TYPE_CHECKING:
     #: Whether programs may set attributes of their own on our objects. setup.cfg says no for the package itself: there,
     #: a misspelt attribute has to be an error.
     OWN_ATTRIBUTES: bool
+
+    #: A name of its own, as an option has that of the class.
+    WebSocketClass: TypeAlias = type[WebSocket]
 else:
     Buffer, Unpack = Any, Optional  # checkers know them; typing.get_type_hints() only has to find something
+    WebSocketClass = type
 
 __all__ = [
     'Address',
     'AgentOptions',
+    'BinaryType',
     'Certificate',
     'ClientInfo',
     'ClientOptions',
@@ -219,6 +224,7 @@ VerifyClient = Union[
     Callable[[ClientInfo, VerifyCallback], object], Callable[[ClientInfo], object], Callable[[], object], TakesThis
 ]
 HandleProtocols = Union[
+    Callable[[list[str], Any, Request], Union[str, bool, None]],
     Callable[[list[str], Any], Union[str, bool, None]],
     Callable[[list[str]], Union[str, bool, None]],
     TakesThis,
@@ -230,6 +236,9 @@ class AgentObject(Protocol):
 
     def addRequest(self, request: Request, options: AgentOptions, /) -> Socket: ...
 
+
+#: Fills in the key that a frame is masked with.
+GenerateMask = Union[Callable[[bytearray], object], NoListener]
 
 Agent = Union[Callable[[Request, AgentOptions], Socket], AgentObject]
 CreateConnection = Callable[[AgentOptions], Socket]
@@ -286,6 +295,9 @@ class Array(Protocol):
     def __array_interface__(self) -> dict[str, Any]: ...
 
 
+#: What binary messages are handed over as.
+BinaryType = Literal['nodebuffer', 'arraybuffer', 'blob', 'fragments']
+
 #: The payload of a ping or pong, a piece of a stream.
 Payload = Union[str, Buffer, Array, int, float, None]
 #: What ``send`` takes.
@@ -306,6 +318,7 @@ class ZlibInflateOptions(TypedDict, total=False):
 
 
 class PerMessageDeflateOptions(TypedDict, total=False):
+    concurrencyLimit: Optional[int]  # has no effect
     serverNoContextTakeover: Optional[bool]
     clientNoContextTakeover: Optional[bool]
     serverMaxWindowBits: Union[int, bool, None]
@@ -315,13 +328,23 @@ class PerMessageDeflateOptions(TypedDict, total=False):
     zlibInflateOptions: Optional[ZlibInflateOptions]
 
 
-class Limits(TypedDict, total=False):
+class NotNeeded(TypedDict, total=False):
+    """What ws 8 has, and nothing here would change by."""
+
+    allowSynchronousEvents: Optional[bool]
+    maxBufferedChunks: Optional[int]
+    maxPendingAutoPongs: Optional[int]
+    skipUTF8Validation: Optional[Literal[False]]
+
+
+class Limits(NotNeeded, total=False):
     closeTimeout: Optional[float]
     maxPayload: Optional[int]
     maxFragments: Optional[int]
     pingInterval: Optional[float]
     pingTimeout: Optional[float]
     maxBufferedAmount: Optional[int]
+    autoPong: Optional[bool]
 
 
 class ClientKeywords(Limits, total=False):
@@ -340,6 +363,7 @@ class ClientKeywords(Limits, total=False):
     family: Optional[int]
     localAddress: Optional[str]
     localPort: Optional[int]
+    generateMask: Optional[GenerateMask]
     handshakeTimeout: Optional[float]
     followRedirects: Optional[bool]
     maxRedirects: Optional[int]
@@ -408,6 +432,7 @@ class ServerOptions(Limits, total=False):
     handleProtocols: Optional[HandleProtocols]
     disableHixie: Optional[bool]
     clientTracking: Optional[bool]
+    WebSocket: Optional[WebSocketClass]
     backlog: Optional[int]
     handshakeTimeout: Optional[float]
     executor: Union[Executor, int, None]
@@ -476,6 +501,15 @@ class FrameOptions(TypedDict, total=False):
     fin: Optional[bool]
     mask: Optional[bool]
     binary: Optional[bool]
+
+
+_Event = TypeVar('_Event', contravariant=True)
+
+
+class HandlesEvent(Protocol[_Event]):
+    """What ``addEventListener`` takes beside functions."""
+
+    def handleEvent(self, event: _Event, /) -> object: ...
 
 
 class ListenerOptions(TypedDict, total=False):

@@ -13,13 +13,13 @@ from .client.opening import ClientOpening, prepare
 from .delivery import Emitter, report
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .event_target import EventTarget
-from .events import check_listener
+from .events import check_callable, check_listener
 from .heartbeat import Heartbeat, shared_heartbeat
 from .metrics import Traffic
 from .net.face import Socket
 from .net.loop import Timer
 from .net.stream import Stream
-from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
+from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds
 from .pool import Order, pool_of
 from .protocol import hixie, receiver
 from .protocol.error_codes import ErrorCodeTable
@@ -28,10 +28,11 @@ from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
 from .protocol.url import URLObject, url_text, without_credentials
-from .receiving import Incoming
-from .sending import Outgoing, close_reason, control_arguments, is_file, message_options
+from .receiving import BINARY_TYPES, Incoming
+from .sending import Outgoing, close_reason, control_arguments, is_file, key_maker, message_options
 from .streams import File, Supplied
 from .typing import (
+    BinaryType,
     Callback,
     ClientKeywords,
     ClientOptions,
@@ -90,6 +91,8 @@ class WebSocket(Emitter, EventTarget):
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer; of each
       redirect anew. ``followRedirects`` (bool, False): go where the server says. ``maxRedirects`` (int, 10): how often.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
+    - ``autoPong`` (bool, True): answer pings. ``generateMask`` (callable): ``generateMask(mask)`` fills in the 4 bytes,
+      a bytearray, with which the next frame is masked; by default they are random ones.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
       (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
@@ -219,6 +222,7 @@ class WebSocket(Emitter, EventTarget):
         #: The network stream, once there is one.
         self._stream: Optional[Stream] = None
         self._incoming = Incoming(self._make_receiver())
+        self._binary_type: BinaryType = 'nodebuffer'  # as it was set; the loop thread may not know of it yet
         self._opening: Optional[ClientOpening] = None
         self._close_timer: Optional[Timer] = None
         self._close_frame: Optional[tuple[int, str]] = None  # the peer's
@@ -233,9 +237,7 @@ class WebSocket(Emitter, EventTarget):
         if server_side:
             self._adopt(*address)  # type: ignore[misc]  # it was looked at
         else:
-            milliseconds(self.options, 'pingInterval')
-            milliseconds(self.options, 'pingTimeout')
-            count(self.options, 'maxBufferedAmount')
+            self._check_options()
             pool = pool_of(self.options)
             if pool is not None:
                 self._use_order(Order(pool, self._loop))
@@ -251,6 +253,14 @@ class WebSocket(Emitter, EventTarget):
                 self._on_handshake_failure,
             )
 
+    def _check_options(self) -> None:
+        """Those that nobody else checks, of a client."""
+        milliseconds(self.options, 'pingInterval')
+        milliseconds(self.options, 'pingTimeout')
+        count(self.options, 'maxBufferedAmount')
+        if self.options.generateMask is not None:
+            check_callable(self.options.generateMask, 'generateMask')
+
     def _make_receiver(self) -> BaseReceiver:
         max_payload = count(self.options, 'maxPayload')
         receiver: BaseReceiver
@@ -263,7 +273,7 @@ class WebSocket(Emitter, EventTarget):
             receiver = Receiver(masked, max_payload, count(self.options, 'maxFragments'))
         receiver.ontext = receiver.onbinary = self._on_message
         receiver.onexception = self._raised
-        receiver.onping = self._on_ping
+        receiver.onping = self._on_ping if flag(self.options, 'autoPong') else self._on_unanswered_ping
         receiver.onpong = self._on_pong
         receiver.onclose = self._on_close_frame
         receiver.onerror = self._on_protocol_error
@@ -326,7 +336,8 @@ class WebSocket(Emitter, EventTarget):
         sender: Union[Sender, hixie.Sender]
         receiver = self._incoming.receiver
         if isinstance(receiver, Receiver):
-            sender = Sender(stream, deflate and deflate.deflater)
+            new_key = key_maker(self.options.get('generateMask'), self)
+            sender = Sender(stream, deflate and deflate.deflater, new_key)
             receiver.inflater = deflate and deflate.inflater
         else:
             sender = hixie.Sender(stream)
@@ -351,7 +362,9 @@ class WebSocket(Emitter, EventTarget):
 
     def _use_order(self, order: Order) -> None:
         """Have listeners and callbacks called in `order`, on its pool."""
-        self._order = order
+        with self._lock:
+            self._order = order
+            self._route_messages()  # a subclass's constructor may have attached one
         order.on_much = self._hold_reading
         order.on_refused = self._close_as_failed
 
@@ -574,7 +587,33 @@ class WebSocket(Emitter, EventTarget):
         masked = not self._is_server if mask is None else bool(mask)
         self._run(outgoing.send_control, kind, payload, masked, callback)
 
-    # -- pausing -----------------------------------------------------------------------------------------------------
+    # -- what is received, and when ----------------------------------------------------------------------------------
+
+    @property
+    def binaryType(self) -> BinaryType:
+        """What binary messages are handed over as: 'nodebuffer', which is bytes; 'arraybuffer', a bytearray; 'blob', an
+        :class:`io.BytesIO`; 'fragments', a list with the bytes of each frame that isn't empty.
+
+        Set to anything else, it raises ValueError, and stays as it is.
+        """
+        return self._binary_type
+
+    @binaryType.setter
+    def binaryType(self, value: BinaryType) -> None:
+        if not isinstance(value, str) or value not in BINARY_TYPES:
+            raise ValueError(f'binaryType must be one of {", ".join(BINARY_TYPES)}, not {value!r}')
+        self._binary_type = value
+        self._run(self._hand_over_as, value)
+
+    def _hand_over_as(self, binary_type: str) -> None:
+        with self._lock:
+            self._incoming.binary_type = binary_type
+            self._route_messages()
+
+    @property
+    def isPaused(self) -> bool:
+        """Whether this is open, and :meth:`pause` has been carried out; :meth:`resume` has not been since."""
+        return self._is_paused()
 
     def pause(self) -> None:
         """Stop reading: no events but ``close`` until :meth:`resume`. Raises :class:`NotOpenError` while the connection
@@ -620,16 +659,32 @@ class WebSocket(Emitter, EventTarget):
         """Have the receiver call the only listener itself, as long as there is one. Called under the lock."""
         if self.readyState != CLOSED:
             listener = self._only_listener('message') if self.readyState == OPEN else None
-            self._incoming.route(listener, self._on_message)
+            self._incoming.route(listener, self._on_message, self._on_message_to_be_made)
 
     def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
         if self.readyState == OPEN or self._reads_to_end:  # else what comes in after close() is nobody's business
             self._deliver('message', data, flags)
 
+    def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
+        """A binary one, and ``binaryType`` is not the usual one."""
+        made = data if self._kept is not None else self._incoming.made_of(data)
+        self._on_message(made, flags)  # type: ignore[arg-type]  # only the listeners care
+
+    def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """While messages may be kept, ``binaryType`` may be set after they have come."""
+        if event == 'message' and not isinstance(args[0], str):
+            return (self._incoming.made_of(args[0]), *args[1:])
+        return args
+
     def _on_ping(self, data: bytes, flags: MessageFlags) -> None:
         if self.readyState == OPEN:
             assert self._outgoing is not None
             self._outgoing.answer_ping(data)
+            self._deliver('ping', data, flags)
+
+    def _on_unanswered_ping(self, data: bytes, flags: MessageFlags) -> None:
+        """Without ``autoPong``."""
+        if self.readyState == OPEN:
             self._deliver('ping', data, flags)
 
     def _on_pong(self, data: bytes, flags: MessageFlags) -> None:
@@ -878,7 +933,7 @@ class WebSocket(Emitter, EventTarget):
     def _report_unheard(self, error: BaseException) -> None:
         if self._is_server and isinstance(error, ProtocolError):
             # No fault of this program's: whoever can connect could fill its reports, and would have no name in them.
-            _log.warning('%s: %s (%d)', repr(self), error, error.code)  # now it has its address
+            _log.warning('%s: %s (%d)', repr(self), error, error.closeCode)  # now it has its address
         elif self._is_server:  # what a peer does must not decide what status a server ends with
             report(error)
         else:

@@ -20,7 +20,7 @@ from .metrics import Counts, add_open
 from .net.lag import Lag
 from .net.lifetime import get_loop
 from .net.listen import BACKLOG, Listener
-from .net.loop import Timer
+from .net.loop import Timer, report_exception
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
@@ -58,10 +58,12 @@ SERVER_OPTIONS: dict[str, Any] = {
     'handleProtocols': None,
     'disableHixie': False,
     'clientTracking': True,
+    'WebSocket': None,
     'backlog': BACKLOG,
     'handshakeTimeout': 10_000,
     'executor': None,
     **LIMITS,
+    'autoPong': True,
     'perMessageDeflate': False,
     'allowUnmasked': False,
     'cert': None,
@@ -125,10 +127,12 @@ class WebSocketServer(Emitter):
       ``callback(ok, code, name, headers)``, now or later, from any thread: `code` (int, 401), `name` (str) and
       `headers` (dict) are for a refusal.
     - ``handleProtocols`` (callable): ``handleProtocols(protocols, callback)`` returns the sub-protocol to use, or calls
-      ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. A second
-      parameter named `request` gets the request. By default the first is used.
+      ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. A third
+      parameter gets the request, and so does a second one named `request`. By default the first is used.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
     - ``clientTracking`` (bool, True): keep ``clients``.
+    - ``WebSocket`` (class): what connections are objects of, a subclass of :class:`WebSocket`. It is made with the
+      arguments of that, which its constructor passes on.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
     - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
     - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
@@ -141,6 +145,7 @@ class WebSocketServer(Emitter):
       those of different connections at the same time. None: on the loop thread.
     - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
+    - ``autoPong`` (bool, True): answer pings.
     - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is
       that of :class:`WebSocket`. Offers that are malformed, or can't be accepted, get status 400.
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
@@ -226,8 +231,9 @@ class WebSocketServer(Emitter):
     def _check_options(self) -> None:
         """Those that nobody else checks."""
         text(self.options, 'host')
-        for name in ('noServer', 'disableHixie', 'clientTracking', 'allowUnmasked'):
+        for name in ('noServer', 'disableHixie', 'clientTracking', 'allowUnmasked', 'autoPong'):
             flag(self.options, name)
+        _check_class(self.options.WebSocket)
         for name in ('backlog', 'maxPayload', 'maxFragments', 'maxBufferedAmount'):
             count(self.options, name)
         milliseconds(self.options, 'closeTimeout')
@@ -520,7 +526,14 @@ class WebSocketServer(Emitter):
     ) -> None:
         stream.write(head)
         agreed = {'protocolVersion': version, 'protocol': protocol, 'perMessageDeflate': deflate}
-        ws = WebSocket((request, stream, rest), {**self._client_options, **agreed})
+        make: Any = self.options.WebSocket or WebSocket
+        try:
+            # With the options in the third place, where the constructors of subclasses take them from, as in ws 8.
+            ws: WebSocket = make((request, stream, rest), None, {**self._client_options, **agreed})
+        except BaseException:  # a subclass's constructor: nobody has the object, whatever there is of it
+            report_exception()
+            stream.destroy()
+            return
         ws._on_closed = self._forget
         if order is not None:
             ws._use_order(order)
@@ -705,6 +718,12 @@ def _check_security(*sources: Mapping[str, Any]) -> None:
                     f'WebSocketServer has no option {name!r}: for TLS it takes key and cert, '
                     'the contents of PEM files or pathlib.Path objects, or an ssl.SSLContext as context'
                 )
+
+
+def _check_class(cls: object) -> None:
+    if cls is not None and not (isinstance(cls, type) and issubclass(cls, WebSocket)):
+        given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
+        raise TypeError(f'WebSocket must be the class of that name or one that extends it, not {given}')
 
 
 def _refuse_at_once(sock: socket.socket) -> None:

@@ -434,7 +434,7 @@ class TestInflater:
         assert inflate(keeping, second) == b'Hello'
         with pytest.raises(ProtocolError, match=r'^invalid compressed data$') as caught:
             inflate(forgetting, second)
-        assert caught.value.code == 1007
+        assert caught.value.closeCode == 1007
 
     @pytest.mark.parametrize('bits', [8, 9, 10, 14, 15])
     def test_window(self, bits: int) -> None:
@@ -459,7 +459,7 @@ class TestInflater:
     def test_wrong(self, payload: str) -> None:
         with pytest.raises(ProtocolError, match=r'^invalid compressed data$') as caught:
             inflate(Inflater(None, False), bytes.fromhex(payload))
-        assert caught.value.code == 1007
+        assert caught.value.closeCode == 1007
 
     @pytest.mark.parametrize('blocks', [1, 2])
     @pytest.mark.parametrize('size', [0, 5, 100000])
@@ -472,7 +472,7 @@ class TestInflater:
         if size:
             with pytest.raises(ProtocolError, match=r'^Max payload size exceeded$') as caught:
                 inflate(Inflater(None, False), payload, limit=size * blocks - 1)
-            assert caught.value.code == 1009
+            assert caught.value.closeCode == 1009
 
     def test_limit_over_many_portions(self) -> None:
         data = os.urandom(100_000)
@@ -516,7 +516,7 @@ class TestInflater:
             for start in range(0, len(flood), piece):
                 inflate(inflater, flood[start : start + piece], fin=False)
                 assert start < len(few) + 2
-        assert caught.value.code == 1008
+        assert caught.value.closeCode == 1008
         with pytest.raises(ProtocolError, match='Too many final blocks'):
             inflate(Inflater(None, False), few + b'\x03\x00')
 
@@ -560,7 +560,7 @@ def test_any_bytes_are_inflated_or_refused(payloads: list[tuple[Union[bytes, int
         for payload, fin in payloads:
             assert len(inflate(inflater, long(payload), fin, 1000)) <= 1000
     except ProtocolError as error:
-        assert (str(error), error.code) in [
+        assert (str(error), error.closeCode) in [
             ('invalid compressed data', 1007),
             ('Max payload size exceeded', 1009),
             ('Too many final blocks in a compressed message', 1008),

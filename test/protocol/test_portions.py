@@ -173,7 +173,7 @@ def test_pings_that_look_whole_are_looked_at_all_the_same() -> None:
     for data in (b'\x89\x7e\x00\x01x', b'\x8a\x7f' + (1).to_bytes(8, 'big') + b'x'):
         recorder = Recorder(Receiver())
         recorder.receiver.add(data)
-        assert recorder.events == [('error', ProtocolError('').code)]
+        assert recorder.events == [('error', ProtocolError('').closeCode)]
 
 
 def test_the_leading_zeros_of_a_length_are_passed_over_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

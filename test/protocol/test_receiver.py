@@ -88,7 +88,7 @@ class Recorder:
 
     def _record_error(self, error: ProtocolError, code: int) -> None:
         assert type(error) is ProtocolError
-        assert error.code == code
+        assert error.closeCode == code
         self.events.append(('error', str(error), code))
         self.then()
 

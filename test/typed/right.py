@@ -12,7 +12,7 @@ import threading
 from array import array
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import numpy
 
@@ -33,11 +33,13 @@ from ws import (
     WebSocketTextStream,
     createWebSocketStream,
 )
+from ws.event_target import MessageEvent
 from ws.protocol.receiver import flags_of
 from ws.timers import clearInterval, setInterval, setTimeout
 from ws.typing import (
     Address,
     AgentOptions,
+    BinaryType,
     Certificate,
     ClientInfo,
     ClientOptions,
@@ -208,7 +210,7 @@ def error(error: Exception, code: Optional[int]) -> None:
     if isinstance(error, HandshakeError):
         print(error.status)
     elif isinstance(error, ProtocolError):
-        print(error.code + 1)
+        print(error.closeCode + 1, error.code == 'WS_ERR_INVALID_UTF8')
 
 
 @ws.on('close')
@@ -239,6 +241,18 @@ ws.onclose = lambda event: print(event.code, event.reason, event.wasClean)
 ws.onerror = lambda event: print(event.message, event.error)
 ws.onmessage = None
 ws.addEventListener('message', lambda event: print(event.data), {'once': True})
+
+
+class Handler:
+    def handleEvent(self, event: MessageEvent) -> None:
+        print(event.data)
+
+
+ws.addEventListener('message', Handler())
+ws.removeEventListener('message', Handler())
+print(ws.setMaxListeners(20).getMaxListeners() + 1, ws.rawListeners('message'), ws.isPaused)
+ws.binaryType = 'fragments'
+kind: BinaryType = ws.binaryType
 
 # -- sending ----------------------------------------------------------------------------------------------------------
 
@@ -301,6 +315,22 @@ def choose_by_request(protocols: list[str], request: Request) -> Optional[str]:
     return protocols[0]
 
 
+def choose_by_callback(protocols: list[str], callback: Callable[..., None], request: Request) -> None:
+    callback(request.url == '/', protocols[0])
+
+
+class Player(WebSocket):
+    score = 0
+
+
+def generate(mask: bytearray) -> None:
+    mask[:] = b'mask'
+
+
+WebSocketServer({'port': 0, 'WebSocket': Player, 'handleProtocols': choose_by_callback, 'autoPong': False})
+WebSocketServer({'port': 0, 'maxBufferedChunks': 5, 'skipUTF8Validation': False})
+WebSocket('ws://localhost:8080', generateMask=generate, autoPong=False, allowSynchronousEvents=True)
+WebSocket('ws://localhost:8080', {'perMessageDeflate': {'concurrencyLimit': 5}, 'generateMask': lambda mask: None})
 WebSocketServer({'port': 0, 'verifyClient': verify, 'handleProtocols': choose})
 WebSocketServer({'port': 0, 'verifyClient': verify_later, 'handleProtocols': choose_by_request})
 WebSocketServer(port=0, verifyClient=lambda info: info.origin is None)

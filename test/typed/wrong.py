@@ -26,6 +26,8 @@ ReconnectingWebSocket(5)  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', lookup='127.0.0.1')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('ws://localhost', family='4')  # mypy: call-overload; pyright: reportArgumentType
 WebSocket('wss://localhost', context='ca.pem')  # mypy: call-overload; pyright: reportArgumentType
+WebSocket('ws://localhost', skipUTF8Validation=True)  # mypy: call-overload; pyright: reportArgumentType
+WebSocketServer({'port': 8080, 'WebSocket': dict})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'prot': 8080})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer({'port': 80.5})  # mypy: arg-type; pyright: reportArgumentType
 WebSocketServer(prot=8080)  # mypy: call-arg; pyright: reportCallIssue
@@ -100,6 +102,9 @@ ws.send('x', compres=False)  # mypy: call-arg; pyright: reportCallIssue
 ws.ping(io.BytesIO())  # mypy: arg-type; pyright: reportArgumentType
 ws.stream(of_int)  # mypy: arg-type; pyright: reportArgumentType
 ws.close('reason')  # mypy: arg-type; pyright: reportArgumentType
+ws.binaryType = 'text'  # mypy: assignment; pyright: reportAttributeAccessIssue
+ws.setMaxListeners('5')  # mypy: arg-type; pyright: reportArgumentType
+ws.isPaused = True  # mypy: misc; pyright: reportAttributeAccessIssue
 ws.readyState = 'open'  # mypy: assignment; pyright: reportAttributeAccessIssue
 text: str = wss.address().port  # mypy: assignment; pyright: reportAssignmentType
 code: int = ws.protocol  # mypy: assignment; pyright: reportAssignmentType

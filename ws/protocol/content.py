@@ -6,7 +6,7 @@ from codecs import utf_8_decode
 from io import BytesIO
 from typing import Optional, Union
 
-from ..errors import ProtocolError
+from .faults import invalid_utf8
 from .masking import join_masked, mask
 from .permessage_deflate import Inflater
 
@@ -18,10 +18,6 @@ _LARGE = 1 << 20
 _STEP = 1 << 18
 #: Of a text, at least the part of what there is that this says. See :meth:`Text._grow`.
 _PART = 64
-
-
-def invalid_utf8() -> ProtocolError:
-    return ProtocolError('invalid utf8 sequence', 1007)
 
 
 class Bytes:
@@ -61,6 +57,31 @@ class Bytes:
             return join_masked(self._pieces, self._keys)
         self._grow()
         return self._large.getvalue()
+
+
+class Fragments:
+    """The content of a binary message as it grows, that of each frame on its own; there is nothing of empty ones."""
+
+    __slots__ = ('_complete', '_current')
+
+    def __init__(self) -> None:
+        self._complete: list[bytes] = []
+        self._current = Bytes()
+
+    def begin_frame(self) -> None:
+        """What follows is the next frame's."""
+        data = self._current.value()
+        if data:
+            self._complete.append(data)
+            self._current = Bytes()
+
+    def append(self, data: bytes, key: Optional[bytes]) -> None:
+        """As of :class:`Bytes`."""
+        self._current.append(data, key)
+
+    def value(self) -> list[bytes]:
+        self.begin_frame()
+        return self._complete
 
 
 class Text:
@@ -122,8 +143,8 @@ class Message:
     key: Optional[bytes]
     remaining: int  # bytes of the frame that are still to come
 
-    def __init__(self, content: Union[Text, Bytes], inflater: Optional[Inflater], max_size: int) -> None:
-        self.content: Union[Text, Bytes] = content
+    def __init__(self, content: Union[Text, Bytes, Fragments], inflater: Optional[Inflater], max_size: int) -> None:
+        self.content: Union[Text, Bytes, Fragments] = content
         self.inflater: Optional[Inflater] = inflater  # if it is compressed
         self.max_size: int = max_size
         self.size: int = 0  # bytes announced by the frames so far, or inflated of them
@@ -136,6 +157,8 @@ class Message:
         if self.inflater is None:
             self.size += length
         self.fragments += 1
+        if isinstance(self.content, Fragments):
+            self.content.begin_frame()
 
     def take(self, data: bytes) -> None:
         """Add what has come of the frame. If it is compressed, :meth:`inflate` does so, piece by piece."""

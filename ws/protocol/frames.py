@@ -56,9 +56,15 @@ def _frame(first: int, payload: Union[str, bytes], key: Optional[bytes], /) -> b
     return build_header(first, length, False) + payload
 
 
-def build_frame(opcode: int, payload: bytes, fin: bool = True, mask: bool = False) -> bytes:
+def build_frame(
+    opcode: int,
+    payload: bytes,
+    fin: bool = True,
+    mask: bool = False,
+    new_key: Callable[[], bytes] = masking.new_mask_key,
+) -> bytes:
     """A whole frame; masked with a key of its own if ``mask``."""
-    return frame(opcode | FIN if fin else opcode, payload, masking.new_mask_key() if mask else None)
+    return frame(opcode | FIN if fin else opcode, payload, new_key() if mask else None)
 
 
 WholeFrame = tuple[int, Union[str, bytes], bool, int]

@@ -14,6 +14,7 @@ from typing import Callable, Optional
 from ..errors import HandshakeError, NotOpenError, ProtocolError
 from .content import Text
 from .error_codes import NO_STATUS
+from .faults import too_large
 from .frames import TEXT, WholeFrame
 from .handshake import check_upgrade
 from .http import Request
@@ -196,7 +197,7 @@ class Receiver(BaseReceiver):
 
     def _check_size(self, size: int) -> None:
         if size > self._max_payload:
-            raise ProtocolError('Max payload size exceeded', 1009)
+            raise too_large()
 
     def _message(self) -> WholeFrame:
         text = self._content.value() if self._content is not None else ''

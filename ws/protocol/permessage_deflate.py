@@ -10,6 +10,7 @@ from typing import NamedTuple, Optional, Union
 
 from ..errors import ProtocolError
 from .extensions import Extension
+from .faults import too_large
 
 EXTENSION = 'permessage-deflate'
 
@@ -236,8 +237,8 @@ class Inflater:
     def inflate(self, limit: int) -> bytes:
         """Return the next piece, at most :data:`PIECE` bytes.
 
-        Raises ProtocolError with code 1009 if that is more than `limit` bytes (at most ``sys.maxsize - 1``), with 1007
-        if the data is no DEFLATE, and with 1008 if it begins anew too often.
+        Raises ProtocolError with close code 1009 if that is more than `limit` bytes (at most ``sys.maxsize - 1``), with
+        1007 if the data is no DEFLATE, and with 1008 if it begins anew too often.
         """
         data, room, pieces = self._data, min(PIECE, limit + 1), []
         while room:
@@ -260,7 +261,7 @@ class Inflater:
             else:
                 data = self._stream.unconsumed_tail
         if limit < 0:
-            raise ProtocolError('Max payload size exceeded', 1009)
+            raise too_large()
         if room:
             self._end()
         else:

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, Callable, Optional, Union
 
 from ..errors import ProtocolError
-from .content import Bytes, Message, Text, invalid_utf8
+from .content import Bytes, Fragments, Message, Text
 from .error_codes import NO_STATUS, is_valid_error_code
+from .faults import invalid_utf8, too_large
 from .frames import (
     BINARY,
     CLOSE,
@@ -66,11 +67,13 @@ class MessageFlags:
     # No properties: each would cost an echo more than to set all three. Made by flags_of.
     masked: bool
     binary: bool
-    _payload: Union[str, bytes, None]
+    _payload: Union[str, bytes, list[bytes], None]
 
     @property
     def buffer(self) -> Optional[bytes]:
         payload = self._payload
+        if isinstance(payload, list):
+            return b''.join(payload)
         # The text came from strict UTF-8, which has one encoding only, so this is what was received.
         return payload.encode() if isinstance(payload, str) else payload
 
@@ -88,7 +91,7 @@ class MessageFlags:
             raise AttributeError(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return flags_of, (self.masked, self._payload)
+        return flags_of, (self.masked, self._payload if isinstance(self._payload, str) else self.buffer)
 
     def __repr__(self) -> str:
         return f'MessageFlags(binary={self.binary}, masked={self.masked}, buffer={self.buffer!r})'
@@ -102,12 +105,22 @@ def flags_of(masked: bool, payload: Union[str, bytes, None]) -> MessageFlags:
     return flags
 
 
+def _invalid_opcode(message: str) -> ProtocolError:
+    return ProtocolError(message, code='WS_ERR_INVALID_OPCODE')
+
+
+def _invalid_control_length(message: str) -> ProtocolError:
+    return ProtocolError(message, code='WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH')
+
+
 def _ignore(*_: object) -> None:
     """What stands for a callback nobody has set."""
 
 
+#: As a whole frame has it: a message. It is a list if it is the content of several frames: see ``fragments``.
+Complete = tuple[int, Union[str, bytes, list[bytes]], bool, int]
 #: What a step finds: a message, or what is to be called for another frame; or nothing that is complete.
-Found = Union[WholeFrame, Callable[[], object], None]
+Found = Union[Complete, Callable[[], object], None]
 
 
 class BaseReceiver(ABC):
@@ -118,8 +131,8 @@ class BaseReceiver(ABC):
     """
 
     __slots__ = (
-        '_data', '_later', '_masked', '_max_payload', '_onrest', '_pos', '_starts', '_state', 'messages', 'onbinary',
-        'onclose', 'onerror', 'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
+        '_data', '_later', '_masked', '_max_payload', '_onrest', '_pos', '_starts', '_state', 'fragments', 'messages',
+        'onbinary', 'onclose', 'onerror', 'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
     )  # fmt: skip
 
     def __init__(self, starts: bytes, masked: Optional[bool], max_payload: int) -> None:
@@ -133,6 +146,8 @@ class BaseReceiver(ABC):
         #: How many messages have been called back for, in the turns before this one.
         self.messages: int = 0
         self._later: Optional[bytearray] = None  # what was added during a pause or inside a callback
+        #: Whether binary messages of several frames are handed over as a list with the bytes of each.
+        self.fragments: bool = False
         self._forget_callbacks()
 
     def _forget_callbacks(self) -> None:
@@ -144,7 +159,7 @@ class BaseReceiver(ABC):
         self.onpong: Callable[[bytes, MessageFlags], object] = _ignore
         #: ``(code, reason, flags)``; code 1005 if the frame had none.
         self.onclose: Callable[[int, str, MessageFlags], object] = _ignore
-        #: ``(error, code)``: the close code to fail the connection with is ``error.code`` too.
+        #: ``(error, code)``: the close code to fail the connection with is ``error.closeCode`` too.
         self.onerror: Callable[[ProtocolError, int], object] = _ignore
         #: Called while an exception of onmessage, ontext or onbinary is handled; without it, that is raised.
         self.onexception: Optional[Callable[[], object]] = None
@@ -216,7 +231,9 @@ class BaseReceiver(ABC):
                     break
                 before = self._pos
                 if before < len(self._data):
-                    found = whole_frame(self._data, before, self._starts, self._masked, self._max_payload)
+                    found: Optional[Complete] = whole_frame(
+                        self._data, before, self._starts, self._masked, self._max_payload
+                    )
                     if found is None:
                         found = self._step()
                     if found is not None:
@@ -269,7 +286,7 @@ class BaseReceiver(ABC):
             self._data = self._data[self._pos :]
             self._pos = 0
 
-    def _step(self) -> Optional[WholeFrame]:
+    def _step(self) -> Optional[Complete]:
         """Take one frame, or what is there of it; call back for a control frame, return the message it completes."""
         try:
             found = self._advance()
@@ -283,7 +300,7 @@ class BaseReceiver(ABC):
 
     def _fail(self, error: ProtocolError) -> None:
         self._end()
-        self.onerror(error, error.code)
+        self.onerror(error, error.closeCode)
 
     @abstractmethod
     def _advance(self) -> Found:
@@ -338,7 +355,7 @@ class Receiver(BaseReceiver):
             raise invalid_utf8() from None
 
     def _begin_message(self, first: int) -> Message:
-        content = Text() if first & OPCODE == TEXT else Bytes()
+        content = Text() if first & OPCODE == TEXT else Fragments() if self.fragments else Bytes()
         self._starts = b''
         self._message = Message(content, self.inflater if first & RSV1 else None, self._max_payload)
         return self._message
@@ -408,7 +425,7 @@ class Receiver(BaseReceiver):
         if body > len(data):
             return None
         if first & OPCODE < CLOSE and self._message is not None and self._message.fragments == self._max_fragments:
-            raise ProtocolError('Too many message fragments', 1008)
+            raise ProtocolError('Too many message fragments', 1008, 'WS_ERR_TOO_MANY_BUFFERED_PARTS')
         key = None
         if second & MASK:
             key = data[body : body + 4]
@@ -421,38 +438,44 @@ class Receiver(BaseReceiver):
         opcode = first & OPCODE
         if first & RSV and not (first & RSV == RSV1 and self.inflater is not None and opcode in (TEXT, BINARY)):
             # RFC 7692 section 6.1: RSV1 is for the first frame of a message, if that was agreed on.
-            raise ProtocolError('reserved fields must be empty')
+            name = 'WS_ERR_UNEXPECTED_RSV_2_3' if first & (RSV - RSV1) else 'WS_ERR_UNEXPECTED_RSV_1'
+            raise ProtocolError('reserved fields must be empty', code=name)
         if opcode == CONTINUATION:
             if self._message is None:
-                raise ProtocolError('continuation frame cannot follow current opcode')
+                raise _invalid_opcode('continuation frame cannot follow current opcode')
         elif opcode in (TEXT, BINARY):
             if self._message is not None:
-                raise ProtocolError('data frames after the initial data frame must have opcode 0')
+                raise _invalid_opcode('data frames after the initial data frame must have opcode 0')
         elif opcode not in _CONTROL_NAMES:
-            raise ProtocolError(f'no handler for opcode {opcode}')
+            raise _invalid_opcode(f'no handler for opcode {opcode}')
         elif not first & FIN:
-            raise ProtocolError(f'fragmented {_CONTROL_NAMES[opcode]} is not supported')
+            raise ProtocolError(f'fragmented {_CONTROL_NAMES[opcode]} is not supported', code='WS_ERR_EXPECTED_FIN')
 
     def _check_second_byte(self, first: int, second: int) -> None:
         opcode = first & OPCODE
         length = second & LENGTH
         if opcode >= CLOSE and length > SHORT_LIMIT:
-            raise ProtocolError('control frames cannot have more than 125 bytes of data')
+            raise _invalid_control_length('control frames cannot have more than 125 bytes of data')
         if self._masked is not None and self._masked is not (second >= MASK):
-            raise ProtocolError(f'Invalid WebSocket frame: MASK must be {"set" if self._masked else "clear"}')
+            must, name = ('set', 'WS_ERR_EXPECTED_MASK') if self._masked else ('clear', 'WS_ERR_UNEXPECTED_MASK')
+            raise ProtocolError(f'Invalid WebSocket frame: MASK must be {must}', code=name)
         if opcode == CLOSE and length == 1:
-            raise ProtocolError('close packets with data must be at least two bytes long')
+            raise _invalid_control_length('close packets with data must be at least two bytes long')
 
     def _check_size(self, first: int, length: int) -> None:
         if length > 0xFFFFFFFF:
-            raise ProtocolError('packets with length spanning more than 32 bit is currently not supported', 1008)
+            raise ProtocolError(
+                'packets with length spanning more than 32 bit is currently not supported',
+                1008,
+                'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+            )
         message = self._message
         if first & RSV1 or (message is not None and message.inflater is not None):
             return  # what counts is what comes out, which may even be less: it is looked at as it does
         if (0 if message is None else message.size) + length > self._max_payload:
-            raise ProtocolError('Max payload size exceeded', 1009)
+            raise too_large()
 
-    def _data_frame(self, message: Message) -> Optional[WholeFrame]:
+    def _data_frame(self, message: Message) -> Optional[Complete]:
         if not self._taken:
             size = message.remaining if message.inflater is None else min(message.remaining, PORTION)
             data = self._data[self._pos : self._pos + size]
@@ -468,7 +491,10 @@ class Receiver(BaseReceiver):
             return None
         self._message = None
         self._starts = _STARTS
-        return FIN, message.content.value(), message.key is not None, self._pos
+        payload = message.content.value()
+        if isinstance(payload, list) and not self.fragments:  # it was another when the message began
+            payload = b''.join(payload)
+        return FIN, payload, message.key is not None, self._pos
 
     def _control_frame(
         self, opcode: int, length: int, key: Optional[bytes], body: int
@@ -487,7 +513,7 @@ class Receiver(BaseReceiver):
     def _close_frame(self, payload: bytes, masked: bool) -> Callable[[], object]:
         code = int.from_bytes(payload[:2], 'big') if payload else NO_STATUS
         if payload and not is_valid_error_code(code):
-            raise ProtocolError('invalid error code')
+            raise ProtocolError('invalid error code', code='WS_ERR_INVALID_CLOSE_CODE')
         try:
             reason = payload[2:].decode()
         except UnicodeDecodeError:

@@ -24,6 +24,7 @@ from .frames import (
     build_header,
     frame,
 )
+from .masking import new_mask_key
 from .permessage_deflate import Deflater
 
 #: Bytes; below that, copying a payload behind its header costs less than a second write.
@@ -155,13 +156,17 @@ class Sender:
 
     ``mask`` is what section 5.1 demands: True on a client, False on a server. A callback goes with the last write of
     a frame. With a ``deflater`` messages are compressed, unless ``compress`` is False or they are below its threshold.
+    ``new_key()`` returns the 4 bytes that a frame is masked with.
     """
 
-    __slots__ = ('_deflater', '_deflating', '_fragmented', '_socket', 'messages')
+    __slots__ = ('_deflater', '_deflating', '_fragmented', '_new_key', '_socket', 'messages')
 
-    def __init__(self, socket: Writable, deflater: Optional[Deflater] = None) -> None:
+    def __init__(
+        self, socket: Writable, deflater: Optional[Deflater] = None, new_key: Callable[[], bytes] = new_mask_key
+    ) -> None:
         self._socket = socket
         self._deflater = deflater
+        self._new_key = new_key
         self._fragmented = False  # a message is under way: its next frame is a continuation (section 5.4)
         #: How many messages have been sent.
         self.messages: int = 0
@@ -252,7 +257,7 @@ class Sender:
     ) -> None:
         """Write one frame; a large payload that isn't masked is not copied but written on its own."""
         if mask or len(payload) < LARGE:
-            self._socket.write(build_frame(opcode, payload, fin, mask), callback)
+            self._socket.write(build_frame(opcode, payload, fin, mask, self._new_key), callback)
         else:
             self._socket.write(build_header(opcode | FIN if fin else opcode, len(payload), False))
             self._socket.write(payload, callback)

@@ -61,13 +61,14 @@ class Rules:
             raise ValueError(f'path must begin with a slash, as /chat does, not {options.path!r}')
         self.deflate = deflate
         self.disable_hixie: bool = bool(options.disableHixie)
-        self.verify, self.verifies_later = _function(options, 'verifyClient', server)
-        self.handle_protocols, takes_two = _function(options, 'handleProtocols', server)
+        self.verify, needed = _function(options, 'verifyClient', server)
+        self.verifies_later = needed == 2
+        self.handle_protocols, needed = _function(options, 'handleProtocols', server)
         #: The second argument of ``handleProtocols``: the request, as in ws 8, or a callback.
         self.protocols_by_request: bool = self.handle_protocols is not None and takes_second(
             options.handleProtocols, 'request'
         )
-        self.protocols_by_callback = takes_two and not self.protocols_by_request
+        self.protocols_by_callback = needed > 1 and not self.protocols_by_request
 
     def check(self, request: Request) -> Union[ServerHandshake, hixie.ServerHandshake]:
         """Raises :class:`HandshakeError` with the status to refuse the request with."""
@@ -78,13 +79,13 @@ class Rules:
         return hixie.check_request(request)
 
 
-def _function(options: Options, name: str, server: object) -> tuple[Optional[Callable[..., Any]], bool]:
-    """The option `name`, and whether it takes the two arguments of which the second is a callback."""
+def _function(options: Options, name: str, server: object) -> tuple[Optional[Callable[..., Any]], int]:
+    """The option `name`, and how many arguments it needs: with a second one, it takes a callback."""
     function = options[name]
     if function is None:
-        return None, False
+        return None, 0
     check_callable(function, name)
-    return fitted(function, server), arity_of(function).needed == 2
+    return fitted(function, server), arity_of(function).needed
 
 
 def _check_refusal(code: object, name: object) -> None:
@@ -254,7 +255,7 @@ class Upgrade:
             answers.append((ok, protocol))
 
         try:
-            returned = handle(offered, self._request if self._rules.protocols_by_request else answer)
+            returned = handle(offered, self._request if self._rules.protocols_by_request else answer, self._request)
         except HandshakeError as error:
             return error
         if not answers and returned is None and self._rules.protocols_by_callback:
