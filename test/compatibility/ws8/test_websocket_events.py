@@ -25,6 +25,7 @@ def test_w036_an_error() -> None:
         kind, error, code = log.get()
         assert (kind, type(error), code) == ('error', ProtocolError, 1002)
         assert str(error) == 'no handler for opcode 5'
+        assert error.code == 'WS_ERR_INVALID_OPCODE'
         assert log.get() == ('close', 1006, '')
         assert peer_log.get() == ('close', 1002, '')
 

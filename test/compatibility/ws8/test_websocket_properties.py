@@ -33,6 +33,14 @@ def is_read_only(ws: WebSocket, name: str) -> bool:
     return name in dir(ws)
 
 
+# -- binaryType --------------------------------------------------------------------------------------------------------
+
+
+def test_w014_the_binary_type_is_to_be_read_and_set(connecting: WebSocket) -> None:
+    assert 'binaryType' in dir(connecting)
+    connecting.binaryType = connecting.binaryType
+
+
 # -- bufferedAmount ----------------------------------------------------------------------------------------------------
 
 
@@ -111,6 +119,13 @@ def test_w023_no_extension() -> None:
 
 def test_w024_an_extension() -> None:
     assert extensions(perMessageDeflate=True) == ('', 'permessage-deflate', 'permessage-deflate')
+
+
+# -- isPaused ----------------------------------------------------------------------------------------------------------
+
+
+def test_w025_whether_it_is_paused_is_to_be_read(connecting: WebSocket) -> None:
+    assert is_read_only(connecting, 'isPaused')
 
 
 # -- protocol ----------------------------------------------------------------------------------------------------------

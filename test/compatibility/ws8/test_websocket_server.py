@@ -63,7 +63,7 @@ def test_s005_limits_on_what_comes_in() -> None:
         for fin in False, False, True:
             ws.send('x', {'fin': fin})
 
-    limits = {'perMessageDeflate': True, 'maxFragments': 2, 'maxPayload': 20_480}
+    limits = {'perMessageDeflate': True, 'maxBufferedChunks': 1024, 'maxFragments': 2, 'maxPayload': 20_480}
     assert closed_for(three_fragments, **limits) == 1008
     assert closed_for(lambda ws: ws.send(bytes(20_481), {'compress': False}), **limits) == 1009
     assert closed_for(lambda ws: ws.send(bytes(20_481)), **limits) == 1009
