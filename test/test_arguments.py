@@ -110,6 +110,7 @@ CALLED_BACK: dict[str, Callable[[WebSocketServer, WebSocket, Any], object]] = {
     'lookup': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', lookup=f),
     'checkServerIdentity': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', checkServerIdentity=f),
     'SNICallback': lambda wss, ws, f: WebSocketServer({'noServer': True, 'SNICallback': f}),
+    'finishRequest': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', finishRequest=f),
     'generateMask': lambda wss, ws, f: WebSocket('ws://127.0.0.1:1', generateMask=f),
 }
 
@@ -400,6 +401,7 @@ CLIENT_TYPES: dict[str, tuple[str, list[Any]]] = {
     'context': ('an ssl.SSLContext', [5, {'ca': 'x'}, ssl.PROTOCOL_TLS_CLIENT]),
     'followRedirects': ('a bool', [1, 'yes']),
     'maxRedirects': ('an int', ['5', 1.5, True]),
+    'finishRequest': ('callable', [True, 'f']),
     'generateMask': ('callable', [True, b'mask']),
 }
 RECONNECTING_TYPES: dict[str, tuple[str, list[Any]]] = {

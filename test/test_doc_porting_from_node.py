@@ -640,6 +640,17 @@ def _(_code: str) -> None:
             assert type(wait_for(ws, 'message')[0]) is kind
 
 
+@coming('`finishRequest`')
+def _(code: str) -> None:
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', lambda ws, request: connected(request.headers['x-port'], ws._socket.remotePort))
+        ws = run_python(code, {'WebSocket': WebSocket, 'url': url_of(wss)})
+        told, port = connected.get()
+        assert told == str(port)
+        end(ws)
+
+
 @coming('a Blob for `ping` or `pong`')
 def _(code: str) -> None:
     with open_pair() as (ws, _):

@@ -343,6 +343,16 @@ def _(run: Runner) -> None:
     program.stops()
 
 
+@REFERENCE.check('finishRequest')
+def _(run: Runner) -> None:
+    program, connections = run.call()
+    ws, request, log = connections.get()
+    assert request.headers['x-from-port'] == str(ws._socket.remotePort)
+    assert log.get()[1] == 'hello'
+    ws.close()
+    program.ends()
+
+
 @REFERENCE.check('generateMask')
 def _(run: Runner) -> None:
     program, connections = run.call()

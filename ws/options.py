@@ -51,6 +51,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'family': 0,
     'localAddress': None,
     'localPort': 0,
+    'finishRequest': None,
     'handshakeTimeout': 30_000,
     'followRedirects': False,
     'maxRedirects': 10,

@@ -41,9 +41,13 @@ if TYPE_CHECKING:
 
     #: A name of its own, as an option has that of the class.
     WebSocketClass: TypeAlias = type[WebSocket]
+    FinishRequest: TypeAlias = Union[
+        Callable[[ClientRequest, WebSocket], object], Callable[[ClientRequest], object], 'TakesThis'
+    ]
 else:
     Buffer, Unpack = Any, Optional  # checkers know them; typing.get_type_hints() only has to find something
     WebSocketClass = type
+    FinishRequest = Callable[..., object]
 
 __all__ = [
     'Address',
@@ -363,6 +367,7 @@ class ClientKeywords(Limits, total=False):
     family: Optional[int]
     localAddress: Optional[str]
     localPort: Optional[int]
+    finishRequest: Optional[FinishRequest]
     generateMask: Optional[GenerateMask]
     handshakeTimeout: Optional[float]
     followRedirects: Optional[bool]

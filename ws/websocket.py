@@ -88,6 +88,8 @@ class WebSocket(Emitter, EventTarget):
     - ``lookup``: ``lookup(host, options)`` returns the IP addresses of a name, or one; with three parameters,
       ``lookup(host, options, callback)`` calls ``callback(error, addresses)``. It may block. ``family`` (4, 6, or 0):
       connect to IPv4 or IPv6 addresses only. ``localAddress`` (str), ``localPort`` (int): connect from there.
+    - ``finishRequest`` (callable): ``finishRequest(request, ws)`` is called when there is a connection, on the loop
+      thread; it may change the headers of the request, and has it sent by ``request.end()``, then or later.
     - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer; of each
       redirect anew. ``followRedirects`` (bool, False): go where the server says. ``maxRedirects`` (int, 10): how often.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.

@@ -330,6 +330,7 @@ def generate(mask: bytearray) -> None:
 WebSocketServer({'port': 0, 'WebSocket': Player, 'handleProtocols': choose_by_callback, 'autoPong': False})
 WebSocketServer({'port': 0, 'maxBufferedChunks': 5, 'skipUTF8Validation': False})
 WebSocket('ws://localhost:8080', generateMask=generate, autoPong=False, allowSynchronousEvents=True)
+WebSocket('ws://localhost:8080', finishRequest=lambda request, ws: request.setHeader('X-Port', ws.port).end())
 WebSocket('ws://localhost:8080', {'perMessageDeflate': {'concurrencyLimit': 5}, 'generateMask': lambda mask: None})
 WebSocketServer({'port': 0, 'verifyClient': verify, 'handleProtocols': choose})
 WebSocketServer({'port': 0, 'verifyClient': verify_later, 'handleProtocols': choose_by_request})

@@ -23,6 +23,7 @@ _SECRET = ('authorization', 'cookie', 'set-cookie')
 class Exchange:
     """Exactly one of the two callbacks is called, unless this is cancelled.
 
+    ``on_ready(stream)``, if that is given: it is time to :meth:`send` a request, which else is `request`.
     ``on_response(response)``: the head is there; then the stream is taken over, or the body read, or this cancelled.
     ``on_failure(error)``: nothing is left open.
     """
@@ -33,10 +34,12 @@ class Exchange:
         address: Address,
         route: Route,
         request: bytes,
+        on_ready: Optional[Callable[[Stream], object]],
         on_response: Callable[[Response], object],
         on_failure: Callable[[BaseException], object],
     ) -> None:
         self._request = request
+        self._on_ready = on_ready
         self._on_response = on_response
         self._on_failure = on_failure
         self._connecting = Connecting(loop, address, route, request, self._on_stream, self._fail)
@@ -82,6 +85,7 @@ class Exchange:
     def _forget(self) -> None:
         # Whatever is on its way here already finds nobody to tell.
         self._on_response = self._on_failure = self._on_body = _nobody
+        self._on_ready = None
         self._body = None
 
     def _fail(self, error: BaseException) -> None:
@@ -94,9 +98,17 @@ class Exchange:
         stream.on_close = self._on_close
         stream.on_data = self._on_data
         stream.on_end = self._on_end
-        _log_request(self._request)
-        stream.write(self._request)
         stream.resume()
+        if self._on_ready is None:
+            self.send(self._request)
+        else:
+            self._on_ready(stream)
+
+    def send(self, head: bytes) -> None:
+        """Send the request."""
+        if self._stream is not None:
+            _log_request(head)
+            self._stream.write(head)
 
     def _on_data(self, data: bytes) -> None:
         if self._body is not None:

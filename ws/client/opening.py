@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Optional, Union
 
 from ..errors import HandshakeError
-from ..net.loop import Loop, Timer
+from ..events import check_callable, fitted
+from ..net.loop import Loop, Timer, report_exception
 from ..net.stream import Stream
 from ..options import Options, count, flag, milliseconds, text
 from ..protocol.handshake import VERSIONS, ClientHandshake, snapshot
@@ -49,6 +50,7 @@ class ClientOpening:
         address: Address,
         route: Route,
         redirects: Optional[Redirects],
+        finish_request: Optional[Callable[..., object]],
         on_open: OnOpen,
         on_failure: Callable[[BaseException], object],
     ) -> None:
@@ -59,6 +61,7 @@ class ClientOpening:
         self._request: Optional[ClientRequest] = None  # once a listener has it
         self._route = route
         self._redirects = redirects
+        self._finish_request = finish_request
         self._on_open = on_open
         self._on_failure = on_failure
         self._timeout = 0.0
@@ -117,8 +120,40 @@ class ClientOpening:
         self._set_timer(self._timeout, self._on_timeout)
         self._due = time.monotonic() * 1000 + self._timeout
         address, head = self._handshake.address, self._handshake.request
-        self._exchange = Exchange(self._loop, address, self._route, head, self._on_response, self.fail)
+        ask = None if self._finish_request is None else self._ask_to_finish
+        self._exchange = Exchange(self._loop, address, self._route, head, ask, self._on_response, self.fail)
         self._exchange.start(self._timeout)
+
+    def _own_request(self) -> ClientRequest:
+        """The one that is being sent, as the program sees it."""
+        if self._request is None:
+            self._request = ClientRequest(self._handshake, self._on_destroy, self._on_request_end)
+        return self._request
+
+    def _ask_to_finish(self, stream: Stream) -> None:
+        """There is a connection, and ``finishRequest`` has the last word on what goes there first."""
+        assert self._finish_request is not None
+        request, client = self._own_request(), self._client
+        request.socket = stream.face
+        request.headersSent = False
+        try:
+            self._finish_request(request, client)
+        except BaseException:
+            report_exception()
+            client.terminate()  # it is not finished, and never will be
+
+    def _on_request_end(self, request: ClientRequest) -> None:
+        """On any thread."""
+        if self._loop.in_thread():
+            self._send_finished(request)
+        else:
+            self._loop.call(self._send_finished, request)
+
+    def _send_finished(self, request: ClientRequest) -> None:
+        if request is self._request and request.socket is not None and not request.headersSent:
+            request.headersSent = True
+            assert self._exchange is not None
+            self._exchange.send(self._handshake.request)
 
     def _on_response(self, response: Response) -> None:
         assert self._exchange is not None
@@ -176,7 +211,7 @@ class ClientOpening:
             return
         client = self._client
         if client.listenerCount('unexpected-response'):
-            request = self._request = self._request or ClientRequest(self._handshake, self._on_destroy)
+            request = self._own_request()
             request.headersSent = True
             client._ask('unexpected-response', (request, response), self._end_if_raised)
             return
@@ -209,7 +244,8 @@ class ClientOpening:
         client = self._client
         heard = client.listenerCount('redirect') > 0
         self._handshake = redirects.handshake(address, self._make_handshake, with_all=heard)
-        request = self._request = ClientRequest(self._handshake, self._on_destroy)
+        self._request = None
+        request = self._own_request()
         client.url = redirects.url
         _log.debug('redirected to %s', without_credentials(redirects.url))
         client._ask('redirect', (redirects.url, request), functools.partial(self._go_on, request))
@@ -276,7 +312,18 @@ def prepare(
 
     redirects = Redirects(url, address, limit) if follow else None
     route = Route(address, options)
-    return ClientOpening(loop, client, make_handshake, address, route, redirects, on_open, on_failure)
+    return ClientOpening(
+        loop, client, make_handshake, address, route, redirects, _finisher(options, client), on_open, on_failure
+    )
+
+
+def _finisher(options: Options, client: WebSocket) -> Optional[Callable[..., object]]:
+    """The option ``finishRequest``, as it is called. Raises TypeError for what is no function."""
+    finish = options.finishRequest
+    if finish is None:
+        return None
+    check_callable(finish, 'finishRequest')
+    return fitted(finish, client)
 
 
 def _version(value: object) -> int:

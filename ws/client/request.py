@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from ..errors import WebSocketError
+from ..net.face import Socket
 from ..protocol.handshake import ClientHandshake, HeaderValue
 
 
@@ -13,10 +14,16 @@ class ClientRequest:
     """The request for a WebSocket, as Node's ``http.ClientRequest``. Its headers may be changed until it is sent."""
 
     def __init__(
-        self, handshake: ClientHandshake, on_destroy: Callable[[ClientRequest, Optional[BaseException]], object]
+        self,
+        handshake: ClientHandshake,
+        on_destroy: Callable[[ClientRequest, Optional[BaseException]], object],
+        on_end: Callable[[ClientRequest], object],
     ) -> None:
         self._handshake = handshake
         self._on_destroy = on_destroy
+        self._on_end = on_end
+        #: What it is sent over, once there is a connection.
+        self.socket: Optional[Socket] = None
         #: Whether it is too late to change them.
         self.headersSent: bool = False
         #: Whether :meth:`destroy` was called.
@@ -65,6 +72,11 @@ class ClientRequest:
     def _check_not_sent(self) -> None:
         if self.headersSent:
             raise WebSocketError('the headers have been sent')
+
+    def end(self) -> ClientRequest:
+        """Send it: for who is given it by ``finishRequest``. For anybody else, and called again, this does nothing."""
+        self._on_end(self)
+        return self
 
     def destroy(self, error: Optional[BaseException] = None) -> ClientRequest:
         """Give up. Of a request that was not answered, ``error`` tells, with `error` if it is given; of one that was
