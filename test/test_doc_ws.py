@@ -129,7 +129,7 @@ def test_every_attribute_of_a_request_is_there() -> None:
 
 @pytest.mark.parametrize(('kind', 'heading'), [(ClientRequest, "## A client's request"), (Response, '## The response')])
 def test_every_attribute_of_a_client_s_is_there(kind: type, heading: str) -> None:
-    made = ClientRequest(ClientHandshake(address=parse_url('ws://host')), print)
+    made = ClientRequest(ClientHandshake(address=parse_url('ws://host')), print, print)
     response = Response(200, '', '1.1', Headers(), [])
     names = {name for name in dir(made if kind is ClientRequest else response) if not name.startswith('_')}
     assert [name for name in names if not re.search(rf'`{name}\b', section(heading))] == []
