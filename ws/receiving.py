@@ -20,6 +20,12 @@ BINARY_TYPES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def check_binary_type(value: object) -> None:
+    """Raises ValueError for what is no ``binaryType``."""
+    if not isinstance(value, str) or value not in BINARY_TYPES:
+        raise ValueError(f'binaryType must be one of {", ".join(BINARY_TYPES)}, not {value!r}')
+
+
 class Incoming:
     """A receiver, and whether it and its stream go on. Belongs to the loop thread, except :meth:`route`."""
 

@@ -21,11 +21,14 @@ from .net.stream import HIGH_WATER_MARK
 from .net.workers import Workers
 from .options import CLIENT_OPTIONS, RECONNECTING_OPTIONS, Options, deflate_options, flag, merge, milliseconds
 from .pool import pool_of
+from .protocol.http import Response
 from .protocol.receiver import MessageFlags
 from .protocol.sender import control_payload
 from .protocol.url import URLObject, url_text, without_credentials
+from .receiving import check_binary_type
 from .sending import close_reason, control_arguments, message_options
 from .typing import (
+    BinaryType,
     Callback,
     ControlOptions,
     Data,
@@ -158,6 +161,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._timer: Optional[Timer] = None  # while it waits between two attempts
         self._telling_close = False  # its listeners are being called
         self._opened: Optional[float] = None  # when the connection was opened, while there is one
+        self._binary_type: BinaryType = 'nodebuffer'
         self._paused = False
         self._held = False  # too much is kept for listeners that aren't there yet
         self._backlog = Backlog(_limit(self.options, 'maxEnqueuedMessages'))
@@ -223,6 +227,25 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         """The sub-protocol in use, or None."""
         connection = self._connection
         return None if connection is None else connection.protocol
+
+    @property
+    def upgradeRes(self) -> Optional[Response]:
+        """The response that opened this connection, from its event ``upgrade`` on."""
+        connection = self._connection
+        return None if connection is None else connection.upgradeRes
+
+    @property
+    def binaryType(self) -> BinaryType:
+        """As :attr:`WebSocket.binaryType`, of this connection and of those to come."""
+        return self._binary_type
+
+    @binaryType.setter
+    def binaryType(self, value: BinaryType) -> None:
+        check_binary_type(value)
+        self._binary_type = value
+        connection = self._connection
+        if connection is not None:
+            connection.binaryType = value
 
     @property
     def protocolVersion(self) -> Any:
@@ -538,6 +561,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self.url = url_text(url)
         connection = _Connection(self, self.url, options)
         connection._hold_reading(self._held)
+        connection.binaryType = self._binary_type
         self._attempt = connection
 
     def _on_event(self, connection: _Connection, event: str, args: tuple[Any, ...]) -> None:
@@ -766,6 +790,18 @@ class _Connection(WebSocket):
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         if self._whole is not None:
             self._whole._deliver_if_heard(error, *more)
+
+    def _deliver_in_passing(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
+        if self._whole is not None:
+            self._whole._deliver_in_passing(event, args, then)
+
+    def _ask(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
+        if self._whole is not None:
+            self._whole._ask(event, args, then)
+
+    def _when_settled(self, event: str, then: Callable[[], object]) -> None:
+        if self._whole is not None:
+            self._whole._when_settled(event, then)
 
 
 def _shorter(one: float, other: float) -> float:

@@ -28,7 +28,7 @@ from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
 from .protocol.url import URLObject, url_text, without_credentials
-from .receiving import BINARY_TYPES, Incoming
+from .receiving import Incoming, check_binary_type
 from .sending import Outgoing, close_reason, control_arguments, is_file, key_maker, message_options
 from .streams import File, Supplied
 from .typing import (
@@ -602,8 +602,7 @@ class WebSocket(Emitter, EventTarget):
 
     @binaryType.setter
     def binaryType(self, value: BinaryType) -> None:
-        if not isinstance(value, str) or value not in BINARY_TYPES:
-            raise ValueError(f'binaryType must be one of {", ".join(BINARY_TYPES)}, not {value!r}')
+        check_binary_type(value)
         self._binary_type = value
         self._run(self._hand_over_as, value)
 
