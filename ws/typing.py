@@ -19,6 +19,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, TypedDict, TypeVar, Union
 
 from .client.request import ClientRequest
+from .net.certificate import Certificate
 from .net.tls_context import PEM, Passphrase
 from .options import Options
 from .protocol.handshake import HeaderFields
@@ -118,28 +119,6 @@ class LookupOptions(Options):
     family: int
     hints: int
     all: bool
-
-
-class Certificate(Options):
-    """What ``getPeerCertificate`` returns, and ``checkServerIdentity`` gets. Beside these items, there is what
-    ``getpeercert()`` of :mod:`ssl` has. Of a certificate that nobody has verified there are only the last three; it is
-    empty if there is none.
-    """
-
-    __slots__ = ()
-    #: By short names: ``CN``, ``O``, ``OU``. A list of what is there more than once.
-    subject: Options
-    issuer: Options
-    #: ``'DNS:example.org, IP Address:192.0.2.1'``
-    subjectaltname: str
-    valid_from: str
-    valid_to: str
-    serialNumber: str
-    #: In DER.
-    raw: bytes
-    #: SHA-1 and SHA-256 of `raw`: ``'AB:CD:…'``.
-    fingerprint: str
-    fingerprint256: str
 
 
 class Metrics(Options):

@@ -6,7 +6,6 @@ import hashlib
 from typing import Any, Optional, Union
 
 from ..options import Options
-from ..typing import Certificate
 
 #: Python's names for what stands in a subject, and OpenSSL's, which are Node's. Others are the same in both.
 _SHORT_NAMES = {
@@ -19,6 +18,28 @@ _SHORT_NAMES = {
     'stateOrProvinceName': 'ST',
     'userId': 'UID',
 }
+
+
+class Certificate(Options):
+    """What ``getPeerCertificate`` returns, and ``checkServerIdentity`` gets. Beside these items, there is what
+    ``getpeercert()`` of :mod:`ssl` has. Of a certificate that nobody has verified there are only the last three; it is
+    empty if there is none.
+    """
+
+    __slots__ = ()
+    #: By short names: ``CN``, ``O``, ``OU``. A list of what is there more than once.
+    subject: Options
+    issuer: Options
+    #: ``'DNS:example.org, IP Address:192.0.2.1'``
+    subjectaltname: str
+    valid_from: str
+    valid_to: str
+    serialNumber: str
+    #: In DER.
+    raw: bytes
+    #: SHA-1 and SHA-256 of `raw`: ``'AB:CD:…'``.
+    fingerprint: str
+    fingerprint256: str
 
 
 def describe_certificate(decoded: Optional[dict[str, Any]], der: Optional[bytes]) -> Certificate:

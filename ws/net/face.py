@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..events import EventEmitter, check_callable, fitted
 from ..options import Options, milliseconds
-from ..typing import Certificate
+from .certificate import Certificate
 from .listen import describe
 from .loop import Loop, Timer, report_exception
 

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Optional
 
-from ..typing import Certificate
 from .calls import Data, handle_of, recv, send, send_several
+from .certificate import Certificate
 from .face import Socket
 from .loop import Loop
 from .poller import READ, WRITE

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Optional, Union
 from weakref import WeakKeyDictionary
 
-from ..typing import Certificate
 from .calls import Data, recv, send
-from .certificate import describe_certificate
+from .certificate import Certificate, describe_certificate
 from .loop import Loop
 from .poller import READ, WRITE
 from .stream import READ_SIZE, Stream
