@@ -271,6 +271,7 @@ class ClientOpening:
         if request is not self._request:
             return
         if error is None and self._exchange is not None and self._exchange.answered:
+            self._client._may_fail = False  # it was no failure of the request's
             self._client.terminate()
         else:
             self.fail(error or HandshakeError('socket hang up'))
