@@ -1071,6 +1071,24 @@ def test_a_connection_whose_listeners_run_on_a_pool() -> None:
         assert io.BufferedReader(stream).read(MIB) == answer
 
 
+@pytest.mark.parametrize('executor', [None, 1, 2])
+def test_what_came_while_a_listener_was_at_work_can_be_read(executor: Optional[int]) -> None:
+    """The peer may have closed the connection by then: that is told behind its messages."""
+    read = Waiter()
+
+    def serve(ws: WebSocket) -> None:
+        if executor is not None:
+            until(lambda: ws.readyState == ws.CLOSED)
+        stream = createWebSocketStream(ws)
+        threading.Thread(target=lambda: read(stream.readall())).start()
+
+    with server(executor=executor) as wss:
+        wss.on('connection', serve)
+        ws = client(wss)
+        ws.on('open', lambda: (ws.send('hello'), ws.close()))
+        assert read.get() == (b'hello',)
+
+
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 

@@ -192,6 +192,13 @@ class Emitter(EventEmitter, metaclass=_Complete):
             order = self._order
             order.add_event(self._call_listeners, (event, args, reported), _size_of(args), event in DROPPED_WHEN_CLOSED)
 
+    def _call_behind(self, function: Callable[..., object], *args: Any) -> None:
+        """Call it, which must not raise, when all listeners of what was emitted before have been called."""
+        if self._order is None:
+            function(*args)
+        else:
+            self._order.add_event(function, args, 0, False)
+
     def _call_listeners(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         """Returns whether none of them raised."""
         listeners = self._listeners.get(event)

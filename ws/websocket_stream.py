@@ -94,7 +94,7 @@ class WebSocketStream(io.RawIOBase):
         """Its end may be past, and nobody will be told once more."""
         code = self._ws._past_end()
         if code is not None:
-            self._on_close(code)
+            self._ws._call_behind(self._on_close, code)
 
     def _tell(self) -> None:
         with self._changed:
