@@ -822,6 +822,7 @@ def test_who_finishes_the_request_is_given_what_reconnects() -> None:
     with server() as wss, reconnecting(url_of(wss), finishRequest=lambda request, ws: (given(ws), request.end())) as ws:
         wait_for(ws, 'open')
         assert given.get() == (ws,)
+        assert ws._socket is not None and ws._socket.remotePort == wss.address().port
     with server() as wss, reconnecting(url_of(wss), finishRequest=lambda this, request: this.close()) as ws:
         assert wait_for(ws, 'close') == (1006, '')
         assert ws.readyState == CLOSED

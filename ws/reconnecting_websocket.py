@@ -16,6 +16,7 @@ from .errors import HandshakeError, NotOpenError, WebSocketError
 from .event_target import EventTarget
 from .events import Listener, check_callable, fitted
 from .net import green
+from .net.face import Socket
 from .net.lifetime import get_loop
 from .net.loop import Timer, report_exception
 from .net.stream import HIGH_WATER_MARK
@@ -237,6 +238,12 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         """The sub-protocol in use, or None."""
         connection = self._connection
         return None if connection is None else connection.protocol
+
+    @property
+    def _socket(self) -> Optional[Socket]:
+        """As that of a WebSocket, of this connection."""
+        attempt = self._attempt
+        return attempt._socket if isinstance(attempt, _Connection) else None
 
     @property
     def upgradeRes(self) -> Optional[Response]:

@@ -211,7 +211,9 @@ class ClientOpening:
             return
         client = self._client
         if client.listenerCount('unexpected-response'):
+            assert self._exchange is not None
             request = self._own_request()
+            request.socket = self._exchange.face
             request.headersSent = True
             client._ask('unexpected-response', (request, response), self._end_if_raised)
             return
