@@ -843,12 +843,14 @@ def test_on_the_loop_thread_it_closes_without_waiting() -> None:
         assert zip_first(this, 1)[0][1:] == (8, b'\x03\xe8')
 
 
-def test_in_a_close_listener_it_is_known_that_nothing_can_be_written() -> None:
+@pytest.mark.parametrize('executor', [None, 1])
+def test_in_a_close_listener_it_is_known_that_nothing_can_be_written(executor: Optional[int]) -> None:
     outcome = Waiter()
-    with open_pair() as (ws, peer):
+    with server() as wss:
+        wss.on('connection', lambda peer: peer.close())
+        ws = client(wss, executor=executor)
         ws.on('close', lambda: outcome(raised_by(lambda: stream.write(b'x'))))
-        stream = createWebSocketStream(ws)
-        peer.close()
+        stream = createWebSocketStream(ws, timeout=5000)
         assert isinstance(outcome.get()[0], BrokenPipeError)
 
 

@@ -306,7 +306,7 @@ class WebSocketStream(io.RawIOBase):
             return True
         ws = self._ws
         if ws._outgoing is None or ws.readyState in (CONNECTING, CLOSED):  # we will be told, unless we are in the way
-            return ws.readyState == CLOSED and ws._loop.in_thread()
+            return ws.readyState == CLOSED and (ws._order is not None or ws._loop.in_thread())
         return ws.readyState != OPEN or self._unsent <= self._write_limit
 
     def _check_open(self) -> None:
