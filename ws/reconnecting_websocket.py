@@ -79,7 +79,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     ``ReconnectingWebSocket(url, [protocols], [options])``: `url` and `protocols` are what :class:`WebSocket` takes, or
     functions without arguments that return it. They are asked anew before each attempt, on a thread of their own, and
-    may block. Options, as a dict or as keywords, beside those of :class:`WebSocket`, which each connection gets:
+    may block. Options, as a dict or as keywords, beside those of :class:`WebSocket`, which each connection gets, except
+    ``executor``:
 
     - ``minReconnectionDelay`` (milliseconds, 1000): the least time between an end and the next attempt. ``jitter``
       (number, 4): a random part of up to so many times that is added. ``reconnectionDelayGrowFactor`` (number, 1.3):

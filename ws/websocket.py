@@ -121,12 +121,12 @@ class WebSocket(Emitter, EventTarget):
     :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error``
     event.
 
-    Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
-    ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``, see :meth:`send`;
-    ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a client, before
-    ``open``: ``redirect(url, request)``, whose listener may change the headers of the request that follows, and decides
-    which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``, whose listener takes the
-    place of ``error``, and ends it: by :meth:`terminate`, say.
+    Events, on the loop thread or as ``executor`` says: ``open()``; ``message(data, flags)``, `data` a str or bytes,
+    ``flags.binary``, ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``,
+    see :meth:`send`; ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a
+    client, before ``open``: ``redirect(url, request)``, whose listener may change the headers of the request that
+    follows, and decides which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``,
+    whose listener takes the place of ``error``, and ends it: by :meth:`terminate`, say.
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
@@ -669,7 +669,8 @@ class WebSocket(Emitter, EventTarget):
     def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
         """A binary one, and ``binaryType`` is not the usual one."""
         may_wait = self._kept is not None or self._order is not None
-        self._on_message(data if may_wait else self._incoming.made_of(data), flags)  # type: ignore[arg-type]  # only the listeners care
+        made = data if may_wait else self._incoming.made_of(data)
+        self._on_message(made, flags)  # type: ignore[arg-type]  # only the listeners care
 
     def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """While messages wait, for listeners or for a pool, ``binaryType`` may be set."""
