@@ -228,8 +228,13 @@ def test_it_may_be_given_up_later_and_elsewhere() -> None:
 @pytest.mark.parametrize('event', ['unexpected-response', 'upgrade', 'redirect'])
 def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, reported: list[BaseException]) -> None:
     """A redirect, above all, isn't followed when who should have looked at the headers has not."""
-    answers = {'unexpected-response': BUSY + b'\r\n', 'upgrade': opened, 'redirect': '/there'}
-    problem = ValueError('mine')
+    problem, attached = ValueError('mine'), threading.Event()
+
+    def opened_then(head: bytes) -> bytes:
+        attached.wait(TIMEOUT)  # `upgrade` waits for no listener
+        return opened(head)
+
+    answers = {'unexpected-response': BUSY + b'\r\n', 'upgrade': opened_then, 'redirect': '/there'}
 
     def listener() -> None:
         raise problem
@@ -238,6 +243,7 @@ def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, repo
         ws = WebSocket(peer.url(), followRedirects=True, executor=executor)
         log = Log(ws, 'open', 'close')
         ws.on(event, listener)
+        attached.set()
         assert log.until('close') == [('close', 1006, '')]
     assert len(peer.heads) == 1
     assert reported == [problem]
