@@ -407,11 +407,13 @@ def test_listeners_on_a_pool_decide_as_well() -> None:
     assert threads and all(name.startswith('ws-listener') for name in threads)
 
 
-def test_clients_made_in_listeners_wait_for_nobody() -> None:
+@pytest.mark.parametrize('executor', [None, 1])
+def test_clients_made_in_listeners_wait_for_nobody(executor: Any) -> None:
+    """What comes behind the answer is theirs, also if it takes a moment to ask a pool."""
     with hops('/one', opened) as peer:
 
         def make() -> Log:
-            return Log(WebSocket(peer.url(), followRedirects=True), 'open', 'error', 'close')
+            return Log(WebSocket(peer.url(), followRedirects=True, executor=executor), 'open', 'error', 'close')
 
         log = on_loop(WebSocket('ws://127.0.0.1:1').on('error', lambda: None), make)
         assert [event[0] for event in log.until('close')] == ['open', 'close']

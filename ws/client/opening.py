@@ -178,8 +178,8 @@ class ClientOpening:
         assert self._exchange is not None
         client = self._client
         client.upgradeRes = response
-        if client.listenerCount('upgrade'):
-            self._exchange.pause()  # they may be at work on a pool
+        if client._order is not None:
+            self._exchange.pause()  # it takes a moment to ask the pool, and what comes by then is the connection's
         client._deliver_in_passing('upgrade', (response,), functools.partial(self._finish, response))
 
     def _finish(self, response: Response, ok: bool) -> None:
