@@ -198,6 +198,14 @@ def test_a_listener_gives_the_request_up(method: str) -> None:
         assert log.until('close')[-1] == ('close', 1006, '')
 
 
+def test_a_listener_knows_who_has_answered() -> None:
+    peers = Waiter()
+    with unexpected(lambda ws, request, response: (peers(ws.url, request.socket.remotePort), request.abort())) as log:
+        url, port = peers.get()
+        assert url.endswith(f':{port}/')
+        assert log.until('close') == [('close', 1006, '')]
+
+
 def test_a_listener_gives_the_request_up_with_an_error() -> None:
     problem = ValueError('not with me')
     with unexpected(lambda ws, request, response: request.destroy(problem)) as log:

@@ -211,7 +211,9 @@ class ClientOpening:
             return
         client = self._client
         if client.listenerCount('unexpected-response'):
+            assert self._exchange is not None
             request = self._own_request()
+            request.socket = self._exchange.face
             request.headersSent = True
             client._ask('unexpected-response', (request, response), self._end_if_raised)
             return
@@ -271,6 +273,7 @@ class ClientOpening:
         if request is not self._request:
             return
         if error is None and self._exchange is not None and self._exchange.answered:
+            self._client._may_fail = False  # it was no failure of the request's
             self._client.terminate()
         else:
             self.fail(error or HandshakeError('socket hang up'))
