@@ -739,7 +739,7 @@ def test_both_sides_agree(
     assert sent.check(answer) == protocol
 
 
-# -- headers that listeners change --------------------------------------------------------------------------------------
+# -- headers that listeners change -------------------------------------------------------------------------------------
 
 
 def test_what_headers_are_now() -> None:
@@ -763,9 +763,9 @@ def test_fields_are_found_in_whatever_case() -> None:
 
 
 def test_a_field_needs_a_name() -> None:
-    with pytest.raises(TypeError, match='^the name of a header must be a str, not int$'):
+    with pytest.raises(TypeError, match=r'^the name of a header must be a str, not int$'):
         Fields().set(5, 'x')  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="^invalid header name 'a b'$"):
+    with pytest.raises(ValueError, match=r"^invalid header name 'a b'$"):
         Fields().set('a b', 'x')
     with pytest.raises(TypeError, match=r'^header a: value must be a str or a number, not bool$'):
         Fields().set('a', True)
