@@ -259,12 +259,12 @@ def test_a_context_as_it_is(authority: Authority, stranger: Authority) -> None:
 needs_openssl = pytest.mark.skipif(shutil.which('openssl') is None, reason='no openssl')
 
 
-def s_client(wss: WebSocketServer, *arguments: object) -> str:
-    """What ``openssl s_client`` says of a connection that it makes, and ends."""
+def s_client(wss: WebSocketServer, *arguments: object, text: str = '') -> str:
+    """What ``openssl s_client`` says of a connection that it makes, sends `text` over, and ends."""
     port = wss.address().port  # type: ignore[union-attr]
     command = ['openssl', 's_client', '-connect', f'127.0.0.1:{port}', *map(str, arguments)]
     ended = subprocess.run(
-        command, input='', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, check=False
+        command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, check=False
     )
     return ended.stdout
 
@@ -279,6 +279,16 @@ def test_versions(authority: Authority) -> None:
             wss.on('connection', print)
             assert 'Cipher is (NONE)' not in s_client(wss, taken)
             assert 'Cipher is (NONE)' in s_client(wss, refused)
+
+
+@needs_openssl
+@pytest.mark.parametrize('version', ['-tls1_2', '-tls1_3'])
+def test_sessions_are_resumed(authority: Authority, tmp_path: Path, version: str) -> None:
+    kept, request = tmp_path / 'session', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+    with server(**authority.server) as wss:
+        wss.on('connection', print)
+        assert '\nNew, TLSv1' in s_client(wss, version, '-sess_out', kept, '-ign_eof', text=request)
+        assert '\nReused, TLSv1' in s_client(wss, version, '-sess_in', kept, '-ign_eof', text=request)
 
 
 @needs_openssl
