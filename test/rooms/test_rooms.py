@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import zlib
 from typing import Any
 
 import pytest
 from meeting import said, site
-from support import Log, Waiter, end, frames, on_loop, open_pair, raw_client, server, until, wait_for
+from support import Log, Waiter, end, on_loop, open_pair, raw_client, raw_connection, read_head, server, until, wait_for
 
 from ws import WebSocket, WebSocketServer
 from ws.protocol.sender import LARGE
 from ws.rooms import Rooms
+
+#: Of the draft.
+HIXIE_REQUEST = (
+    b'GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nOrigin: http://page\r\n'
+    b'Sec-WebSocket-Key1: 3e6b263  4 17 80\r\nSec-WebSocket-Key2: 17  9 G`ZD9   2 2b 7X 3 /r90\r\n\r\nWjN}|M(6'
+)
+HIXIE_ANSWER = bytes.fromhex('6e603965426b397a245238704f745662')
 
 
 def test_members_hear_what_is_sent_to_their_room() -> None:
@@ -303,12 +311,22 @@ def test_a_client_can_be_a_member() -> None:
 
 
 def test_a_client_of_a_draft_before_the_standard() -> None:
-    """Hixie-76 has no binary messages: its members hear text, and those after them all the same."""
-    with site() as here, raw_client(here.wss) as sock:
-        ann, _ = here.connected.get()
-        here.rooms.join(ann, 'lobby')
+    """Hixie-76 has only text, and not every byte in it: a member that can't be sent something is nobody else's loss."""
+    with site() as here, raw_connection(here.wss) as sock:
+        sock.sendall(HIXIE_REQUEST)
+        read_head(sock)
+        old, _ = here.connected.get()
+        errors = Waiter()
+        old.on('error', errors)
+        here.rooms.join(old, 'lobby')
+        _, log = here.member('lobby')
+        here.rooms.to('lobby').send(b'\xff')
+        assert said(log) == b'\xff'
+        errors.get()
         here.rooms.to('lobby').send('hello')
-        assert next(frames(sock)) == (True, 1, b'hello')
+        assert said(log) == 'hello'
+        assert sock.recv(16, socket.MSG_WAITALL) == HIXIE_ANSWER
+        assert sock.recv(7, socket.MSG_WAITALL) == b'\0hello\xff'
 
 
 # -- who is present ----------------------------------------------------------------------------------------------------

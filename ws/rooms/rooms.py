@@ -197,9 +197,9 @@ class Rooms(Emitter):
             self._deliver('presence', *change)
 
     def _begin(self) -> None:
-        self._hold()
         if self._network is not None:
             self._network.open()
+        self._hold()
         self._loop.call(self._wss._when_closed, self._end)
 
     def _end(self) -> None:
