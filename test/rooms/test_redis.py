@@ -250,7 +250,15 @@ def test_what_others_write_there_is_no_message(redis: RedisServer, caplog: pytes
     with site(bus(redis)) as here:
         _, log = here.member('lobby')
         until(lambda: redis.ask('PUBSUB', 'NUMSUB', 'ws:room:lobby') == [b'ws:room:lobby', 1])
-        for data in '', 'x', '{}', '[' * 100_000, '{"kind": "message"}\n', 'null\n', '{"kind": 5, "origin": [], "rooms": 7}\n':
+        for data in (
+            '',
+            'x',
+            '{}',
+            '[' * 100_000,
+            '{"kind": "message"}\n',
+            'null\n',
+            '{"kind": 5, "origin": [], "rooms": 7}\n',
+        ):
             redis.ask('PUBLISH', 'ws:room:lobby', data)
             redis.ask('PUBLISH', 'ws:processes', data)
         for kind in 'presence', 'rooms', 'message', 'unheard of':
