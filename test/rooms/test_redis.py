@@ -13,7 +13,7 @@ import pytest
 from documents import child
 from meeting import Site, said, site
 from redises import RedisServer, redis_server, stopped
-from support import Waiter, end, until
+from support import end, until
 
 TIMEOUT_OF_REDIS = 1000  # milliseconds
 
@@ -145,7 +145,7 @@ def test_the_order_of_each_sender_is_kept_and_nothing_doubled(redis: RedisServer
 
 def test_redis_is_killed_and_comes_again(redis: RedisServer) -> None:
     with site(bus(redis)) as here, site(bus(redis)) as there:
-        ann, ann_hears = here.member('lobby', info='Ann')
+        _, ann_hears = here.member('lobby', info='Ann')
         _, ben_hears = there.member('lobby', info='Ben')
         eve, _ = there.member('lobby', 'bar', info='Eve')
         here.member('bar', info='Tim')
@@ -188,7 +188,7 @@ def test_redis_that_answers_nothing_holds_up_nobody(redis: RedisServer) -> None:
         until_event(here, 'up')
         with stopped(redis):
             started = time.monotonic()
-            for number in range(500):
+            for _ in range(500):
                 here.rooms.to('lobby').send('x' * 1000)
                 assert said(ann_hears) == 'x' * 1000
             for number in range(100):

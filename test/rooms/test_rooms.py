@@ -163,7 +163,7 @@ def test_the_flags_of_a_message_are_options() -> None:
 
 def test_compress_is_preserved() -> None:
     with site(perMessageDeflate={'threshold': 0}) as here:
-        ann, log = here.member('lobby')
+        _, log = here.member('lobby')
         sent = len(zlib.compress(b'x' * 1000))
         before = here.wss.metrics().bytesSent
         here.rooms.to('lobby').send('x' * 1000)

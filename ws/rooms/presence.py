@@ -1,8 +1,8 @@
 """Who is in which room on other machines, as far as their processes have said.
 
-Each process says on the channel of a room who is in there with it: all of them (`state`), those who come or have other
-information (`came`), those who go (`went`). Who asks, gets the states of the others. A process that has said nothing for
-a time is gone, and so are its members.
+Each process says on the channel of a room which members it has there: all of them, or those who come and go. When it
+has just subscribed, it asks the others for theirs. A process that has said nothing for a time is gone, and so are its
+members.
 """
 
 from __future__ import annotations

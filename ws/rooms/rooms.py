@@ -48,10 +48,10 @@ class Rooms(Emitter):
 
     Raises TypeError and ValueError for wrong arguments.
 
-    Events, where those of the server are called: ``presence(room, came, went)``: who is in `room`, in all processes, has
-    changed; lists of what was given to :meth:`join`. Of rooms with members in this process only. With a bus: ``up()``
-    when there is a connection to the broker; ``down(error)`` when there is none any more, or the first attempt fails.
-    An error of the bus is no ``error``: it is connected again.
+    Events, on the loop thread, or on the server's ``executor``: ``presence(room, came, went)`` when those who are in
+    `room`, in all processes, are others than before; lists of what :meth:`join` was given for them. Only of rooms with
+    members in this process. With a bus: ``up()`` when there is a connection to the broker, ``down(error)`` when there
+    is none any more, or the first attempt fails; it is made again.
 
     Every method may be called from any thread, and none waits.
     """
