@@ -168,6 +168,12 @@ def check_install(place: str) -> None:
     """Tried by `make installs`."""
 
 
+def check_extra(name: str) -> None:
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
+    assert name in metadata['options.extras_require']
+
+
 def test_its_name() -> None:
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
@@ -195,6 +201,7 @@ def check_reference(name: str) -> None:
 COMMANDS = {
     r'make (\w+)': check_make,
     r'pip install (\.)': check_install,
+    r"pip install '\.\[(\w+)\]'": check_extra,
     r'\.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,

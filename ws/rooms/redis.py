@@ -113,7 +113,7 @@ class RedisBus:
         while not self._closing.is_set():
             error = self._serve()
             if error is None:  # it was open
-                attempts, is_told = 0, False
+                attempts, is_told = 0, True  # that it has ended, it has told
                 continue
             if not (is_told or self._closing.is_set()):
                 _log.warning('rooms: no connection to Redis: %s', error)
