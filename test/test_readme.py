@@ -198,6 +198,11 @@ def check_reference(name: str) -> None:
     assert [option for option in options if not re.search(rf'``{option}``', shown)] == []
 
 
+def check_that_it_is_there(command: str) -> None:
+    program = command.split()[1] if command.startswith('python') else command.split()[2]
+    assert (ROOT / program).is_file()
+
+
 COMMANDS = {
     r'make (\w+)': check_make,
     r'pip install (\.)': check_install,
@@ -205,6 +210,9 @@ COMMANDS = {
     r'\.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,
+    # Run by test/examples/test_cluster.py, on ports of its own.
+    r'(python examples/cluster/cluster\.py(?: --workers 2| --port \d+)?)': check_that_it_is_there,
+    r'(haproxy -f examples/cluster/haproxy\.cfg)': check_that_it_is_there,
     r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_wscat,
     r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
 }

@@ -98,7 +98,7 @@ ANNOTATIONS = {
     'send': 'SendPiece',
 }
 #: The same in listeners of clients' events, whose functions are named after them.
-OF_CLIENTS = {'url': 'str', 'request': 'ClientRequest', 'response': 'Response'}
+OF_CLIENTS = {'url': 'str', 'ws': 'WebSocket', 'request': 'ClientRequest', 'response': 'Response'}
 IMPORTS = (
     'from __future__ import annotations\n'
     'from typing import Any, Optional\n'
@@ -121,7 +121,7 @@ class _Annotator(ast.NodeTransformer):
 
     def _annotate(self, node: _Function) -> _Function:
         self.generic_visit(node)
-        annotations = OF_CLIENTS if node.name in ('redirect', 'unexpected') else ANNOTATIONS
+        annotations = OF_CLIENTS if node.name in ('redirect', 'unexpected', 'finishRequest') else ANNOTATIONS
         for number, argument in enumerate([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]):
             if argument.annotation is None and not (number == 0 and argument.arg == 'self'):
                 argument.annotation = ast.Name(annotations.get(argument.arg, 'Any'), ast.Load())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import sys
 import threading
 import time
 from collections import deque
@@ -19,13 +19,6 @@ LIMIT = 65536
 #: How long, in seconds, one connection may keep a thread of the pool while others wait for one.
 _TURN = 0.005
 
-#: Executors whose threads share nothing with this process, or interpreter: no listener could run there.
-_ELSEWHERE = tuple(
-    getattr(concurrent.futures, name)
-    for name in ('ProcessPoolExecutor', 'InterpreterPoolExecutor')
-    if hasattr(concurrent.futures, name)
-)
-
 
 class Pool:
     """Where calls run: an executor of the user's, or threads of our own, so many at most.
@@ -40,7 +33,7 @@ class Pool:
             if executor < 1:
                 raise ValueError(f'executor must be at least 1 thread, not {executor}')
             self._workers = Workers('ws-listener', executor)
-        elif isinstance(executor, Executor) and not isinstance(executor, _ELSEWHERE):
+        elif isinstance(executor, Executor) and not _is_elsewhere(executor):
             self._executor = executor
         else:
             kind = type(executor).__name__
@@ -64,6 +57,16 @@ class Pool:
         if not self._reported:
             self._reported = True
             report_exception()
+
+
+def _is_elsewhere(executor: Executor) -> bool:
+    """Whether its threads belong to other processes, or interpreters: no listener could run there."""
+    for module, name in (('process', 'ProcessPoolExecutor'), ('interpreter', 'InterpreterPoolExecutor')):
+        # Who has one has imported it; to do so here fails once the main thread is done.
+        imported = sys.modules.get(f'concurrent.futures.{module}')
+        if imported is not None and isinstance(executor, getattr(imported, name)):
+            return True
+    return False
 
 
 def _look_at(future: Future[Any], refused: Callable[[], object]) -> None:

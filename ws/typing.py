@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, Ty
 
 from .client.request import ClientRequest
 from .net.certificate import Certificate
+from .net.lookup import LookupOptions
 from .net.tls_context import PEM, Passphrase
 from .options import Options
 from .protocol.handshake import HeaderFields
@@ -109,16 +110,6 @@ class AgentOptions(Options):
     path: str
     #: How many milliseconds are left of ``handshakeTimeout``; 0: no limit.
     timeout: float
-
-
-class LookupOptions(Options):
-    """What a ``lookup`` is asked for."""
-
-    __slots__ = ()
-    #: 4, 6, or 0 for both.
-    family: int
-    hints: int
-    all: bool
 
 
 class Metrics(Options):

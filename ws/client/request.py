@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Optional
+from typing import Any, Optional, Union
 
 from ..errors import WebSocketError
 from ..net.face import Socket
@@ -23,7 +23,7 @@ class ClientRequest:
         self._on_destroy = on_destroy
         self._on_end = on_end
         #: What it is sent over, once there is a connection.
-        self.socket: Optional[Socket] = None
+        self.socket: Union[Socket, Any] = None
         #: Whether it is too late to change them.
         self.headersSent: bool = False
         #: Whether :meth:`destroy` was called.

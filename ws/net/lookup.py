@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..events import arity_of, check_callable, fitted
-from ..typing import LookupOptions
+from ..options import Options
 from . import green
 from .resolver import Answer, Ask, Endpoint, LookUp, look_up_literal
 from .workers import Workers
@@ -18,6 +18,16 @@ _workers = Workers('ws-lookup', 256)
 #: What Node calls the families.
 FAMILIES: dict[int, int] = {0: 0, 4: socket.AF_INET, 6: socket.AF_INET6}
 _NODES = {family: number for number, family in FAMILIES.items()}
+
+
+class LookupOptions(Options):
+    """What a ``lookup`` is asked for."""
+
+    __slots__ = ()
+    #: 4, 6, or 0 for both.
+    family: int
+    hints: int
+    all: bool
 
 
 def ask_by(function: Any) -> Ask:

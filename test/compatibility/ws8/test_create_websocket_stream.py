@@ -153,7 +153,7 @@ def test_c009_it_raises_the_errors_of_the_connection() -> None:
         stream = createWebSocketStream(ws)
         with pytest.raises(ProtocolError, match='opcode 5') as raised:
             stream.read()
-        assert raised.value.code == 1002
+        assert raised.value.closeCode == 1002
         assert closed.get() == (1002, '')
 
 
