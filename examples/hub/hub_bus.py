@@ -1,6 +1,6 @@
 """HubBus: what carries messages between the rooms of several processes, over hub.py.
 
-    rooms = Rooms(wss, bus=HubBus('ws://localhost:8080'))
+rooms = Rooms(wss, bus=HubBus('ws://localhost:8080'))
 """
 
 import json
