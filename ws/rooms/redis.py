@@ -116,7 +116,7 @@ class RedisBus:
                 attempts, is_told = 0, True  # that it has ended, it has told
                 continue
             if not (is_told or self._closing.is_set()):
-                _log.warning('rooms: no connection to Redis: %s', error)
+                _log.warning('no connection to Redis: %s', error)
                 self._listener.down(error)
                 is_told = True
             delay = min(_FIRST_DELAY * 2**attempts, _LONGEST_DELAY)
@@ -130,7 +130,7 @@ class RedisBus:
             session = self._connect()
         except Exception as error:
             return error
-        _log.info('rooms: connected to Redis')
+        _log.info('connected to Redis')
         with self._lock:
             self._session = session
             for name in self._wanted:
@@ -144,7 +144,7 @@ class RedisBus:
             self._session = None
         session.disconnect()
         if not self._closing.is_set():
-            _log.warning('rooms: lost the connection to Redis: %s', session.error)
+            _log.warning('lost the connection to Redis: %s', session.error)
             self._listener.down(session.error)
         return None
 
@@ -309,7 +309,7 @@ class _Link:
             if self._size + size > MOST:
                 if not self._is_lossy:
                     self._is_lossy = True
-                    _log.warning('rooms: Redis is too slow, and messages are lost')
+                    _log.warning('Redis is too slow, and messages are lost')
                 return False
             self._messages.append((name, message))
             self._size += size
