@@ -207,7 +207,7 @@ COMMANDS = {
     r'make (\w+)': check_make,
     r'pip install (\.)': check_install,
     r"pip install '\.\[(\w+)\]'": check_extra,
-    r'\.venv/bin/python (examples/[\w/-]+\.py)': check_script,
+    r'\.venv/bin/python (examples/[\w/-]+\.py)(?: --redis redis://localhost:6379)?': check_script,
     r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,
     # Run by test/examples/test_cluster.py, on ports of its own.
