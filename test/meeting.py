@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
-from support import Log, Waiter, client, end, server
+from support import Log, Waiter, client, server
 
 from ws import WebSocket, WebSocketServer
-from ws.rooms import Rooms
+from ws.rooms import BusListener, Rooms
 
 
 class Site(NamedTuple):
@@ -53,6 +53,58 @@ def said(log: Log) -> Any:
     return arguments[0]
 
 
-def leaves(ws: WebSocket) -> None:
-    """It has ended, and its rooms know."""
-    end(ws)
+class Broker:
+    """Carries messages between buses of one process, at once and on the thread that publishes."""
+
+    def __init__(self) -> None:
+        self.buses: list[MemoryBus] = []
+
+    def bus(self) -> MemoryBus:
+        self.buses.append(MemoryBus(self))
+        return self.buses[-1]
+
+
+class MemoryBus:
+    """A bus whose connection can be cut."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self.channels: dict[str, None] = {}
+        self.is_up = True
+        self.is_full = False
+        self.listener: Optional[BusListener] = None
+
+    def open(self, listener: BusListener) -> None:
+        self.listener = listener
+        listener.up()
+
+    def publish(self, channel: str, message: bytes) -> bool:
+        if not self.is_up or self.is_full:
+            return False
+        for bus in self._broker.buses:
+            if bus.is_up and channel in bus.channels and bus.listener is not None:
+                bus.listener.received(channel, message)
+        return True
+
+    def subscribe(self, channel: str) -> None:
+        self.channels[channel] = None
+        if self.is_up and self.listener is not None:
+            self.listener.subscribed(channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        self.channels.pop(channel, None)
+
+    def close(self) -> None:
+        self.listener = None
+
+    def cut(self) -> None:
+        assert self.listener is not None
+        self.is_up = False
+        self.listener.down(ConnectionError('cut'))
+
+    def mend(self) -> None:
+        assert self.listener is not None
+        self.is_up = True
+        self.listener.up()
+        for channel in list(self.channels):
+            self.listener.subscribed(channel)

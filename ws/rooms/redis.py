@@ -137,8 +137,8 @@ class RedisBus:
                 session.subscribe(name)
             if self._closing.is_set():
                 session.close()
-            else:
-                self._listener.up()
+        if not self._closing.is_set():
+            self._listener.up()
         session.run()
         with self._lock:
             self._session = None
