@@ -40,7 +40,7 @@ def test_who_has_changed_while_the_connection_was_down(monkeypatch: pytest.Monke
     monkeypatch.setattr(network, '_PATIENCE', 100)
     broker = Broker()
     one, other = broker.bus(), broker.bus()
-    with site(one) as here, site(other) as there:
+    with site(one, presenceTimeout=600_000) as here, site(other, presenceTimeout=600_000) as there:
         ann, _ = here.member('lobby', 'bar', info='Ann')
         tim, _ = there.member('lobby', 'bar', info='Tim')
         tom, _ = there.member('lobby', info='Tom')
