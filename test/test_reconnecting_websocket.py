@@ -21,6 +21,7 @@ import ends
 import pytest
 from documents import Child, child, free_port
 from fakes import accept, fake_server
+from hops import hops, opened
 from hypothesis import given
 from hypothesis import strategies as st
 from support import TIMEOUT, Log, Waiter, echo_server, on_loop, server, until, url_of, wait_for
@@ -37,6 +38,7 @@ from ws import (
     WebSocketError,
     WebSocketServer,
 )
+from ws.client.request import ClientRequest
 from ws.options import RECONNECTING_OPTIONS, Options
 from ws.reconnecting_websocket import reconnection_delay
 
@@ -122,8 +124,10 @@ def test_no_delay_is_shorter_or_longer_than_it_may_be(
 
 
 def test_it_has_the_face_of_a_websocket() -> None:
-    of_the_module = {'Server', 'Sender', 'Receiver', 'ErrorCodes', 'createServer', 'connect', 'createConnection'}
-    of_the_module.add('createWebSocketStream')
+    of_the_module = {
+        'Server', 'Sender', 'Receiver', 'ErrorCodes', 'createServer', 'connect', 'createConnection',
+        'createWebSocketStream',
+    }  # fmt: skip
     names = {name for name in dir(WebSocket) if not name.startswith('_')} - of_the_module - {'upgradeReq'}
     assert names <= set(dir(ReconnectingWebSocket)) | {'url'}
     assert WebSocket._emits == ReconnectingWebSocket._emits
@@ -795,6 +799,71 @@ def test_a_url_function_that_blocks_holds_up_nobody_and_is_given_up() -> None:
             log.until('open')  # by another thread
             release.set()
             assert log.nothing(0.05)
+
+
+# -- opening handshakes -----------------------------------------------------------------------------------------------
+
+
+def test_redirects_are_followed_anew_each_time() -> None:
+    with hops('/there', opened, '/elsewhere', opened) as peer, reconnecting(peer.url(), followRedirects=True) as ws:
+        log = Log(ws, 'redirect', 'upgrade', 'open', 'close')
+        seen = Waiter()
+        ws.on('redirect', lambda: seen(ws.url))
+        ws.on('upgrade', lambda response: seen(ws.upgradeRes is response, ws.url))
+        for path in ('/there', '/elsewhere'):
+            assert [event[0] for event in log.until('close')] == ['redirect', 'upgrade', 'open', 'close']
+            assert seen.get() == (peer.url(path),)
+            assert seen.get() == (True, peer.url(path))
+    assert peer.targets()[:4] == ['/', '/there', '/', '/elsewhere']
+
+
+def test_who_finishes_the_request_is_given_what_reconnects() -> None:
+    given = Waiter()
+    with server() as wss, reconnecting(url_of(wss), finishRequest=lambda request, ws: (given(ws), request.end())) as ws:
+        wait_for(ws, 'open')
+        assert given.get() == (ws,)
+        assert ws._socket is not None and ws._socket.remotePort == wss.address().port
+    with server() as wss, reconnecting(url_of(wss), finishRequest=lambda this, request: this.close()) as ws:
+        assert wait_for(ws, 'close') == (1006, '')
+        assert ws.readyState == CLOSED
+    with pytest.raises(TypeError, match='finishRequest'):
+        ReconnectingWebSocket('ws://localhost', finishRequest='no function')
+
+
+def test_a_request_that_was_answered_may_be_given_up() -> None:
+    busy = b'HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nbusy'
+    with hops(busy, opened) as peer, reconnecting(peer.url()) as ws:
+        log = Log(ws, 'unexpected-response', 'open', 'error', 'close')
+        ws.on('unexpected-response', lambda request: request.abort())
+        assert [event[0] for event in log.until('close')] == ['unexpected-response', 'close']
+        assert [event[0] for event in log.until('close')] == ['open', 'close']
+
+
+def test_the_binary_type_is_set_while_it_connects() -> None:
+    connecting, requests = Waiter(), Waiter()
+
+    def finish(request: ClientRequest) -> None:
+        requests(request)
+        connecting()
+
+    with server() as wss:
+        wss.on('connection', lambda ws: (ws.send(b'ab', fin=False), ws.send(b'c')))
+        with reconnecting(url_of(wss), finishRequest=finish) as ws:
+            connecting.get()
+            ws.binaryType = 'fragments'
+            requests.get()[0].end()
+            assert wait_for(ws, 'message')[0] == [b'ab', b'c']
+
+
+def test_what_was_kept_is_handed_over_by_the_binary_type_of_then() -> None:
+    with server() as wss:
+        wss.on('connection', lambda ws: (ws.send(b'one'), ws.send('two'), ws.ping()))
+        with reconnecting(url_of(wss)) as ws:
+            wait_for(ws, 'ping')
+            ws.binaryType = 'arraybuffer'
+            log = Log(ws, 'message')
+            one, two = log.get()[1], log.get()[1]
+            assert (one, type(one), two) == (b'one', bytearray, 'two')
 
 
 # -- messages ---------------------------------------------------------------------------------------------------------

@@ -843,12 +843,14 @@ def test_on_the_loop_thread_it_closes_without_waiting() -> None:
         assert zip_first(this, 1)[0][1:] == (8, b'\x03\xe8')
 
 
-def test_in_a_close_listener_it_is_known_that_nothing_can_be_written() -> None:
+@pytest.mark.parametrize('executor', [None, 1])
+def test_in_a_close_listener_it_is_known_that_nothing_can_be_written(executor: Optional[int]) -> None:
     outcome = Waiter()
-    with open_pair() as (ws, peer):
+    with server() as wss:
+        wss.on('connection', lambda peer: peer.close())
+        ws = client(wss, executor=executor)
         ws.on('close', lambda: outcome(raised_by(lambda: stream.write(b'x'))))
-        stream = createWebSocketStream(ws)
-        peer.close()
+        stream = createWebSocketStream(ws, timeout=5000)
         assert isinstance(outcome.get()[0], BrokenPipeError)
 
 
@@ -1069,6 +1071,24 @@ def test_a_connection_whose_listeners_run_on_a_pool() -> None:
         stream = createWebSocketStream(client(wss, executor=2), readableHighWaterMark=100)
         stream.write(b'x')
         assert io.BufferedReader(stream).read(MIB) == answer
+
+
+@pytest.mark.parametrize('executor', [None, 1, 2])
+def test_what_came_while_a_listener_was_at_work_can_be_read(executor: Optional[int]) -> None:
+    """The peer may have closed the connection by then: that is told behind its messages."""
+    read = Waiter()
+
+    def serve(ws: WebSocket) -> None:
+        if executor is not None:
+            until(lambda: ws.readyState == ws.CLOSED)
+        stream = createWebSocketStream(ws)
+        threading.Thread(target=lambda: read(stream.readall())).start()
+
+    with server(executor=executor) as wss:
+        wss.on('connection', serve)
+        ws = client(wss)
+        ws.on('open', lambda: (ws.send('hello'), ws.close()))
+        assert read.get() == (b'hello',)
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------

@@ -140,11 +140,17 @@ class Emitter(EventEmitter, metaclass=_Complete):
         if kept is None:
             self._dispatch(event, args)
         elif not kept.keep(event, args):
-            self._dispatch(event, self._as_of_now(event, args))
+            self._dispatch_as_of_now(event, args)
 
     def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What the listeners of `event` are given, where `args` are kept, or might have been."""
+        """What the listeners of `event` are given, where `args` have waited, or might have."""
         return args
+
+    def _dispatch_as_of_now(self, event: str, args: tuple[Any, ...]) -> None:
+        """As :meth:`_dispatch`, for what was kept, or might have been."""
+        if self._order is None:
+            args = self._as_of_now(event, args)
+        self._dispatch(event, args)
 
     def _deliver_in_passing(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
         """As :meth:`_deliver`, but what follows this event doesn't wait for a listener that is still to come, who is
@@ -190,7 +196,17 @@ class Emitter(EventEmitter, metaclass=_Complete):
             self._call_listeners(event, args, reported)
         else:
             order = self._order
-            order.add_event(self._call_listeners, (event, args, reported), _size_of(args), event in DROPPED_WHEN_CLOSED)
+            order.add_event(self._call_on_pool, (event, args, reported), _size_of(args), event in DROPPED_WHEN_CLOSED)
+
+    def _call_on_pool(self, event: str, args: tuple[Any, ...], reported: bool) -> None:
+        self._call_listeners(event, self._as_of_now(event, args), reported)
+
+    def _call_behind(self, function: Callable[..., object], *args: Any) -> None:
+        """Call it, which must not raise, when all listeners of what was emitted before have been called."""
+        if self._order is None:
+            function(*args)
+        else:
+            self._order.add_event(function, args, 0, False)
 
     def _call_listeners(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         """Returns whether none of them raised."""
@@ -371,7 +387,7 @@ class KeptEvents:
             self._size -= _size_of(kept.args)
             if kept.event == 'close':  # nothing that was before it may follow
                 self._drop_first(index)
-            self._owner._dispatch(kept.event, self._owner._as_of_now(kept.event, kept.args))
+            self._owner._dispatch_as_of_now(kept.event, kept.args)
         if self.waiting:
             self._wait_on()
         else:

@@ -26,6 +26,13 @@ def check_binary_type(value: object) -> None:
         raise ValueError(f'binaryType must be one of {", ".join(BINARY_TYPES)}, not {value!r}')
 
 
+def made_of(binary_type: str, data: Union[bytes, list[bytes]]) -> Any:
+    """What a binary message is handed over as."""
+    if binary_type == 'fragments':  # a message of one frame was not taken to pieces
+        return data if isinstance(data, list) else [data] if data else []
+    return BINARY_TYPES[binary_type](b''.join(data) if isinstance(data, list) else data)
+
+
 class Incoming:
     """A receiver, and whether it and its stream go on. Belongs to the loop thread, except :meth:`route`."""
 
@@ -113,6 +120,4 @@ class Incoming:
 
     def made_of(self, data: Union[bytes, list[bytes]]) -> Any:
         """What ``binaryType`` says that a binary message is handed over as."""
-        if self.binary_type == 'fragments':  # a message of one frame was not taken to pieces
-            return data if isinstance(data, list) else [data] if data else []
-        return BINARY_TYPES[self.binary_type](b''.join(data) if isinstance(data, list) else data)
+        return made_of(self.binary_type, data)

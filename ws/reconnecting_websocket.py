@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 
 from .backlog import Backlog, Message, MessageInPieces
+from .client.request import ClientRequest
 from .delivery import Emitter
 from .errors import HandshakeError, NotOpenError, WebSocketError
 from .event_target import EventTarget
 from .events import Listener, check_callable, fitted
 from .net import green
+from .net.face import Socket
 from .net.lifetime import get_loop
 from .net.loop import Timer, report_exception
 from .net.stream import HIGH_WATER_MARK
@@ -25,7 +27,7 @@ from .protocol.http import Response
 from .protocol.receiver import MessageFlags
 from .protocol.sender import control_payload
 from .protocol.url import URLObject, url_text, without_credentials
-from .receiving import check_binary_type
+from .receiving import check_binary_type, made_of
 from .sending import close_reason, control_arguments, message_options
 from .typing import (
     BinaryType,
@@ -77,7 +79,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     ``ReconnectingWebSocket(url, [protocols], [options])``: `url` and `protocols` are what :class:`WebSocket` takes, or
     functions without arguments that return it. They are asked anew before each attempt, on a thread of their own, and
-    may block. Options, as a dict or as keywords, beside those of :class:`WebSocket`, which each connection gets:
+    may block. Options, as a dict or as keywords, beside those of :class:`WebSocket`, which each connection gets, except
+    ``executor``:
 
     - ``minReconnectionDelay`` (milliseconds, 1000): the least time between an end and the next attempt. ``jitter``
       (number, 4): a random part of up to so many times that is added. ``reconnectionDelayGrowFactor`` (number, 1.3):
@@ -180,13 +183,22 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         for source, name in ((self._url_source, 'url'), (self._protocol_source, 'protocols')):
             if callable(source):
                 check_callable(source, name)
+        if self.options.finishRequest is not None:
+            check_callable(self.options.finishRequest, 'finishRequest')
         protocols = None if callable(self._protocol_source) else self._protocol_source
         # It is complete, and never begins: the metaclass is what has objects do so.
         url = 'ws://localhost/' if self.url is None else self.url
         type.__call__(WebSocket, url, self._connection_options(protocols))
 
     def _connection_options(self, protocols: Any) -> dict[str, Any]:
-        return {**{name: self.options[name] for name in CLIENT_OPTIONS}, 'protocols': protocols}
+        options = {name: self.options[name] for name in CLIENT_OPTIONS}
+        if options['finishRequest'] is not None:
+            options['finishRequest'] = self._finish_request
+        return {**options, 'protocols': protocols}
+
+    def _finish_request(self, request: ClientRequest) -> None:
+        """Whoever has the option ``finishRequest`` knows this object, and none of its connections."""
+        fitted(self.options.finishRequest, self)(request, self)
 
     def _begin(self) -> None:
         if not self.options.startClosed:
@@ -229,10 +241,16 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         return None if connection is None else connection.protocol
 
     @property
+    def _socket(self) -> Optional[Socket]:
+        """As that of a WebSocket, of this connection."""
+        attempt = self._attempt
+        return attempt._socket if isinstance(attempt, _Connection) else None
+
+    @property
     def upgradeRes(self) -> Optional[Response]:
         """The response that opened this connection, from its event ``upgrade`` on."""
-        connection = self._connection
-        return None if connection is None else connection.upgradeRes
+        attempt = self._attempt
+        return attempt.upgradeRes if isinstance(attempt, _Connection) else None
 
     @property
     def binaryType(self) -> BinaryType:
@@ -243,9 +261,9 @@ class ReconnectingWebSocket(Emitter, EventTarget):
     def binaryType(self, value: BinaryType) -> None:
         check_binary_type(value)
         self._binary_type = value
-        connection = self._connection
-        if connection is not None:
-            connection.binaryType = value
+        attempt = self._attempt
+        if isinstance(attempt, _Connection):
+            attempt.binaryType = value
 
     @property
     def protocolVersion(self) -> Any:
@@ -561,8 +579,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self.url = url_text(url)
         connection = _Connection(self, self.url, options)
         connection._hold_reading(self._held)
-        connection.binaryType = self._binary_type
         self._attempt = connection
+        connection.binaryType = self._binary_type  # behind that: another thread may be setting it
 
     def _on_event(self, connection: _Connection, event: str, args: tuple[Any, ...]) -> None:
         if event == 'open':
@@ -576,6 +594,15 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             self._on_end(connection, *args)
         else:
             self._deliver(event, *args)
+
+    def _on_redirect(self, url: str, request: ClientRequest, then: Callable[[bool], object]) -> None:
+        self.url = url
+        self._ask('redirect', (url, request), then)
+
+    def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if event == 'message' and not isinstance(args[0], str):
+            return (made_of(self._binary_type, args[0]), *args[1:])
+        return args
 
     def _on_open(self, connection: _Connection) -> None:
         self._opened = time.monotonic()
@@ -787,6 +814,12 @@ class _Connection(WebSocket):
         if whole is not None:
             whole._on_event(self, event, args)
 
+    def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
+        if self._whole is not None and self._whole._kept is not None:
+            self._on_message(data, flags)  # type: ignore[arg-type]  # the whole makes it when it hands it over
+        else:
+            super()._on_message_to_be_made(data, flags)
+
     def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
         if self._whole is not None:
             self._whole._deliver_if_heard(error, *more)
@@ -796,8 +829,11 @@ class _Connection(WebSocket):
             self._whole._deliver_in_passing(event, args, then)
 
     def _ask(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
-        if self._whole is not None:
-            self._whole._ask(event, args, then)
+        whole = self._whole
+        if whole is not None and event == 'redirect':
+            whole._on_redirect(args[0], args[1], then)
+        elif whole is not None:
+            whole._ask(event, args, then)
 
     def _when_settled(self, event: str, then: Callable[[], object]) -> None:
         if self._whole is not None:

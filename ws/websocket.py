@@ -28,7 +28,7 @@ from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
 from .protocol.url import URLObject, url_text, without_credentials
-from .receiving import Incoming, check_binary_type
+from .receiving import Incoming, check_binary_type, made_of
 from .sending import Outgoing, close_reason, control_arguments, is_file, key_maker, message_options
 from .streams import File, Supplied
 from .typing import (
@@ -121,12 +121,12 @@ class WebSocket(Emitter, EventTarget):
     :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error``
     event.
 
-    Events, all on the loop thread: ``open()``; ``message(data, flags)``, `data` a str or bytes, ``flags.binary``,
-    ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``, see :meth:`send`;
-    ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a client, before
-    ``open``: ``redirect(url, request)``, whose listener may change the headers of the request that follows, and decides
-    which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``, whose listener takes the
-    place of ``error``, and ends it: by :meth:`terminate`, say.
+    Events, on the loop thread or as ``executor`` says: ``open()``; ``message(data, flags)``, `data` a str or bytes,
+    ``flags.binary``, ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``,
+    see :meth:`send`; ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a
+    client, before ``open``: ``redirect(url, request)``, whose listener may change the headers of the request that
+    follows, and decides which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``,
+    whose listener takes the place of ``error``, and ends it: by :meth:`terminate`, say.
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
@@ -668,13 +668,14 @@ class WebSocket(Emitter, EventTarget):
 
     def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
         """A binary one, and ``binaryType`` is not the usual one."""
-        made = data if self._kept is not None else self._incoming.made_of(data)
+        may_wait = self._kept is not None or self._order is not None
+        made = data if may_wait else self._incoming.made_of(data)
         self._on_message(made, flags)  # type: ignore[arg-type]  # only the listeners care
 
     def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """While messages may be kept, ``binaryType`` may be set after they have come."""
+        """While messages wait, for listeners or for a pool, ``binaryType`` may be set."""
         if event == 'message' and not isinstance(args[0], str):
-            return (self._incoming.made_of(args[0]), *args[1:])
+            return (made_of(self._binary_type, args[0]), *args[1:])
         return args
 
     def _on_ping(self, data: bytes, flags: MessageFlags) -> None:

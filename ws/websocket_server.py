@@ -162,10 +162,10 @@ class WebSocketServer(Emitter):
     Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for TLS material
     that can't be used, :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
 
-    Events, all on the loop thread: ``listening()``; ``headers(lines, request)`` before the answer to a handshake is
-    sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``; ``error(error)``
-    if it can't listen; ``close()``; ``wsClientError(error, socket, request)``: a request is wrong. Who listens to that
-    answers it, and ends `socket`.
+    Events, on the loop thread or as ``executor`` says: ``listening()``; ``headers(lines, request)`` before the answer
+    to a handshake is sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``;
+    ``error(error)`` if it can't listen; ``close()``; ``wsClientError(error, socket, request)``: a request is wrong. Who
+    listens to that answers it, and ends `socket`.
     """
 
     _emits = frozenset(('listening', 'headers', 'connection', 'wsClientError', 'error', 'close'))

@@ -94,7 +94,7 @@ class WebSocketStream(io.RawIOBase):
         """Its end may be past, and nobody will be told once more."""
         code = self._ws._past_end()
         if code is not None:
-            self._on_close(code)
+            self._ws._call_behind(self._on_close, code)
 
     def _tell(self) -> None:
         with self._changed:
@@ -306,7 +306,7 @@ class WebSocketStream(io.RawIOBase):
             return True
         ws = self._ws
         if ws._outgoing is None or ws.readyState in (CONNECTING, CLOSED):  # we will be told, unless we are in the way
-            return ws.readyState == CLOSED and ws._loop.in_thread()
+            return ws.readyState == CLOSED and (ws._order is not None or ws._loop.in_thread())
         return ws.readyState != OPEN or self._unsent <= self._write_limit
 
     def _check_open(self) -> None:

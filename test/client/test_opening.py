@@ -198,6 +198,14 @@ def test_a_listener_gives_the_request_up(method: str) -> None:
         assert log.until('close')[-1] == ('close', 1006, '')
 
 
+def test_a_listener_knows_who_has_answered() -> None:
+    peers = Waiter()
+    with unexpected(lambda ws, request, response: (peers(ws.url, request.socket.remotePort), request.abort())) as log:
+        url, port = peers.get()
+        assert url.endswith(f':{port}/')
+        assert log.until('close') == [('close', 1006, '')]
+
+
 def test_a_listener_gives_the_request_up_with_an_error() -> None:
     problem = ValueError('not with me')
     with unexpected(lambda ws, request, response: request.destroy(problem)) as log:
@@ -220,8 +228,13 @@ def test_it_may_be_given_up_later_and_elsewhere() -> None:
 @pytest.mark.parametrize('event', ['unexpected-response', 'upgrade', 'redirect'])
 def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, reported: list[BaseException]) -> None:
     """A redirect, above all, isn't followed when who should have looked at the headers has not."""
-    answers = {'unexpected-response': BUSY + b'\r\n', 'upgrade': opened, 'redirect': '/there'}
-    problem = ValueError('mine')
+    problem, attached = ValueError('mine'), threading.Event()
+
+    def opened_then(head: bytes) -> bytes:
+        attached.wait(TIMEOUT)  # `upgrade` waits for no listener
+        return opened(head)
+
+    answers = {'unexpected-response': BUSY + b'\r\n', 'upgrade': opened_then, 'redirect': '/there'}
 
     def listener() -> None:
         raise problem
@@ -230,6 +243,7 @@ def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, repo
         ws = WebSocket(peer.url(), followRedirects=True, executor=executor)
         log = Log(ws, 'open', 'close')
         ws.on(event, listener)
+        attached.set()
         assert log.until('close') == [('close', 1006, '')]
     assert len(peer.heads) == 1
     assert reported == [problem]
@@ -393,11 +407,13 @@ def test_listeners_on_a_pool_decide_as_well() -> None:
     assert threads and all(name.startswith('ws-listener') for name in threads)
 
 
-def test_clients_made_in_listeners_wait_for_nobody() -> None:
+@pytest.mark.parametrize('executor', [None, 1])
+def test_clients_made_in_listeners_wait_for_nobody(executor: Any) -> None:
+    """What comes behind the answer is theirs, also if it takes a moment to ask a pool."""
     with hops('/one', opened) as peer:
 
         def make() -> Log:
-            return Log(WebSocket(peer.url(), followRedirects=True), 'open', 'error', 'close')
+            return Log(WebSocket(peer.url(), followRedirects=True, executor=executor), 'open', 'error', 'close')
 
         log = on_loop(WebSocket('ws://127.0.0.1:1').on('error', lambda: None), make)
         assert [event[0] for event in log.until('close')] == ['open', 'close']

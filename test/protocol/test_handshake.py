@@ -14,10 +14,12 @@ from ws.errors import HandshakeError
 from ws.protocol.handshake import (
     GUID,
     ClientHandshake,
+    Fields,
     ServerHandshake,
     accept_key,
     check_request,
     check_upgrade,
+    snapshot,
 )
 from ws.protocol.http import Headers, Request, RequestParser, Response, ResponseParser, build_head
 from ws.protocol.permessage_deflate import DeflateOptions
@@ -735,3 +737,35 @@ def test_both_sides_agree(
     answer = ResponseParser().feed(build_head(lines[0], lines[1:]))
     assert answer is not None
     assert sent.check(answer) == protocol
+
+
+# -- headers that listeners change -------------------------------------------------------------------------------------
+
+
+def test_what_headers_are_now() -> None:
+    given = {'X-Token': 'one'}
+    taken = snapshot(given)
+    given['X-Token'] = 'two'
+    assert taken == {'X-Token': 'one'}
+    assert snapshot(None) is None
+
+
+def test_fields_are_found_in_whatever_case() -> None:
+    fields = Fields()
+    fields.set('X-Token', 'one')
+    fields.set('x-token', ['two', 'three'])
+    assert fields.get('X-TOKEN') == ['two', 'three']
+    assert fields.items() == [('x-token', ['two', 'three'])]
+    assert fields.lines() == ['x-token: two', 'x-token: three']
+    fields.remove('X-Token')
+    assert fields.get('x-token') is None
+    assert fields.lines() == []
+
+
+def test_a_field_needs_a_name() -> None:
+    with pytest.raises(TypeError, match=r'^the name of a header must be a str, not int$'):
+        Fields().set(5, 'x')  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^invalid header name 'a b'$"):
+        Fields().set('a b', 'x')
+    with pytest.raises(TypeError, match=r'^header a: value must be a str or a number, not bool$'):
+        Fields().set('a', True)

@@ -918,3 +918,13 @@ def test_tokens(text: str, expected: bool) -> None:
 @pytest.mark.parametrize('text', ['a\n', 'é', '"a"', 'a/b', '\x7f', '\u0661', '(a)', 'a:'])
 def test_no_tokens(text: str) -> None:
     assert is_token(text) is False
+
+
+# -- Set-Cookie -------------------------------------------------------------------------------------------------------
+
+
+def test_cookies_of_a_response() -> None:
+    head = b'HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/; HttpOnly\r\nset-cookie: c="d e"\r\nSet-Cookie: a=z\r\n'
+    response = ResponseParser().feed(head + b'Set-Cookie: nothing\r\nX: y=z\r\n\r\n')
+    assert response is not None
+    assert response.cookies == {'a': 'z', 'c': 'd e'}

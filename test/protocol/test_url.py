@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ws.protocol.url import Address, parse_url, url_text
+from ws.protocol.url import Address, parse_url, url_text, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -300,3 +300,8 @@ def test_any_text_is_an_address_fit_for_use_or_a_value_error(url: str) -> None:
     else:
         assert address.socket_path.startswith('/')
         assert '\0' not in address.socket_path
+
+
+def test_without_credentials() -> None:
+    assert without_credentials('wss://me:secret@example.org/x') == 'wss://example.org/x'
+    assert without_credentials('ws://example.org/a@b') == 'ws://example.org/a@b'

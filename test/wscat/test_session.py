@@ -111,7 +111,7 @@ def test_binary_messages_are_shown_in_hexadecimal_digits() -> None:
     with server() as wss, typing_to(wss, columns=80) as (window, ws, _):
         ws.send(b'\x00\x01\x1b[2Jhello, world!\xff')
         ws.send(bytes(1025))
-        window.until(lambda: '  and 1 byte more' in window.lines())
+        window.until(lambda: window.lines()[-2:] == ['  and 1 byte more', '>'])
         lines = window.lines()
         assert lines[-2] == '  and 1 byte more'
         assert lines[-3] == '  03f0  ' + 16 * '00 ' + ' ' + 16 * '.'

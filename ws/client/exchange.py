@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Optional
 
 from ..errors import HandshakeError
+from ..net.face import Socket
 from ..net.loop import Loop
 from ..net.stream import Stream
 from ..protocol.body import BodyReader
@@ -70,6 +71,11 @@ class Exchange:
     def answered(self) -> bool:
         """Whether the head of the answer is there."""
         return self._response is not None
+
+    @property
+    def face(self) -> Optional[Socket]:
+        """What the program sees of the stream, once there is one."""
+        return None if self._stream is None else self._stream.face
 
     def pause(self) -> None:
         """Read nothing more; whoever takes the stream over goes on."""

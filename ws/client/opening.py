@@ -178,8 +178,8 @@ class ClientOpening:
         assert self._exchange is not None
         client = self._client
         client.upgradeRes = response
-        if client.listenerCount('upgrade'):
-            self._exchange.pause()  # they may be at work on a pool
+        if client._order is not None:
+            self._exchange.pause()  # it takes a moment to ask the pool, and what comes by then is the connection's
         client._deliver_in_passing('upgrade', (response,), functools.partial(self._finish, response))
 
     def _finish(self, response: Response, ok: bool) -> None:
@@ -211,7 +211,9 @@ class ClientOpening:
             return
         client = self._client
         if client.listenerCount('unexpected-response'):
+            assert self._exchange is not None
             request = self._own_request()
+            request.socket = self._exchange.face
             request.headersSent = True
             client._ask('unexpected-response', (request, response), self._end_if_raised)
             return
@@ -271,6 +273,7 @@ class ClientOpening:
         if request is not self._request:
             return
         if error is None and self._exchange is not None and self._exchange.answered:
+            self._client._may_fail = False  # it was no failure of the request's
             self._client.terminate()
         else:
             self.fail(error or HandshakeError('socket hang up'))

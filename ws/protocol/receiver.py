@@ -506,9 +506,8 @@ class Receiver(BaseReceiver):
         self._pos = body + length
         if key is not None:
             payload = mask(payload, key)
-        if opcode == CLOSE:
-            return self._close_frame(payload, key is not None)
-        return partial(self.onping if opcode == PING else self.onpong, payload, flags_of(key is not None, payload))
+        assert opcode == CLOSE  # whole pings and pongs were taken before
+        return self._close_frame(payload, key is not None)
 
     def _close_frame(self, payload: bytes, masked: bool) -> Callable[[], object]:
         code = int.from_bytes(payload[:2], 'big') if payload else NO_STATUS

@@ -14,7 +14,7 @@ from typing import Any, Union
 
 import pytest
 from compatibility.peers import silence
-from support import Log, Waiter, client, end, on_loop, open_pair, raw_pair, server, wait_for
+from support import Log, Waiter, client, end, on_loop, open_pair, raw_pair, server, until, wait_for
 
 from ws import WebSocket
 from ws.protocol.frames import build_frame
@@ -253,6 +253,23 @@ def test_what_was_kept_is_handed_over_as_is_wanted_by_then() -> None:
         assert arrived == [bytearray(b'one'), 'two', bytearray(b'three')]
         assert [type(data) for data in arrived] == [bytearray, str, bytearray]
         end(ws)
+
+
+@pytest.mark.parametrize(('binary_type', 'made'), TYPES.items())
+def test_on_a_pool_it_counts_for_messages_that_wait_there(binary_type: Any, made: type) -> None:
+    """They have come while the listener of `connection` was at work."""
+    heard = Waiter()
+
+    def connection(ws: WebSocket) -> None:
+        until(lambda: ws.readyState == ws.CLOSED)
+        ws.binaryType = binary_type
+        ws.on('message', lambda data: heard(type(data)))
+
+    with server(executor=1) as wss:
+        wss.on('connection', connection)
+        ws = client(wss)
+        ws.on('open', lambda: (ws.send(b'one'), ws.send('two'), ws.send(b''), ws.close()))
+        assert [heard.get()[0] for _ in range(3)] == [made, str, made]
 
 
 def test_a_blob_is_sent_as_it_came() -> None:

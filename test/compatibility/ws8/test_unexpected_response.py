@@ -33,7 +33,7 @@ def test_w051_an_unexpected_response_can_be_read() -> None:
 def test_w052_its_request_can_be_aborted(method: str) -> None:
     with hops(UNAUTHORIZED) as server:
         ws = WebSocket(server.url())
-        log, answers = Log(ws, 'open', 'close'), Waiter()
+        log, answers = Log(ws, 'open', 'error', 'close'), Waiter()
 
         def unexpected(request: Any, response: Any) -> None:
             getattr(request, method)()
