@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -30,8 +31,14 @@ class RedisServer:
 
     def start(self) -> None:
         assert SERVER is not None
+        # Sanitizers are for our code alone.
+        environment = {name: value for name, value in os.environ.items() if name != 'LD_PRELOAD'}
         self._process = subprocess.Popen(
-            [SERVER, *self._arguments], cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [SERVER, *self._arguments],
+            cwd=self._folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + TIMEOUT
         while True:
