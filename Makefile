@@ -51,7 +51,7 @@ test-quick: $(VENV)/installed-test
 # That of the tests which listeners on a pool have to pass, too.
 POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.py test_websocket_server.py test_closing.py \
 	test_sending.py test_receiving.py test_not_open.py test_peer_gone.py test_endings.py test_heartbeat.py \
-	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server)
+	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server rooms)
 
 test-pool: $(VENV)/installed-test
 	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest -n 2 --dist worksteal $(POOL_TESTS) $(T)

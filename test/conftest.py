@@ -20,7 +20,8 @@ from ws.websocket_server import SERVER_OPTIONS
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
-    'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'proxies', 'streams', 'support', 'terminals'
+    'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'meeting', 'proxies', 'redises', 'streams', 'support',
+    'terminals',
 )  # fmt: skip
 
 import ends  # noqa: E402

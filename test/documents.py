@@ -246,6 +246,11 @@ class Runner:
     def __exit__(self, *details: object) -> None:
         self._exits.close()
 
+    def replace(self, text: str, by: str) -> None:
+        """Change what the block says of this machine."""
+        assert text in self._code
+        self._code = self._code.replace(text, by)
+
     def start(self, port: int, options: tuple[str, ...] = ('-W', 'error')) -> Child:
         """Start the block, with `port` for the 8080 in it."""
         self._script.write_text(

@@ -98,7 +98,7 @@ PIECE = b'\x81\x81\0\0\0\0x'
 )
 def test_messages_are_whole_ones(data: bytes, messages: int) -> None:
     with raw_pair() as (ws, sock):
-        wss = ws._on_closed.__self__  # type: ignore[union-attr]
+        wss = ws._on_closed[0].__self__  # type: ignore[union-attr]
         received = Waiter()
         ws.on('message', received)
         for number, cut in enumerate((len(data), 1 + len(data) // 7), 1):
@@ -112,7 +112,7 @@ def test_messages_are_whole_ones(data: bytes, messages: int) -> None:
 
 def test_messages_sent_in_every_way() -> None:
     with raw_pair() as (ws, _sock):
-        wss = ws._on_closed.__self__  # type: ignore[union-attr]
+        wss = ws._on_closed[0].__self__  # type: ignore[union-attr]
         done = Waiter()
         ws.send('from another thread', done)
         on_loop(ws, lambda: ws.send('directly', done))
@@ -128,7 +128,7 @@ def test_messages_sent_in_every_way() -> None:
 
 def test_what_a_slow_client_has_yet_to_read() -> None:
     with raw_pair() as (ws, _sock):
-        wss = ws._on_closed.__self__  # type: ignore[union-attr]
+        wss = ws._on_closed[0].__self__  # type: ignore[union-attr]
         size = 32 << 20
         on_loop(ws, lambda: ws.send(bytes(size)))
         until(lambda: wss.metrics().bytesSent > 0)

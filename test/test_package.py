@@ -100,6 +100,10 @@ def test_importing_needs_nothing_but_pyee(imported: dict[str, str]) -> None:
     assert 'pyee' in {name.partition('.')[0] for name in imported}  # else there was nothing to see
 
 
+def test_rooms_are_imported_by_who_wants_them(imported: dict[str, str]) -> None:
+    assert not [name for name in imported if name.startswith('ws.rooms')]
+
+
 def test_importing_starts_no_thread_and_opens_nothing() -> None:
     program = (
         'import os, threading, ws\n'

@@ -168,6 +168,12 @@ def check_install(place: str) -> None:
     """Tried by `make installs`."""
 
 
+def check_extra(name: str) -> None:
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
+    assert name in metadata['options.extras_require']
+
+
 def test_its_name() -> None:
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
@@ -200,7 +206,8 @@ def check_that_it_is_there(command: str) -> None:
 COMMANDS = {
     r'make (\w+)': check_make,
     r'pip install (\.)': check_install,
-    r'\.venv/bin/python (examples/[\w/-]+\.py)': check_script,
+    r"pip install '\.\[(\w+)\]'": check_extra,
+    r'\.venv/bin/python (examples/[\w/-]+\.py)(?: --redis redis://localhost:6379)?': check_script,
     r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
     r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,
     # Run by test/examples/test_cluster.py, on ports of its own.

@@ -108,12 +108,17 @@ class Outgoing:
     def may_go_on(self) -> bool:
         """Whether little enough is waiting for more to be sent: what :meth:`WebSocket.send` returns. If it is more than
         may wait, the connection ends. On the loop thread."""
-        if self._limit and not self.over and self._under_way > self._limit:
-            self._stream.flush_early()  # the kernel may well take it
-            if self._under_way > self._limit:
-                self._owner._on_overrun()
-                return False
+        if self._limit and not self.over and self.is_behind(self._limit):
+            self._owner._on_overrun()
+            return False
         return not self._stream.is_full if self.streams is None else self.is_little()
+
+    def is_behind(self, limit: int) -> bool:
+        """Whether the peer leaves more than `limit` bytes waiting. On the loop thread."""
+        if self._under_way <= limit:
+            return False
+        self._stream.flush_early()  # the kernel may well take it
+        return self._under_way > limit
 
     @property
     def _under_way(self) -> int:

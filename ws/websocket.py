@@ -234,8 +234,8 @@ class WebSocket(Emitter, EventTarget):
         self._heartbeat: Optional[Heartbeat] = None  # while it is open, if there is to be one
         self._outgoing: Optional[Outgoing] = None  # once it is open
         self._sent_too_late = 0  # bytes
-        #: Told when this connection has ended, before the listeners are.
-        self._on_closed: Optional[Callable[[WebSocket], object]] = None
+        # Told when this connection has ended, before the listeners are.
+        self._on_closed: tuple[Callable[[WebSocket], object], ...] = ()
         if server_side:
             self._adopt(*address)  # type: ignore[misc]  # it was looked at
         else:
@@ -874,9 +874,17 @@ class WebSocket(Emitter, EventTarget):
             self._deflate.deflater.cleanup()
         code, message = self._how_it_ended
         self._log_end(code, message)
-        if self._on_closed is not None:
-            self._on_closed(self)
+        for tell in self._on_closed:
+            tell(self)
         self._deliver('close', code, message)
+
+    def _when_closed(self, tell: Callable[[WebSocket], object]) -> bool:
+        """Have ``tell(self)`` called on the loop thread when this has ended; False if it has. From any thread."""
+        with self._lock:
+            if self.readyState == CLOSED:
+                return False
+            self._on_closed += (tell,)
+            return True
 
     @property
     def _how_it_ended(self) -> tuple[int, str]:

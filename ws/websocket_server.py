@@ -534,7 +534,7 @@ class WebSocketServer(Emitter):
             report_exception()
             stream.destroy()
             return
-        ws._on_closed = self._forget
+        ws._when_closed(self._forget)
         if order is not None:
             ws._use_order(order)
         if self._heartbeat is not None:
@@ -659,6 +659,13 @@ class WebSocketServer(Emitter):
         for ws in list(self._connections):
             ws.close(_GOING_AWAY if code is None else code, data)
         self._finish_if_empty()
+
+    def _when_closed(self, tell: Callable[..., None]) -> None:
+        """Have ``tell()`` called when this has ended, or now. On the loop thread."""
+        if self._closed:
+            tell()
+        else:
+            self._on_closed.append(tell)
 
     def _finish(self) -> None:
         if not self._closed:

@@ -1,10 +1,10 @@
 """A chat with rooms and nicknames, in the browser.
 
-Start it with:  python examples/chat/server.py [--port 8080] [--host 127.0.0.1]
+Start it with:  python examples/chat/server.py [--port 8080] [--host 127.0.0.1] [--redis URL]
 Stop it with Ctrl-C.
 
 To connect is to enter a room: ws://localhost:8080/ROOM?name=NAME. Each text message is something said there; back come
-JSON objects, whose kinds are in rooms.py.
+JSON objects, whose kinds are in rooms.py. With --redis, all servers that name the same Redis have the same rooms.
 """
 
 import argparse
@@ -13,17 +13,19 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rooms import MAX_NAME, Refused, Room
+from history import History, RedisHistory
+from rooms import MAX_NAME, REFUSED, Chat, Refused
 
 from ws import WebSocketServer
 from ws.timers import setInterval
 
 HEARTBEAT = 30_000  # milliseconds
-REFUSED = 4000  # a close code of our own (RFC 6455 section 7.4.2): who gets it need not try again
+WORKERS = 8  # threads for listeners, who wait for Redis
 
 parser = argparse.ArgumentParser()
 parser.add_argument('--port', type=int, default=8080)
 parser.add_argument('--host', default='127.0.0.1')
+parser.add_argument('--redis', metavar='URL', help='redis://localhost:6379, for servers on several machines')
 options = parser.parse_args()
 
 
@@ -40,8 +42,16 @@ def is_from_our_page(info):
 
 pages = partial(Pages, directory=str(Path(__file__).resolve().parent / 'page'))
 httpd = ThreadingHTTPServer((options.host, options.port), pages)
-wss = WebSocketServer({'server': httpd, 'verifyClient': is_from_our_page, 'maxPayload': 16 * 1024})
-rooms = {}
+wss = WebSocketServer({
+    'server': httpd, 'verifyClient': is_from_our_page, 'maxPayload': 16 * 1024,
+    'executor': WORKERS if options.redis else None,
+})  # fmt: skip
+if options.redis:
+    from ws.rooms.redis import RedisBus
+
+    chat = Chat(wss, RedisHistory(options.redis), RedisBus(options.redis, prefix='chat:'))
+else:
+    chat = Chat(wss, History())
 
 
 @wss.on('connection')
@@ -50,28 +60,20 @@ def connection(ws, request):
     ws.isAlive = True
     ws.on('pong', pong)
     try:
-        ws.name = name_from(query.get('name', [''])[0])
-        ws.key = query.get('key', [''])[0]
-        ws.room = room_called(name_from(unquote(request.path[1:])))
-        ws.room.enter(ws)
+        name = name_from(query.get('name', [''])[0])
+        room = name_from(unquote(request.path[1:]))
+        chat.enter(ws, room, name, query.get('key', [''])[0])
     except Refused as reason:
         ws.close(REFUSED, str(reason))
     else:
         ws.on('message', message)
-        ws.on('close', closed)
 
 
 def message(this, text, flags):
     if flags.binary:
         this.close(1003, 'Only text, please.')
     elif text.strip():
-        this.room.say(this, text)
-
-
-def closed(this):
-    this.room.leave(this)
-    if not this.room.people:
-        rooms.pop(this.room.name, None)
+        chat.say(this, text)
 
 
 def name_from(text):
@@ -80,12 +82,6 @@ def name_from(text):
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise Refused(f'Names have 1 to {MAX_NAME} printable characters.')
     return name
-
-
-def room_called(name):
-    if name not in rooms:
-        rooms[name] = Room(name)
-    return rooms[name]
 
 
 # A line that breaks without a word looks open: who has not answered the last ping when the next is due is gone.

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from browser import DevTools, Page
 from documents import Child, connect
+from redises import redis_server
 from support import HANDSHAKE, TIMEOUT, Log, end, read_head
 
 from ws import WebSocket
@@ -209,3 +210,58 @@ def test_other_pages_are_kept_out(start: Start) -> None:
     example.signal(signal.SIGINT)
     assert log.until('close')[-1] == ('close', 1001, '')
     example.ends(status=0)
+
+
+# -- several servers --------------------------------------------------------------------------------------------------
+
+
+def hears(log: Log, kind: str) -> Any:
+    """The next thing of that kind it is told."""
+    while True:
+        what = told(log)
+        if what['type'] == kind:
+            return what
+
+
+def visit(port: int, name: str, **query: str) -> tuple[WebSocket, Log]:
+    ws, log = connect(port, address(name, **query))
+    log.until('open')
+    return ws, log
+
+
+def until_people(log: Log, *names: str) -> Any:
+    while True:
+        what = hears(log, 'people')
+        if what['people'] == list(names):
+            return what
+
+
+def test_servers_with_a_redis_have_the_same_rooms(start: Start, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as redis:
+        here, there = (start('chat/server.py', '--redis', redis.url)[1] for _ in range(2))
+        ann, ann_hears = visit(here, 'Ann')
+        until_people(ann_hears, 'Ann')
+        ann.send('is anybody there?')
+        assert hears(ann_hears, 'message')['text'] == 'is anybody there?'
+        ben, ben_hears = visit(there, 'Ben', key='secret')
+        assert [message['text'] for message in hears(ben_hears, 'history')['messages']] == ['is anybody there?']
+        until_people(ben_hears, 'Ann', 'Ben')
+        assert until_people(ann_hears, 'Ann', 'Ben')['came'] == 'Ben'
+        ben.send('I am')
+        assert hears(ann_hears, 'message')['text'] == hears(ben_hears, 'message')['text'] == 'I am'
+
+        # A name can be had once, wherever; and who has its key can have it again, wherever.
+        _, refused = visit(there, 'Ann')
+        assert refused.until('close')[-1] == ('close', 4000, 'Somebody with this name is there already.')
+        again, again_hears = visit(here, 'Ben', key='secret')
+        until_people(again_hears, 'Ann', 'Ben')
+        assert ben_hears.until('close')[-1][1] == 1006
+        again.send('here, now')
+        assert hears(ann_hears, 'message') == hears(again_hears, 'message')
+
+        # The last one there has gone: who comes there is not known to be called like somebody before others are heard.
+        _, late = visit(there, 'Ann')
+        assert late.until('close')[-1] == ('close', 4000, 'Somebody with this name is there already.')
+        end(again)
+        assert until_people(ann_hears, 'Ann')['left'] == 'Ben'
+        end(ann)

@@ -1,0 +1,369 @@
+"""RedisBus: Redis' publish and subscribe as a bus. Needs the package redis, which is the extra `redis`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Optional
+
+from redis import ConnectionPool, RedisCluster
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .bus import BusListener
+
+#: Bytes that may wait to be published; what comes then is lost.
+MOST = 16 * 1024 * 1024
+#: What each message counts at least.
+_OVERHEAD = 200
+#: Seconds before the second attempt to connect, and before later ones at most; each time a random part of it.
+_FIRST_DELAY, _LONGEST_DELAY = 0.2, 5.0
+#: Seconds that a bus which is closed has to send what is waiting.
+_GRACE = 1.0
+
+_log = logging.getLogger('ws.rooms')
+
+
+class Commands(NamedTuple):
+    """The names of commands and replies."""
+
+    publish: str
+    subscribe: str
+    unsubscribe: str
+    message: bytes
+
+
+PLAIN = Commands('PUBLISH', 'SUBSCRIBE', 'UNSUBSCRIBE', b'message')
+#: Where the server is a cluster: each channel belongs to one node (Redis 7).
+SHARDED = Commands('SPUBLISH', 'SSUBSCRIBE', 'SUNSUBSCRIBE', b'smessage')
+
+
+class RedisBus:
+    """A :class:`Bus` of channels of Redis.
+
+    ``RedisBus(url)``: where Redis is, as redis-py has it: ``redis://user:password@host:6379``, ``rediss://…`` for TLS,
+    ``unix://…``. If that is a node of a cluster, channels are spread over all its nodes (sharded, Redis 7).
+    `prefix` (str, 'ws:'): that of the channels' names. `timeout` (milliseconds, 10000): if Redis answers nothing for so
+    long, the connection has failed.
+
+    There is one connection for each direction, to each node, and a thread for each. While they are down, what is
+    published is lost, and so is what is more than 16 MiB ahead of a slow Redis. Raises what redis-py raises for an
+    address that it doesn't understand.
+    """
+
+    def __init__(self, url: str, *, prefix: str = 'ws:', timeout: float = 10_000) -> None:
+        self._prefix = prefix
+        self._timeout = timeout / 1000
+        self._url = url
+        self._settings: dict[str, Any] = {
+            'protocol': 2,
+            'socket_timeout': self._timeout,
+            'socket_connect_timeout': self._timeout,
+        }
+        ConnectionPool.from_url(url)
+        self._listener: Optional[BusListener] = None
+        self._lock = threading.RLock()  # for the following
+        self._wanted: dict[str, None] = {}
+        self._session: Optional[_Session] = None  # while there is a connection
+        self._closing = threading.Event()
+
+    # -- what a Bus does ---------------------------------------------------------------------------------------------
+
+    def open(self, listener: BusListener) -> None:
+        if self._listener is not None:
+            raise RuntimeError('a bus belongs to one Rooms alone')
+        self._listener = listener
+        threading.Thread(target=self._run, name='ws-redis', daemon=True).start()
+
+    def publish(self, channel: str, message: bytes) -> bool:
+        with self._lock:
+            return self._session is not None and self._session.publish(self._prefix + channel, message)
+
+    def subscribe(self, channel: str) -> None:
+        name = self._prefix + channel
+        with self._lock:
+            self._wanted[name] = None
+            if self._session is not None:
+                self._session.subscribe(name)
+
+    def unsubscribe(self, channel: str) -> None:
+        name = self._prefix + channel
+        with self._lock:
+            self._wanted.pop(name, None)
+            if self._session is not None:
+                self._session.unsubscribe(name)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closing.set()
+            if self._session is not None:
+                self._session.close()
+
+    # -- the thread that connects ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        assert self._listener is not None
+        attempts = 0
+        is_told = False
+        while not self._closing.is_set():
+            error = self._serve()
+            if error is None:  # it was open
+                attempts, is_told = 0, True  # that it has ended, it has told
+                continue
+            if not (is_told or self._closing.is_set()):
+                _log.warning('no connection to Redis: %s', error)
+                self._listener.down(error)
+                is_told = True
+            delay = min(_FIRST_DELAY * 2**attempts, _LONGEST_DELAY)
+            attempts = min(attempts + 1, 10)
+            self._closing.wait(delay * random.random())
+
+    def _serve(self) -> Optional[Exception]:
+        """Connect, and work until that has ended; returns what has prevented it."""
+        assert self._listener is not None
+        try:
+            session = self._connect()
+        except Exception as error:
+            return error
+        _log.info('connected to Redis')
+        with self._lock:
+            self._session = session
+            for name in self._wanted:
+                session.subscribe(name)
+            if self._closing.is_set():
+                session.close()
+        if not self._closing.is_set():
+            self._listener.up()
+        session.run()
+        with self._lock:
+            self._session = None
+        session.disconnect()
+        if not self._closing.is_set():
+            _log.warning('lost the connection to Redis: %s', session.error)
+            self._listener.down(session.error)
+        return None
+
+    def _connect(self) -> _Session:
+        pool = ConnectionPool.from_url(self._url, **self._settings, retry=Retry(NoBackoff(), 0))
+        if not self._is_cluster(pool):
+            link = _Link(pool, PLAIN, self._timeout, self._on_reply)
+            return _Session([link], lambda name: link)
+        return self._connect_to_cluster()
+
+    @staticmethod
+    def _is_cluster(pool: Any) -> bool:
+        connection = pool.make_connection()
+        try:
+            connection.connect()
+            connection.send_command('INFO', 'cluster')
+            return b'cluster_enabled:1' in bytes(connection.read_response(disable_decoding=True))
+        finally:
+            connection.disconnect()
+
+    def _connect_to_cluster(self) -> _Session:
+        cluster: Any = RedisCluster.from_url(self._url, **self._settings)
+        links: dict[str, _Link] = {}
+        try:
+            for node in cluster.get_primaries():
+                pool = cluster.get_redis_connection(node).connection_pool
+                links[node.name] = _Link(pool, SHARDED, self._timeout, self._on_reply)
+        except BaseException:
+            for link in links.values():
+                link.disconnect()
+            raise
+        return _Session(links.values(), lambda name: links[cluster.get_node_from_key(name).name])
+
+    # -- the threads that read ---------------------------------------------------------------------------------------
+
+    def _on_reply(self, commands: Commands, reply: Any) -> None:
+        if self._closing.is_set() or not isinstance(reply, list):  # a pong before there is a subscription
+            return
+        assert self._listener is not None
+        kind = bytes(reply[0])
+        if kind == commands.message:
+            self._listener.received(self._channel(reply[1]), bytes(reply[2]))
+        elif kind == commands.subscribe.lower().encode():
+            self._listener.subscribed(self._channel(reply[1]))
+        elif kind == commands.unsubscribe.lower().encode():
+            with self._lock:
+                is_wanted = self._channel(reply[1]) in self._wanted
+            if is_wanted and commands is SHARDED:
+                raise ConnectionError('the cluster has moved a channel')
+
+    def _channel(self, name: bytes) -> str:
+        return bytes(name).decode()[len(self._prefix) :]
+
+
+class _Session:
+    """Connections to all nodes, from the moment they are made until one of them fails."""
+
+    def __init__(self, links: Iterable[_Link], link_of: Callable[[str], _Link]) -> None:
+        self._links = list(links)
+        self._link_of = link_of
+        self._lock = threading.Lock()  # for the following
+        self._unfinished = len(self._links)
+        self._over = threading.Event()
+        self._must_end = threading.Event()
+        #: What has ended it; None while nothing has.
+        self.error: Optional[Exception] = None
+
+    def publish(self, name: str, message: bytes) -> bool:
+        return not self._over.is_set() and self._link_of(name).publish(name, message)
+
+    def subscribe(self, name: str) -> None:
+        self._link_of(name).change(name, True)
+
+    def unsubscribe(self, name: str) -> None:
+        self._link_of(name).change(name, False)
+
+    def close(self) -> None:
+        """End, when what was published has been sent."""
+        for link in self._links:
+            link.close()
+        self._must_end.set()
+
+    def run(self) -> None:
+        """Work, until the end."""
+        for link in self._links:
+            link.start(self._on_end)
+        self._must_end.wait()
+        self._over.wait(_GRACE)
+
+    def _on_end(self, error: Optional[Exception]) -> None:
+        """A link has failed, or has sent everything."""
+        with self._lock:
+            self._unfinished -= error is None
+            if not self._over.is_set() and (error is not None or not self._unfinished):
+                self.error = error
+                self._over.set()
+                self._must_end.set()
+
+    def disconnect(self) -> None:
+        for link in self._links:
+            link.disconnect()
+        for link in self._links:
+            link.join()
+
+
+class _Link:
+    """Two connections to one server, and the thread of each."""
+
+    def __init__(
+        self, pool: Any, commands: Commands, timeout: float, on_reply: Callable[[Commands, Any], None]
+    ) -> None:
+        self._commands = commands
+        self._ping_every = timeout / 3
+        self._on_reply = on_reply
+        self._changed = threading.Condition(threading.Lock())  # for the next four
+        self._messages: deque[tuple[str, bytes]] = deque()
+        self._size = 0  # bytes of them, and of those that are being written
+        self._changes: list[tuple[str, bool]] = []
+        self._closing = False
+        self._is_lossy = False  # that messages are lost has been logged
+        self._threads: list[threading.Thread] = []
+        self._incoming = pool.make_connection()
+        self._outgoing = pool.make_connection()
+        try:
+            self._incoming.connect()
+            self._outgoing.connect()
+        except BaseException:
+            self.disconnect()
+            raise
+
+    def start(self, on_end: Callable[[Optional[Exception]], None]) -> None:
+        """``on_end(error)`` is called when it has failed, or (None) when it was closed and all is sent."""
+        for work, way in ((self._write, 'out'), (self._read, 'in')):
+            thread = threading.Thread(target=self._work, args=(work, on_end), name=f'ws-redis-{way}', daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    @staticmethod
+    def _work(work: Callable[[], None], on_end: Callable[[Optional[Exception]], None]) -> None:
+        error: Optional[Exception] = None
+        try:
+            work()
+        except Exception as caught:  # what a connection raises when it is closed meanwhile may be anything
+            error = caught
+        on_end(error)
+
+    def disconnect(self) -> None:
+        for connection in (self._incoming, self._outgoing):
+            with contextlib.suppress(Exception):
+                connection.disconnect()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        self.disconnect()  # one of them may just have connected again, as redis-py does
+
+    # -- from any thread ---------------------------------------------------------------------------------------------
+
+    def publish(self, name: str, message: bytes) -> bool:
+        size = len(message) + _OVERHEAD
+        with self._changed:
+            if self._size + size > MOST:
+                if not self._is_lossy:
+                    self._is_lossy = True
+                    _log.warning('Redis is too slow, and messages are lost')
+                return False
+            self._messages.append((name, message))
+            self._size += size
+            self._changed.notify()
+            return True
+
+    def change(self, name: str, wanted: bool) -> None:
+        with self._changed:
+            self._changes.append((name, wanted))
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+
+    # -- the thread that writes --------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        next_ping = 0.0
+        while True:
+            with self._changed:
+                if not (self._messages or self._changes or self._closing):
+                    self._changed.wait(max(0.0, next_ping - time.monotonic()))
+                messages, self._messages = self._messages, deque()
+                changes, self._changes = self._changes, []
+                is_last = self._closing
+            if time.monotonic() >= next_ping:
+                next_ping = time.monotonic() + self._ping_every
+                self._incoming.send_command('PING')
+                self._ask([('PING',)])
+            self._subscribe(changes)
+            self._ask([(self._commands.publish, name, message) for name, message in messages])
+            with self._changed:
+                self._size -= sum(len(message) + _OVERHEAD for _, message in messages)
+                self._is_lossy = self._is_lossy and self._size > MOST // 2
+            if is_last:
+                return
+
+    def _subscribe(self, changes: list[tuple[str, bool]]) -> None:
+        if changes:
+            commands = [
+                (self._commands.subscribe if wanted else self._commands.unsubscribe, name) for name, wanted in changes
+            ]
+            self._incoming.send_packed_command(self._incoming.pack_commands(commands))
+
+    def _ask(self, commands: list[tuple[Any, ...]]) -> None:
+        if commands:
+            self._outgoing.send_packed_command(self._outgoing.pack_commands(commands))
+            for _ in commands:
+                self._outgoing.read_response(disable_decoding=True)
+
+    # -- the thread that reads ---------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        while True:
+            self._on_reply(self._commands, self._incoming.read_response(disable_decoding=True))
