@@ -128,7 +128,9 @@ def running(command: Sequence[str], *ports: int) -> Iterator[None]:
     """A child process that is to listen on these ports of 127.0.0.1; skips the test where there is no such program."""
     if shutil.which(command[0]) is None:
         pytest.skip(f'no {command[0]} on this machine')
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Without the sanitizers of `make sanitize`, which are for our own.
+    environment = {name: value for name, value in os.environ.items() if name != 'LD_PRELOAD'}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: process.poll() is not None or all(map(_can_connect, ports)))
         assert process.poll() is None, 'it has ended'
