@@ -1321,9 +1321,9 @@ opened.wait()
 sys.exit(3)
 """
     with server() as wss:
-        seen, codes = collect(wss), Waiter()
+        codes = Waiter()
+        wss.on('connection', lambda ws: ws.on('close', codes))
         with running(tmp_path, program, url_of(wss)) as host:
-            seen.get()[1].on('close', codes)
             assert codes.get()[0] == 1001
             assert host.wait() == 3
 

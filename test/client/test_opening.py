@@ -396,9 +396,11 @@ def test_listeners_on_a_pool_decide_as_well() -> None:
         ws = WebSocket(peer.url(), followRedirects=True, executor=2)
         ws.on('redirect', lambda url, request: (note(), request.abort()))
         assert outcome(ws).events == ['error', 'close']
-    with hops(opened) as peer:
+    attached = threading.Event()
+    with hops(lambda head: opened(head) if attached.wait(TIMEOUT) else b'') as peer:
         ws = WebSocket(peer.url(), executor=2)
         ws.on('upgrade', lambda: (note(), ws.terminate()))
+        attached.set()  # `upgrade` waits for no listener
         assert outcome(ws, 'open', 'close').events == ['close']
     with hops(BUSY + b'\r\n') as peer:
         ws = WebSocket(peer.url(), executor=2)
