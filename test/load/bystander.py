@@ -9,6 +9,7 @@ knows nothing of the library: what it measures is the server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -49,7 +50,8 @@ class Bystander(Process):
     def finish(self, timeout: float = 60) -> dict[str, float]:
         """``longest`` and ``median``, in milliseconds; ``overslept``, the longest that this machine let the bystander
         itself wait; how many ``echoes`` came; ``lost``: 1 if the connection ended, or the last one never came."""
-        self.write_line('')
+        with contextlib.suppress(BrokenPipeError):  # its connection is lost, so it has ended, and told why
+            self.write_line('')
         return self.answer(timeout)
 
 
