@@ -107,6 +107,13 @@ class Emitter(EventEmitter, metaclass=_Complete):
     def _begin(self) -> None:
         """The object is complete: hand it to the loop."""
 
+    def _run(self, method: Callable[..., object], *args: Any) -> None:
+        """Have it done on the loop thread: now, if this is that."""
+        if self._loop.in_thread():
+            method(*args)
+        else:
+            self._loop.call(method, *args)
+
     # -- for subclasses; all on the loop thread ----------------------------------------------------------------------
 
     def shutdown(self) -> None:

@@ -512,12 +512,6 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._hold()  # the process must not end before the loop has come to it
         self._run(self._reconnect, _NORMAL_CLOSURE if code is None else code, text)
 
-    def _run(self, method: Callable[..., object], *args: Any) -> None:
-        if self._loop.in_thread():
-            method(*args)
-        else:
-            self._loop.call(method, *args)
-
     def _stop(self, how: str, *args: Any) -> None:
         """`how` is the method of the attempt that ends it, and `args` its arguments."""
         if self.readyState == CLOSED:

@@ -764,12 +764,6 @@ class WebSocket(Emitter, EventTarget):
         if self._order is not None and not self._reads_to_end:
             self._order.silence()
 
-    def _run(self, method: Callable[..., object], *args: Any) -> None:
-        if self._loop.in_thread():
-            method(*args)
-        else:
-            self._loop.call(method, *args)
-
     def _close(self, code: int, reason: bytes) -> None:
         if self.readyState == CONNECTING:
             self._terminate()

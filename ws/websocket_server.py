@@ -451,12 +451,6 @@ class WebSocketServer(Emitter):
             self._order = self._new_order()
             self._hold()
 
-    def _run(self, method: Callable[..., object], *args: Any) -> None:
-        if self._loop.in_thread():
-            method(*args)
-        else:
-            self._loop.call(method, *args)
-
     def _adopt(
         self,
         request: Union[Request, HandshakeError],
