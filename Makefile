@@ -5,6 +5,8 @@
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
 #   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
 #   make lint       ruff and mypy; and pyright knows the type of all that is public
+#   make docs       the documents as a site, in build/site; a picture of each page:  make docs-look
+#   make docs-publish  adds the site of this version to the branch `pages`
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
@@ -36,7 +38,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded lint docs docs-look docs-publish coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -79,6 +81,20 @@ rm -rf $(TYPED) && mkdir -p $(TYPED) && ln -s ../../ws $(TYPED)/ws \
     && PYTHONPATH=$(TYPED) $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes ws --ignoreexternal >$(TYPED)/report \
     && grep -h completeness $(TYPED)/report || { cat $(TYPED)/report; exit 1; }
 endef
+
+# Fails if a page, a link or an anchor is missing.
+DOCS := .venv-docs/bin
+docs: .venv-docs/installed
+	$(DOCS)/mkdocs build --quiet --clean
+
+docs-look: docs $(VENV)/installed-test
+	rm -rf build/look
+	PYTHONPATH=test $(BIN)/python doc/site/look.py build/site build/look
+
+docs-publish: .venv-docs/installed
+	PATH="$(CURDIR)/$(DOCS):$$PATH" mike deploy --branch pages --update-aliases \
+	    "$$(sed -n "s/^__version__ = '\(.*\)'/\1/p" ws/__init__.py)" latest
+	PATH="$(CURDIR)/$(DOCS):$$PATH" mike set-default --branch pages latest
 
 coverage: $(VENV)/installed-test
 	WS_NO_SPEEDUPS=1 $(BIN)/coverage run -m pytest test/protocol
@@ -167,6 +183,12 @@ $(VENV)/installed: $(VENV)/python-$(VERSION) $(EXTENSION)
 
 $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	$(BIN)/python -m pip install -qq --editable '.[$*]'
+	touch $@
+
+.venv-docs/installed: doc/site/requirements.txt
+	rm -rf .venv-docs
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -qq -r $<
 	touch $@
 
 # A host that cannot be installed is left out of the tests.
