@@ -189,6 +189,11 @@ def check_wscat(url: str) -> None:
     """Tried in test/examples."""
 
 
+def check_saved(name: str) -> None:
+    """The tutorial tells to save a program under this name. Run by test_doc_tutorial.py."""
+    assert re.search(rf'as\s`{name}`', (ROOT / 'doc' / 'tutorial.md').read_text(encoding='utf-8'))
+
+
 def check_reference(name: str) -> None:
     """It names every option."""
     shown = subprocess.run(
@@ -214,6 +219,8 @@ COMMANDS = {
     r'(python examples/cluster/cluster\.py(?: --workers 2| --port \d+)?)': check_that_it_is_there,
     r'(haproxy -f examples/cluster/haproxy\.cfg)': check_that_it_is_there,
     r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_wscat,
+    r'wscat (-h)': check_wscat,
+    r'python (\w+\.py)': check_saved,
     r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
 }
 
@@ -256,6 +263,7 @@ def test_every_block_is_of_a_kind_that_is_tested(path: str) -> None:
     assert {block.language for block in Document(path).blocks} <= {
         'python',
         'js',
+        'html',
         'nginx',
         'haproxy',
         'ini',
