@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from browser import DevTools, Page
 from documents import Checks, Child, Runner, connect, free_port
+from examples.conftest import browser, chromium  # noqa: F401  # fixtures
 from support import TIMEOUT, Log
 
 from ws import WebSocket
