@@ -12,55 +12,65 @@ from pathlib import Path, PurePosixPath
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 PAGES = ('doc/*.md', '*.md', 'examples/**/*.md', 'bench/*.md')
-#: Which documents link to, or show.
-OTHERS = ('doc/*.svg', 'doc/site/*.css', 'examples/**/*', 'Makefile', 'LICENSE')
+STYLE = 'doc/site/site.css'
+#: What browsers show as it is. All else is to be read in the browser, not run or downloaded.
 PICTURES = {'.svg', '.png', '.webp', '.css'}
-SOURCES = {'.py', '.js', '.html', '.css', '.cfg', ''}
+
+_links = re.compile(r'\]\(([^)\s:#]+)|\bsrc(?:set)?="([^"\s:]+)"').findall
+_link = re.compile(r'\[([^\]]+)\]\(([^)\s:#]+)\)')
 
 
 def on_config(config: MkDocsConfig) -> None:
     version = re.search(r"^__version__ = '(.+)'$", (ROOT / 'ws' / '__init__.py').read_text(), re.MULTILINE)
     assert version is not None
     if 'MIKE_DOCS_VERSION' in os.environ:
-        config.extra['version'] = {'provider': 'mike'}  # a selector beside the name, if there are several
+        config.extra['version'] = {'provider': 'mike'}  # a selector beside the name
     else:
         config.site_name += f' {version[1]}'
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    theirs = [file for file in files if file.src_dir != config.docs_dir]
-    return Files([*theirs, *(_file(path, config) for path in _paths(PAGES)), *_others(config)])
+    themes = [file for file in files if file.src_dir != config.docs_dir]
+    pages = sorted({path for pattern in PAGES for path in ROOT.glob(pattern)})
+    others = sorted({ROOT / STYLE, *(path for page in pages for path in _linked(page))})
+    return Files([*themes, *(_file(path, config) for path in [*pages, *others])])
 
 
-def _paths(patterns: tuple[str, ...]) -> list[str]:
-    found = {path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Folders are not in the site: only their names remain."""
+    folder = (ROOT / page.file.src_uri).parent
+    return _link.sub(lambda link: link[1] if (folder / link[2]).is_dir() else link[0], markdown)
 
 
-def _others(config: MkDocsConfig) -> list[File]:
-    kinds = PICTURES | SOURCES
-    return [_file(path, config) for path in _paths(OTHERS) if PurePosixPath(path).suffix in kinds]
+def _linked(page: Path) -> list[Path]:
+    """The files, other than pages, that it shows or links to."""
+    links = [path or source for path, source in _links(page.read_text(encoding='utf-8'))]
+    paths = [(page.parent / link).resolve() for link in links]
+    return [path for path in paths if path.is_file() and path.suffix != '.md' and path.is_relative_to(ROOT)]
 
 
-def _file(path: str, config: MkDocsConfig) -> File:
-    return File(path, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=_place(PurePosixPath(path)))
+def _file(path: Path, config: MkDocsConfig) -> File:
+    name = path.relative_to(ROOT).as_posix()
+    place = _place(PurePosixPath(name))
+    return File(name, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=place)
 
 
 def _place(path: PurePosixPath) -> str:
     """Where a file of the repository lands in the site."""
     if path.suffix == '.md':
-        return str(_page(path) / 'index.html')
-    if path.suffix in PICTURES:
-        return str(path)
-    return f'{path}.txt'  # to be read in the browser, not run or downloaded
+        return str(_folder(path) / 'index.html')
+    return str(path) if path.suffix in PICTURES else f'{path}.txt'
 
 
-def _page(path: PurePosixPath) -> PurePosixPath:
-    if path == PurePosixPath('README.md'):
+def _folder(page: PurePosixPath) -> PurePosixPath:
+    if page == PurePosixPath('README.md'):
         return PurePosixPath('overview')
-    folder = path.parent.relative_to('doc') if path.parts[0] == 'doc' else path.parent
-    return folder if path.stem in ('index', 'README') else folder / path.stem.lower()
+    if len(page.parts) == 1:
+        return PurePosixPath('project', page.stem.lower())
+    folder = page.parent.relative_to('doc') if page.parts[0] == 'doc' else page.parent
+    return folder if page.stem in ('index', 'README') else folder / page.stem
