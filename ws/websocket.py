@@ -123,10 +123,11 @@ class WebSocket(Emitter, EventTarget):
 
     Events, on the loop thread or as ``executor`` says: ``open()``; ``message(data, flags)``, `data` a str or bytes,
     ``flags.binary``, ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``,
-    see :meth:`send`; ``error(error)``, and after that or without it, once and last, ``close(code, message)``. On a
-    client, before ``open``: ``redirect(url, request)``, whose listener may change the headers of the request that
-    follows, and decides which of them go there; ``upgrade(response)``; ``unexpected-response(request, response)``,
-    whose listener takes the place of ``error``, and ends it: by :meth:`terminate`, say.
+    see :meth:`send`; ``error(error, code)``, `code` that of a close frame; after it or without it, once and last,
+    ``close(code, message)``. On a client, before ``open``: ``redirect(url, request)``, whose listener may change the
+    headers of the request that follows, and decides which of them go there; ``upgrade(response)``;
+    ``unexpected-response(request, response)``, whose listener takes the place of ``error``, and ends it: by
+    :meth:`terminate`, say.
 
     Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
     """
