@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from documents import ROOT
+from support import end
 
 from ws import ProxyAgent, ReconnectingWebSocket, WebSocket, WebSocketServer, WebSocketStream, createWebSocketStream
 
@@ -117,8 +118,9 @@ def headings() -> list[tuple[str, str, str]]:
 def set_by_constructors() -> dict[str, set[str]]:
     client = WebSocket('ws://127.0.0.1:1')
     client.on('error', lambda: None)
-    client.terminate()
+    end(client)
     server = WebSocketServer(noServer=True)
+    server.close()
     return {'websocket': set(vars(client)), 'server': set(vars(server)), 'reconnecting': {'options', 'url'}}
 
 
