@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -22,7 +24,7 @@ STYLE = 'doc/site/site.css'
 PICTURES = {'.svg', '.png', '.webp', '.css'}
 
 _links = re.compile(r'\]\(([^)\s:#]+)|\bsrc(?:set)?="([^"\s:]+)"').findall
-_link = re.compile(r'\[([^\]]+)\]\(([^)\s:#]+)\)')
+_link = re.compile(r'\[([^\]]+)\]\(([^)\s:#]+)(?:#[^)\s]*)?\)')
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -42,9 +44,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Folders are not in the site: only their names remain."""
+    """Links say the titles of pages, not the names of their files; of folders, which are not here, there is just the name."""
     folder = (ROOT / page.file.src_uri).parent
-    return _link.sub(lambda link: link[1] if (folder / link[2]).is_dir() else link[0], markdown)
+    titles = dict(_titles(config.nav))
+
+    def shown(link: re.Match[str]) -> str:
+        text, target = link[1], (folder / link[2]).resolve()
+        if target.is_dir():
+            return text
+        title = titles.get(target.relative_to(ROOT).as_posix(), text)
+        return f'[{title}{link[0][1 + len(text) :]}' if text.endswith('.md') else link[0]
+
+    return _link.sub(shown, markdown)
+
+
+def _titles(navigation: Any) -> Iterator[tuple[str, str]]:
+    """The pages of a part of the navigation, with their titles there."""
+    for entry in navigation:
+        for title, content in entry.items() if isinstance(entry, dict) else ():
+            if isinstance(content, str):
+                yield content, title
+            else:
+                yield from _titles(content)
 
 
 def _linked(page: Path) -> list[Path]:
