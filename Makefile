@@ -85,7 +85,7 @@ endef
 # Fails if a page, a link or an anchor is missing.
 DOCS := .venv-docs/bin
 docs: .venv-docs/installed
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/mkdocs build --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/mkdocs build --clean
 
 docs-look: docs $(VENV)/installed-test
 	rm -rf build/look

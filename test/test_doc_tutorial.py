@@ -132,7 +132,7 @@ def chat(name: str, folder: Path) -> Iterator[tuple[Child, int]]:
 
 
 @pytest.mark.browser
-def test_the_first_page(browser: DevTools, tmp_path: Path) -> None:
+def test_the_first_page(browser: DevTools, tmp_path: Path) -> None:  # noqa: F811
     with chat('A page in the browser', tmp_path) as (_program, port):
         pages = [browser.open(f'http://127.0.0.1:{port}/') for _ in range(2)]
         for page in pages:
@@ -142,7 +142,7 @@ def test_the_first_page(browser: DevTools, tmp_path: Path) -> None:
             page.shows('#said', 'hello <b>Ben</b>')
 
 
-def enters(browser: DevTools, port: int, name: str) -> Page:
+def enters(browser: DevTools, port: int, name: str) -> Page:  # noqa: F811
     page = browser.open('about:blank')
     page.call('Page.enable')
     page.call('Page.addScriptToEvaluateOnNewDocument', source=f'window.prompt = () => {json.dumps(name)}')
@@ -151,7 +151,7 @@ def enters(browser: DevTools, port: int, name: str) -> Page:
 
 
 @pytest.mark.browser
-def test_the_page_with_names(browser: DevTools, tmp_path: Path) -> None:
+def test_the_page_with_names(browser: DevTools, tmp_path: Path) -> None:  # noqa: F811
     with chat('Names, and who is there', tmp_path) as (program, port):
         pages = [enters(browser, port, name) for name in ('Ann', 'Ben')]
         for page in pages:

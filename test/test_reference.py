@@ -1,4 +1,4 @@
-"""doc/ws.md and the docstrings say the same: options with their types and defaults, methods with their parameters, events."""
+"""doc/ws.md and the docstrings say the same: options with types and defaults, methods with parameters, events."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SAME = {
     'ssl.SSLContext': 'SSLContext',
     'concurrent.futures.Executor': 'Executor',
 }
-TYPES = {'int', 'str', 'bool', 'bytes', 'ms', 'dict', 'path', 'path-like', 'list', 'function', 'class', 'number', 'socket'}
-TYPES |= {'SSLContext', 'Executor', 'iterable'}
+TYPES = {'int', 'str', 'bool', 'bytes', 'ms', 'number', 'dict', 'list', 'iterable', 'path', 'path-like'}
+TYPES |= {'function', 'class', 'socket', 'SSLContext', 'Executor'}
 
 
 class Option(NamedTuple):
@@ -52,9 +52,7 @@ def documented(heading: str) -> dict[str, Option]:
     section = TEXT.partition(f'\n{heading}\n')[2].partition('\n### ')[0]
     rows = re.findall(r'^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \| `([^`]*)` \|', section, re.MULTILINE)
     return {
-        name: Option(types_in(types), default)
-        for names, types, default in rows
-        for name in re.findall(r'\w+', names)
+        name: Option(types_in(types), default) for names, types, default in rows for name in re.findall(r'\w+', names)
     }
 
 

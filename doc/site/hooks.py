@@ -1,7 +1,7 @@
 """What MkDocs is to know of the repository.
 
-Documents link to each other by their paths in the repository, and to files that are not in doc/. So each file has that path
-as its name here, too, and all links work as they stand; only where it lands in the site is said below.
+Documents link to each other by their paths in the repository, and to files that are not in doc/. So each file has that
+path as its name here, too, and all links work as they stand; only where it lands in the site is said below.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links say the titles of pages, not the names of their files; of folders, which are not here, there is just the name."""
+    """Links say the titles of pages, not the names of their files. A link to a folder is just its text."""
     folder = (ROOT / page.file.src_uri).parent
     titles = dict(_titles(config.nav))
 

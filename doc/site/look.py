@@ -2,8 +2,8 @@
 
     python doc/site/look.py SITE PICTURES
 
-Fails if something sticks out at the side, a script fails, or anything is missing or comes from another host. A person looks
-at the pictures.
+Fails if something sticks out at the side, a script fails, or anything is missing or comes from another host. A person
+looks at the pictures.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ SCREENS = {'desktop': (1280, 800, False), 'phone': (390, 844, True)}
 SCHEMES = ('light', 'dark')
 
 #: What the page has loaded: address and HTTP status.
-LOADED = '[performance.getEntriesByType("navigation"), performance.getEntriesByType("resource")].flat()' + (
-    '.map((entry) => [entry.name, entry.responseStatus])'
-)
+LOADED = """
+    [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+        .map((entry) => [entry.name, entry.responseStatus])
+"""
 #: What is wider than the screen, and does not scroll by itself.
 STICKS_OUT = """
-    [...document.querySelectorAll('main *')].filter((element) => {
-        const scrolls = (node) => node && (/auto|scroll|hidden/.test(getComputedStyle(node).overflowX) || scrolls(node.parentElement));
-        return element.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !scrolls(element.parentElement);
-    }).map((element) => element.outerHTML.slice(0, 100))
+    (() => {
+        const clips = (node) => node && (getComputedStyle(node).overflowX !== 'visible' || clips(node.parentElement));
+        const width = document.documentElement.clientWidth;
+        return [...document.querySelectorAll('main *')]
+            .filter((element) => element.getBoundingClientRect().right > width + 1 && !clips(element.parentElement))
+            .map((element) => element.outerHTML.slice(0, 100));
+    })()
 """
 
 
@@ -84,7 +88,8 @@ def take_picture(page: Page, path: Path) -> None:
 
 def faults_of(page: Page, host: str) -> list[str]:
     loaded = page.evaluate(LOADED)
-    faults = [f'{name} comes from elsewhere' for name, _status in loaded if not name.startswith((host, 'data:', 'blob:'))]
+    here = (host, 'data:', 'blob:')
+    faults = [f'{name} comes from elsewhere' for name, _status in loaded if not name.startswith(here)]
     faults += [f'{name}: status {status}' for name, status in loaded if status >= 400]
     faults += [f'sticks out: {element}' for element in page.evaluate(STICKS_OUT)]
     return faults
