@@ -29,7 +29,9 @@ LOADED = """
 #: What is wider than the screen, and does not scroll by itself.
 STICKS_OUT = """
     (() => {
-        const clips = (node) => node && (getComputedStyle(node).overflowX !== 'visible' || clips(node.parentElement));
+        const main = document.querySelector('main');
+        const clips = (node) => node !== main
+            && (getComputedStyle(node).overflowX !== 'visible' || clips(node.parentElement));
         const width = document.documentElement.clientWidth;
         return [...document.querySelectorAll('main *')]
             .filter((element) => element.getBoundingClientRect().right > width + 1 && !clips(element.parentElement))
