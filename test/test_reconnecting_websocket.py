@@ -40,7 +40,7 @@ from ws import (
 )
 from ws.client.request import ClientRequest
 from ws.options import RECONNECTING_OPTIONS, Options
-from ws.reconnecting_websocket import reconnection_delay
+from ws.reconnecting.rules import reconnection_delay
 
 FAST = {'minReconnectionDelay': 5, 'maxReconnectionDelay': 20, 'jitter': 0, 'closeTimeout': 2000}
 #: A delay that no test lives to see the end of.
