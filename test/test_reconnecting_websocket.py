@@ -129,7 +129,7 @@ def test_it_has_the_face_of_a_websocket() -> None:
         'createWebSocketStream',
     }  # fmt: skip
     names = {name for name in dir(WebSocket) if not name.startswith('_')} - of_the_module - {'upgradeReq'}
-    assert names <= set(dir(ReconnectingWebSocket)) | {'url'}
+    assert names <= set(dir(ReconnectingWebSocket)) | {'options', 'url'}
     assert WebSocket._emits == ReconnectingWebSocket._emits
 
 
