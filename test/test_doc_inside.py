@@ -17,9 +17,10 @@ DRAWING = (ROOT / 'doc' / 'inside.svg').read_text(encoding='utf-8')
 #: What the drawing has, from top to bottom. What stands side by side is in one line.
 FLOORS = [
     ['__init__', 'websocket_stream', 'rooms', 'wscat'],
-    ['reconnecting_websocket', 'backlog'],
+    ['reconnecting_websocket', 'reconnecting'],
     ['websocket_server', 'server'],
-    ['websocket', 'client'],
+    ['websocket'],
+    ['connection', 'client'],
     ['receiving', 'sending', 'sender', 'streams'],
     ['delivery', 'event_target', 'pool', 'heartbeat', 'metrics'],
     ['protocol', 'net'],
