@@ -38,7 +38,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint docs docs-look docs-publish coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -83,6 +83,7 @@ rm -rf $(TYPED) && mkdir -p $(TYPED) && ln -s ../../ws $(TYPED)/ws \
 endef
 
 # Fails if a page, a link or an anchor is missing.
+.PHONY: docs docs-look docs-publish
 DOCS := .venv-docs/bin
 docs: .venv-docs/installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/mkdocs build --clean
