@@ -219,6 +219,7 @@ COMMANDS = {
     r'(haproxy -f examples/cluster/haproxy\.cfg)': check_that_it_is_there,
     r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_wscat,
     r'wscat (-h)': check_wscat,
+    r'make (docs-\w+)': check_make,
     r'python (\w+\.py)': check_saved,
     r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
 }
