@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,8 +77,15 @@ def _linked(page: Path) -> list[Path]:
 
 def _file(path: Path, config: MkDocsConfig) -> File:
     name = path.relative_to(ROOT).as_posix()
-    place = _place(PurePosixPath(name))
-    return File(name, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=place)
+    place = _place(PurePosixPath(name)).lstrip('.')
+    return File(
+        name,
+        str(ROOT),
+        config.site_dir,
+        config.use_directory_urls,
+        dest_uri=place,
+        inclusion=InclusionLevel.INCLUDED,  # also what begins with a dot
+    )
 
 
 def _place(path: PurePosixPath) -> str:
