@@ -193,6 +193,10 @@ def check_saved(name: str) -> None:
     assert re.search(rf'as\s`{name}`', (ROOT / 'doc' / 'tutorial.md').read_text(encoding='utf-8'))
 
 
+def check_script_of_ours(name: str) -> None:
+    assert (ROOT / 'bin' / name).is_file()
+
+
 def check_reference(name: str) -> None:
     """It names every option."""
     shown = subprocess.run(
@@ -218,10 +222,10 @@ COMMANDS = {
     r'(python examples/cluster/cluster\.py(?: --workers 2| --port \d+)?)': check_that_it_is_there,
     r'(haproxy -f examples/cluster/haproxy\.cfg)': check_that_it_is_there,
     r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_wscat,
-    r'wscat (-h)': check_wscat,
+    r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
     r'make (docs-\w+)': check_make,
     r'python (\w+\.py)': check_saved,
-    r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
+    r'(wscat) -h': check_script_of_ours,
 }
 
 
