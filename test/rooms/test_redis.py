@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -234,6 +235,20 @@ def test_redis_that_is_not_there_yet(tmp_path: Path) -> None:
         redis.start()
         until_event(here, 'up')
         until(lambda: redis.ask('PUBSUB', 'NUMSUB', 'ws:room:lobby') == [b'ws:room:lobby', 1])
+
+
+def test_who_may_not_subscribe_asks_less_and_less_often(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ws.rooms import redis as module
+
+    monkeypatch.setattr(module, 'random', SimpleNamespace(random=lambda: 1))
+    redis.ask('ACL', 'SETUSER', 'default', '-subscribe')
+    with site(bus(redis)) as here:
+        [error] = until_event(here, 'down')
+        assert 'permissions' in str(error)
+        started = time.monotonic()
+        for _ in range(2):
+            until_event(here, 'down')
+        assert time.monotonic() - started > 0.2 + 0.4
 
 
 def test_a_closed_bus_does_not_wait_for_a_redis_that_hangs(redis: RedisServer) -> None:

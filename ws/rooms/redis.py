@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Optional
 
 from redis import ConnectionPool, RedisCluster
 from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
 from redis.retry import Retry
 
 from .bus import BusListener
@@ -71,6 +72,7 @@ class RedisBus:
         self._wanted: dict[str, None] = {}
         self._session: Optional[_Session] = None  # while there is a connection
         self._closing = threading.Event()
+        self._nodes: list[tuple[str, int]] = []  # of the cluster, if it is one; for the thread that connects
 
     # -- what a Bus does ---------------------------------------------------------------------------------------------
 
@@ -111,11 +113,13 @@ class RedisBus:
         attempts = 0
         is_told = False
         while not self._closing.is_set():
+            started = time.monotonic()
             error = self._serve()
             if error is None:  # it was open
-                attempts, is_told = 0, True  # that it has ended, it has told
-                continue
-            if not (is_told or self._closing.is_set()):
+                is_told = True  # that it has ended, it has told
+                if time.monotonic() - started > _LONGEST_DELAY:
+                    attempts = 0
+            elif not (is_told or self._closing.is_set()):
                 _log.warning('no connection to Redis: %s', error)
                 self._listener.down(error)
                 is_told = True
@@ -149,10 +153,11 @@ class RedisBus:
         return None
 
     def _connect(self) -> _Session:
-        pool = ConnectionPool.from_url(self._url, **self._settings, retry=Retry(NoBackoff(), 0))
-        if not self._is_cluster(pool):
-            link = _Link(pool, PLAIN, self._timeout, self._on_reply)
-            return _Session([link], lambda name: link)
+        if not self._nodes:
+            pool = ConnectionPool.from_url(self._url, **self._settings, retry=Retry(NoBackoff(), 0))
+            if not self._is_cluster(pool):
+                link = _Link(pool, PLAIN, self._timeout, self._on_reply)
+                return _Session([link], lambda name: link)
         return self._connect_to_cluster()
 
     @staticmethod
@@ -166,7 +171,12 @@ class RedisBus:
             connection.disconnect()
 
     def _connect_to_cluster(self) -> _Session:
-        cluster: Any = RedisCluster.from_url(self._url, **self._settings)
+        known = [ClusterNode(host, port) for host, port in self._nodes]  # that of the address may be gone
+        # A channel that belongs to no node could not be subscribed to: there has to be one for each.
+        cluster: Any = RedisCluster.from_url(
+            self._url, **self._settings, startup_nodes=known, require_full_coverage=True
+        )
+        self._nodes = [(node.host, node.port) for node in cluster.get_nodes()]
         links: dict[str, _Link] = {}
         try:
             for node in cluster.get_primaries():
