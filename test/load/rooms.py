@@ -48,13 +48,15 @@ from ws import timers
 
 MACHINES, SERVERS = 2, 4
 PORT, REDIS_PORT = 8000, 6379  # nobody else is in these namespaces
-PRESENCE_TIMEOUT = 5000  # milliseconds
 #: Seconds that whatever must happen may take.
 PATIENCE = 90
 #: Shares of the time: until memory is looked at first; the part that has the figures; what follows an interruption.
 WARM_UP, STEADY, AFTER = 0.1, 0.4, 0.08
-#: Seconds: how long Redis is away, and how long each room says as much as it can; and their share of the time at most.
-OUTAGE, RUSH, SHARE = 10, 20, 0.1
+#: Seconds: how long Redis is away, how long each room says as much as it can, and after how long a server that is not
+#: heard is gone; and their share of the time at most.
+OUTAGE, RUSH, PRESENCE, SHARE = 10, 20, 5, 0.1
+#: But no shorter than this, on a machine that does other things, too.
+PRESENCE_AT_LEAST = 1
 #: What may be more at the end: KiB, and a share.
 MORE_MEMORY, MORE_OF_IT = 8192, 0.1
 SOCKETIO_PYTHON = BENCH / '.venv-rooms' / 'bin' / 'python'
@@ -140,23 +142,28 @@ def until(condition: Callable[[], Any], patience: float = PATIENCE) -> float:
 
 
 class Run:
-    def __init__(self, kind: Any, clients: int, rooms: int, size: int, machines: list[Machine], folder: Path) -> None:
-        self._kind = kind
-        self._rooms = rooms
+    def __init__(self, arguments: argparse.Namespace, machines: list[Machine], folder: Path) -> None:
+        self._kind = arguments.kind
+        self._clients = arguments.clients
+        self._rooms = arguments.rooms
+        self._seconds = arguments.seconds
+        self._presence = max(PRESENCE_AT_LEAST, self._at_most(PRESENCE))
         self.redis = Service('redis', with_us(*redis_command(folder)), ('127.0.0.1', REDIS_PORT))
         self.servers = [self._server(number, machines[number % MACHINES]) for number in range(SERVERS)]
-        self.ledger = Ledger(clients, rooms, self.server_of)
-        self.crowd = Crowd(self.ledger, size)
+        self.ledger = Ledger(self._clients, self._rooms, self.server_of)
+        self.crowd = Crowd(self.ledger, arguments.size)
         self._interruptions: list[Interruption] = []
-        self._clients = clients
         threading.excepthook = lambda arguments: self.ledger.faults(f'reported: {arguments.exc_value!r}')
+
+    def _at_most(self, seconds: float) -> float:
+        return min(seconds, SHARE * self._seconds)
 
     def _server(self, number: int, machine: Machine) -> Service:
         settings = {
             'host': machine.address,
             'port': PORT + number,
             'redis': f'redis://{machine.gateway}:{REDIS_PORT}',
-            'presenceTimeout': PRESENCE_TIMEOUT,
+            'presenceTimeout': self._presence * 1000,
         }
         command = machine.command(*with_us(*self._kind.command, json.dumps(settings)))
         return Service(f'server {number}', command, (machine.address, PORT + number))
@@ -219,20 +226,20 @@ class Run:
             server.kill()
             gone = self.until_present(without=number)
             if not self._kind.knows_presence:
-                time.sleep(PRESENCE_TIMEOUT / 1000)
+                time.sleep(self._presence)
             server.start()
             back = until(self.crowd.are_in)
         say(f'{what}: its members gone for the others after {gone:.1f} s, back {back:.1f} s after its restart;')
         say(f'  everybody is present {self.until_present():.1f} s after that')
 
-    def kill_redis(self, seconds: float) -> None:
+    def kill_redis(self) -> None:
         what = f'kill -9 of Redis, number {1 + sum("Redis" in each.what for each in self._interruptions)}'
         with self._interruption(what, lambda one, other: one != other):
             self.redis.kill()
-            time.sleep(seconds)
+            time.sleep(self._at_most(OUTAGE))
             self.redis.start()
             back = until(self.is_linked)
-        say(f'{what}: away for {seconds:.1f} s, all servers back after {back:.1f} s;')
+        say(f'{what}: away for {self._at_most(OUTAGE):.1f} s, all servers back after {back:.1f} s;')
         say(f'  everybody is present {self.until_present():.1f} s after that')
 
     @contextlib.contextmanager
@@ -283,11 +290,11 @@ class Run:
         while count != (count := self.ledger.phase.deliveries()):
             time.sleep(1)
 
-    def rush(self, seconds: float) -> None:
+    def rush(self) -> None:
         rooms = [self.crowd.members[room :: self._rooms] for room in range(self._rooms)]
         rush = Rush(self.crowd, rooms)
         timers.setTimeout(rush.start, 0)
-        self.measure(f'as fast as it goes, a message in each of {self._rooms} rooms', seconds)
+        self.measure(f'as fast as it goes, a message in each of {self._rooms} rooms', self._at_most(RUSH))
         rush.stop()
         self.until_quiet()
 
@@ -318,12 +325,11 @@ def play(run: Run, seconds: float, rate: float) -> int:
         time.sleep(WARM_UP * seconds)
         run.look_at_first()
         run.measure('nothing happens', STEADY * seconds)
-        outage = min(OUTAGE, SHARE * seconds)
         for interrupt in (
             lambda: run.kill_server(0),
-            lambda: run.kill_redis(outage),
+            run.kill_redis,
             lambda: run.kill_server(1),
-            lambda: run.kill_redis(outage / 4),
+            run.kill_redis,
         ):
             interrupt()
             time.sleep(AFTER * seconds)
@@ -334,7 +340,7 @@ def play(run: Run, seconds: float, rate: float) -> int:
     say(f'messages were {talk.late * 1000:.0f} ms late at most')
     run.until_quiet()
     run.look_at_last()
-    run.rush(min(RUSH, SHARE * seconds))
+    run.rush()
     return run.judge()
 
 
@@ -369,7 +375,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='rooms-')))
         machines = [stack.enter_context(Machine(number)) for number in range(1, MACHINES + 1)]
-        run = Run(arguments.kind, arguments.clients, arguments.rooms, arguments.size, machines, folder)
+        run = Run(arguments, machines, folder)
         stack.callback(run.end)
         say(f'{arguments.kind.name}: {SERVERS} servers on {MACHINES} machines')
         return 1 if play(run, arguments.seconds, arguments.rate) else 0
