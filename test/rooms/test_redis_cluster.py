@@ -82,8 +82,10 @@ def test_order_is_kept_and_nothing_doubled(cluster: RedisCluster) -> None:
 
 
 def test_a_slot_moves(cluster: RedisCluster) -> None:
-    room = ROOMS[0]
+    room, downs = ROOMS[0], []
     with site(bus(cluster.nodes[0])) as here, site(bus(cluster.nodes[1])) as there:
+        for place in here, there:
+            place.rooms.on('down', downs.append)
         _, ann_hears = here.member(room)
         _, ben_hears = there.member(room)
         knows(here, room, 2)
@@ -96,6 +98,7 @@ def test_a_slot_moves(cluster: RedisCluster) -> None:
         until(lambda: hears(here, room, ben_hears))
         until(lambda: hears(there, room, ann_hears))
         assert len(here.rooms.present(room)) == 2
+        assert not downs
 
 
 def hears(here: Site, room: str, log: Any) -> bool:
@@ -115,6 +118,20 @@ def test_who_publishes_alone_finds_a_slot_that_has_moved(cluster: RedisCluster) 
         cluster.move(channel('nowhere else'), new)
         until_subscribed(new, 'nowhere else', 1)
         until(lambda: hears(here, 'nowhere else', ben_hears))
+
+
+def test_who_leaves_and_comes_again_keeps_the_connection(cluster: RedisCluster) -> None:
+    with site(bus(cluster.nodes[0])) as here, site(bus(cluster.nodes[1])) as there:
+        downs: list[Any] = []
+        there.rooms.on('down', downs.append)
+        here.member('lobby')
+        ben, ben_hears = there.member('lobby')
+        until_subscribed(cluster.owner_of(channel('lobby')), 'lobby')
+        for _ in range(20):
+            there.rooms.leave(ben, 'lobby')
+            there.rooms.join(ben, 'lobby')
+        until(lambda: hears(here, 'lobby', ben_hears))
+        assert not downs
 
 
 def test_a_node_is_killed_and_its_replica_takes_over(cluster: RedisCluster) -> None:
