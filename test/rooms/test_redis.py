@@ -181,6 +181,23 @@ def test_redis_is_killed_and_comes_again(redis: RedisServer) -> None:
         assert ben_hears.nothing(0)
 
 
+def test_redis_is_back_before_its_end_was_noticed(redis: RedisServer) -> None:
+    """The thread that writes has nothing to write, and would ask Redis in 20 seconds whether it is there."""
+    with site(bus(redis, timeout=60_000)) as here, site(bus(redis, timeout=60_000)) as there:
+        here.member('lobby')
+        _, ben_hears = there.member('lobby')
+        for place in here, there:
+            knows(place, 'lobby', 2)
+            until_event(place, 'up')
+        redis.kill()
+        redis.start()
+        for place in here, there:
+            until_event(place, 'up')
+        until(lambda: redis.ask('PUBSUB', 'NUMSUB', 'ws:room:lobby') == [b'ws:room:lobby', 2])
+        here.rooms.to('lobby').send('again')
+        assert said(ben_hears) == 'again'
+
+
 def test_redis_that_answers_nothing_holds_up_nobody(redis: RedisServer) -> None:
     with site(bus(redis)) as here, site(bus(redis)) as there:
         _, ann_hears = here.member('lobby')

@@ -325,11 +325,12 @@ class _Link:
         self._ping_every = timeout / 3
         self._on_reply = on_reply
         self._on_moved = on_moved
-        self._changed = threading.Condition(threading.Lock())  # for the next four
+        self._changed = threading.Condition(threading.Lock())  # for the next five
         self._messages: deque[tuple[str, bytes]] = deque()
         self._size = 0  # bytes of them, and of those that are being written
         self._changes: list[tuple[str, bool]] = []
         self._closing = False
+        self._over = False
         self._is_lossy = False  # that messages are lost has been logged
         self._threads: list[threading.Thread] = []
         self._incoming = pool.make_connection()
@@ -358,6 +359,9 @@ class _Link:
         on_end(error)
 
     def disconnect(self) -> None:
+        with self._changed:
+            self._over = True  # or whoever writes next would connect again, as redis-py does, and go on
+            self._changed.notify()
         for connection in (self._incoming, self._outgoing):
             with contextlib.suppress(Exception):
                 connection.disconnect()
@@ -365,7 +369,7 @@ class _Link:
     def join(self) -> None:
         for thread in self._threads:
             thread.join()
-        self.disconnect()  # one of them may just have connected again, as redis-py does
+        self.disconnect()  # one of them may just have been about to write
 
     # -- from any thread ---------------------------------------------------------------------------------------------
 
@@ -396,9 +400,9 @@ class _Link:
 
     def _write(self) -> None:
         next_ping = 0.0
-        while True:
+        while not self._over:
             with self._changed:
-                if not (self._messages or self._changes or self._closing):
+                if not (self._messages or self._changes or self._closing or self._over):
                     self._changed.wait(max(0.0, next_ping - time.monotonic()))
                 messages, self._messages = self._messages, deque()
                 changes, self._changes = self._changes, []
@@ -431,7 +435,7 @@ class _Link:
     # -- the thread that reads ---------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        while True:
+        while not self._over:
             self._on_reply(self._commands, self._reply_from(self._incoming))
 
     # -- both --------------------------------------------------------------------------------------------------------
