@@ -35,10 +35,8 @@ def channels(node: RedisServer) -> set[str]:
 
 
 def connections(node: RedisServer) -> int:
-    """Beside that of who asks, and those of replicas."""
-    others = 1 + node.ask('INFO', 'replication')['connected_slaves']
-    number: int = node.ask('INFO', 'clients')['connected_clients']
-    return number - others
+    beside_ours: int = node.ask('INFO', 'clients')['connected_clients'] - 1
+    return beside_ours
 
 
 def until_subscribed(node: RedisServer, room: str, number: int = 2) -> None:

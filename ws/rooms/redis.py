@@ -176,6 +176,7 @@ class RedisBus:
         cluster: Any = RedisCluster.from_url(
             self._url, **self._settings, startup_nodes=known, require_full_coverage=True
         )
+        cluster.disconnect_connection_pools()  # for the questions so far; each link has connections of its own
         self._nodes = [(node.host, node.port) for node in cluster.get_nodes()]
         links: dict[str, _Link] = {}
         try:
