@@ -113,9 +113,7 @@ class RedisCluster:
     def owner_of(self, channel: str) -> RedisServer:
         """Among the nodes, as the last of them sees it."""
         slot = self.slot_of(channel)
-        [port] = [
-            first[1] for start, end, first, *_ in self.nodes[-1].ask('CLUSTER', 'SLOTS') if start <= slot <= end
-        ]
+        [port] = [first[1] for start, end, first, *_ in self.nodes[-1].ask('CLUSTER', 'SLOTS') if start <= slot <= end]
         return next(node for node in [*self.nodes, self.replica] if node.port == port)
 
     def slot_of(self, channel: str) -> int:

@@ -1,7 +1,7 @@
 """Several machines on one: a network namespace for each, wired to that of the program by a pair of veth devices.
 
-It needs no root, only a Linux that lets users make namespaces, and the programs of util-linux and iproute2. None of it has
-a name outside: it is gone with the last process in there, and those end with the program, however that ends.
+It needs no root, only a Linux that lets users make namespaces, and the programs of util-linux and iproute2. None of it
+has a name outside: it is gone with the last process in there, and those end with the program, however that ends.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Machine:
         self.address, self.gateway = f'10.78.{number}.2', f'10.78.{number}.1'
         # A namespace lives as long as somebody is in there.
         self._holder = subprocess.Popen(
-            with_us('unshare', '--net', 'sh', '-c', 'echo there; exec cat'), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            with_us('unshare', '--net', 'sh', '-c', 'echo there; exec cat'),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         try:
             assert self._holder.stdout is not None and self._holder.stdout.readline()

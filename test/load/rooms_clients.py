@@ -242,7 +242,7 @@ def _ignore(sender: int, number: int) -> None:
 
 
 class Talk:
-    """Members say something in turn, so many a second, in a thread, until :meth:`stop`; those that are not in do not."""
+    """Members say something in turn, so many a second, in a thread, until :meth:`stop`. Those that are not in pass."""
 
     def __init__(self, members: list[Member], rate: float) -> None:
         self._members = members

@@ -1,4 +1,4 @@
-"""A server with rooms, as one of several: who connects to ``/ROOM/NUMBER`` is in that room, and what it says goes there.
+"""A server with rooms, as one of several: who connects to ``/ROOM/NUMBER`` is in that room, and talks to it.
 
 Asked by a line, it answers with one of JSON. It ends with its standard input.
 """

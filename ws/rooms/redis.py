@@ -171,7 +171,8 @@ class RedisBus:
             connection.disconnect()
 
     def _connect_to_cluster(self) -> _Session:
-        known = [ClusterNode(host, port) for host, port in self._nodes]  # that of the address may be gone
+        new_node: Any = ClusterNode
+        known = [new_node(host, port) for host, port in self._nodes]  # that of the address may be gone
         # A channel that belongs to no node could not be subscribed to: there has to be one for each.
         cluster: Any = RedisCluster.from_url(
             self._url, **self._settings, startup_nodes=known, require_full_coverage=True
@@ -236,7 +237,7 @@ class _Slots:
         return self._links[been[-1] if been else self._cluster.get_node_from_key(name).name]
 
     def move(self, slot: int, node: str) -> bool:
-        """Returns whether that is news. Raises ConnectionError if it is time to ask the cluster for all of its nodes."""
+        """Returns whether that is news. Raises ConnectionError if the cluster has to be asked for all of its nodes."""
         been = self._been.setdefault(slot, [self._cluster.nodes_manager.get_node_from_slot(slot).name])
         if node == been[-1]:
             return False
