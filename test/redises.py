@@ -121,10 +121,12 @@ class RedisCluster:
         return slot
 
     def move(self, channel: str, to: RedisServer) -> None:
-        """Its slot, and whatever else is in there."""
-        slot, name = str(self.slot_of(channel)), to.id()
+        """Its slot, and whatever else is in there. In these steps the new owner's claim is the newest."""
+        slot, old = str(self.slot_of(channel)), self.owner_of(channel)
+        to.ask('CLUSTER', 'SETSLOT', slot, 'IMPORTING', old.id())
+        old.ask('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id())
         for node in sorted(self.nodes, key=lambda node: node is not to):
-            node.ask('CLUSTER', 'SETSLOT', slot, 'NODE', name)
+            node.ask('CLUSTER', 'SETSLOT', slot, 'NODE', to.id())
 
 
 def _can_have_redis() -> None:
