@@ -188,7 +188,7 @@ class Run:
         until(self.crowd.are_in)
         say(f'{self._clients} clients in {self._rooms} rooms after {time.monotonic() - started:.1f} s')
         until(self.is_linked)
-        say(f'everybody is present after {self.until_present():.1f} s more')
+        self._say_who_is_present()
 
     def end(self) -> None:
         self.crowd.close()
@@ -215,7 +215,11 @@ class Run:
         for member in range(self._clients):
             if self.server_of(member) != without:
                 expected.setdefault(self.room_of(member), []).append(member)
-        return until(is_known) if self._kind.knows_presence else 0
+        return until(is_known)
+
+    def _say_who_is_present(self) -> None:
+        if self._kind.knows_presence:
+            say(f'  everybody is present {self.until_present():.1f} s later')
 
     # -- what happens to it ------------------------------------------------------------------------------------------
 
@@ -224,13 +228,13 @@ class Run:
         what = f'kill -9 of {server.name}'
         with self._interruption(what, lambda *two: number in two):
             server.kill()
-            gone = self.until_present(without=number)
-            if not self._kind.knows_presence:
+            if self._kind.knows_presence:
+                say(f'{what}: its members are gone for the others after {self.until_present(without=number):.1f} s')
+            else:
                 time.sleep(self._presence)
             server.start()
-            back = until(self.crowd.are_in)
-        say(f'{what}: its members gone for the others after {gone:.1f} s, back {back:.1f} s after its restart;')
-        say(f'  everybody is present {self.until_present():.1f} s after that')
+            say(f'{what}: its members are back {until(self.crowd.are_in):.1f} s after its restart')
+        self._say_who_is_present()
 
     def kill_redis(self) -> None:
         what = f'kill -9 of Redis, number {1 + sum("Redis" in each.what for each in self._interruptions)}'
@@ -239,8 +243,8 @@ class Run:
             time.sleep(self._at_most(OUTAGE))
             self.redis.start()
             back = until(self.is_linked)
-        say(f'{what}: away for {self._at_most(OUTAGE):.1f} s, all servers back after {back:.1f} s;')
-        say(f'  everybody is present {self.until_present():.1f} s after that')
+        say(f'{what}: away for {self._at_most(OUTAGE):.1f} s, all servers linked again after {back:.1f} s')
+        self._say_who_is_present()
 
     @contextlib.contextmanager
     def _interruption(self, what: str, between: Callable[[int, int], bool]) -> Iterator[None]:

@@ -19,7 +19,7 @@ from ws import ReconnectingWebSocket
 
 #: Latencies are counted in steps of so many seconds.
 STEP = 0.0001
-#: What was sent so many seconds before a link went down may have been on its way.
+#: What was sent so many seconds before a link went down may have been on its way; more, if anything took longer.
 ON_ITS_WAY = 1.0
 
 
@@ -124,6 +124,7 @@ class Ledger:
         self._sent = [array('d') for _ in range(members)]
         self._next: list[dict[int, int]] = [{} for _ in range(members)]  # of each member, by sender
         self._gaps: list[Gap] = []
+        self._longest = ON_ITS_WAY  # that a message was on its way, in seconds
         self.phase = Phase()
         self.faults = Faults()
 
@@ -136,6 +137,7 @@ class Ledger:
 
     def heard(self, member: int, sender: int, number: int) -> None:
         latency = time.monotonic() - self._sent[sender][number]
+        self._longest = max(self._longest, latency)
         is_same = self._server_of(member) == self._server_of(sender)
         (self.phase.same if is_same else self.phase.other)[int(latency / STEP)] += 1
         if (member - sender) % self._rooms:
@@ -160,6 +162,7 @@ class Ledger:
     def judge(self, interruptions: list[Interruption]) -> Counter[str]:
         """How many deliveries were lost in each interruption. Any other is a fault."""
         lost: Counter[str] = Counter({each.what: 0 for each in interruptions})
+        interruptions = [each._replace(began=each.began - self._longest) for each in interruptions]
         for gap in self._gaps:
             servers = self._server_of(gap.sender), self._server_of(gap.member)
             for number in range(gap.first, gap.end):
@@ -174,7 +177,7 @@ class Ledger:
 
 def _cause(interruptions: list[Interruption], sent: float, one: int, other: int) -> Optional[str]:
     for each in interruptions:
-        if each.began - ON_ITS_WAY <= sent <= each.ended and each.between(one, other):
+        if each.began <= sent <= each.ended and each.between(one, other):
             return each.what
     return None
 
@@ -195,6 +198,7 @@ class Member:
             maxEnqueuedMessages=0,
             connectionTimeout=30_000,
             perMessageDeflate=False,
+            origin=f'http://{host}:{port}',  # as a browser would say
         )
         self._ws.on('message', self._on_message)
         self._ws.on('close', self._on_close)
