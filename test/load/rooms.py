@@ -306,6 +306,8 @@ class Run:
         self.ledger.finish()
         for what, number in self.ledger.judge(self._interruptions).items():
             say(f'{what}: {number} deliveries lost')
+        for kind, number in self.ledger.counts.items():
+            say(f'{number} deliveries {kind}')
         faults = self.ledger.faults
         for text in faults.texts:
             say(f'  FAULT: {text}')

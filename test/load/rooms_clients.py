@@ -82,15 +82,6 @@ class Interruption(NamedTuple):
     between: Callable[[int, int], bool]
 
 
-class Gap(NamedTuple):
-    """What `member` has not heard of `sender`: from message `first` to the one before `end`."""
-
-    member: int
-    sender: int
-    first: int
-    end: int
-
-
 @dataclass
 class Phase:
     """What was delivered in a part of the run: latencies in steps, by whether both were at the same server."""
@@ -123,10 +114,18 @@ class Ledger:
         self._server_of = server_of
         self._sent = [array('d') for _ in range(members)]
         self._next: list[dict[int, int]] = [{} for _ in range(members)]  # of each member, by sender
-        self._gaps: list[Gap] = []
+        self._missing: dict[
+            tuple[int, int], set[int]
+        ] = {}  # by member and sender, those that later ones have overtaken
         self._longest = ON_ITS_WAY  # that a message was on its way, in seconds
         self.phase = Phase()
         self.faults = Faults()
+        #: How many of each kind.
+        self.counts: Counter[str] = Counter()
+
+    def _fault(self, kind: str, text: str) -> None:
+        self.counts[kind] += 1
+        self.faults(text)
 
     def say(self, sender: int) -> int:
         """The number of its next message, which is sent now."""
@@ -141,35 +140,42 @@ class Ledger:
         is_same = self._server_of(member) == self._server_of(sender)
         (self.phase.same if is_same else self.phase.other)[int(latency / STEP)] += 1
         if (member - sender) % self._rooms:
-            self.faults(f'{member} heard {sender}, who is in another room')
+            self._fault('in another room', f'{member} heard {sender}, who is in another room')
         expected = self._next[member].get(sender, 0)
         if number < expected:
-            self.faults(f'{member} heard message {number} of {sender} when it was to hear {expected}')
+            self._heard_late(member, sender, number)
             return
-        if number > expected:
-            self._gaps.append(Gap(member, sender, expected, number))
+        self._miss(member, sender, expected, number)
         self._next[member][sender] = number + 1
+
+    def _miss(self, member: int, sender: int, first: int, end: int) -> None:
+        if first < end:
+            self._missing.setdefault((member, sender), set()).update(range(first, end))
+
+    def _heard_late(self, member: int, sender: int, number: int) -> None:
+        missing = self._missing.get((member, sender), set())
+        if number in missing:
+            missing.remove(number)
+            self._fault('out of order', f'{member} heard message {number} of {sender} after later ones')
+        else:
+            self._fault('again', f'{member} heard message {number} of {sender} again')
 
     def finish(self) -> None:
         """Nothing more is on its way."""
         for member, heard in enumerate(self._next):
             for sender in range(member % self._rooms, len(self._sent), self._rooms):
-                first, end = heard.get(sender, 0), len(self._sent[sender])
-                if first < end:
-                    self._gaps.append(Gap(member, sender, first, end))
-                    heard[sender] = end
+                self._miss(member, sender, heard.get(sender, 0), len(self._sent[sender]))
 
     def judge(self, interruptions: list[Interruption]) -> Counter[str]:
         """How many deliveries were lost in each interruption. Any other is a fault."""
         lost: Counter[str] = Counter({each.what: 0 for each in interruptions})
         interruptions = [each._replace(began=each.began - self._longest) for each in interruptions]
-        for gap in self._gaps:
-            servers = self._server_of(gap.sender), self._server_of(gap.member)
-            for number in range(gap.first, gap.end):
-                sent = self._sent[gap.sender][number]
-                cause = _cause(interruptions, sent, *servers)
+        for (member, sender), numbers in self._missing.items():
+            for number in sorted(numbers):
+                sent = self._sent[sender][number]
+                cause = _cause(interruptions, sent, self._server_of(sender), self._server_of(member))
                 if cause is None:
-                    self.faults(f'{gap.member} never heard message {number} of {gap.sender}')
+                    self._fault('never', f'{member} never heard message {number} of {sender}')
                 else:
                     lost[cause] += 1
         return lost
