@@ -1,6 +1,6 @@
 """Rooms of four servers on two machines, with Redis on a third: who is in a room hears everything once and in order.
 
-    python -m load.rooms [SECONDS] [--clients N] [--rooms N] [--rate N] [--flask-socketio]
+    python -m load.rooms [SECONDS] [--clients N] [--rooms N] [--rate N] [--calm] [--flask-socketio]
 
 The machines are network namespaces (machines.py). Members talk all the time (rooms_clients.py). First nothing happens:
 that part has the figures. Then a server is killed and started again, and Redis is, and another server, and Redis once
@@ -326,7 +326,8 @@ def redis_command(folder: Path) -> list[str]:
     return ['redis-server', *options.split(), '--save', '']
 
 
-def play(run: Run, seconds: float, rate: float) -> int:
+def play(run: Run, seconds: float, rate: float, calm: bool) -> int:
+    kills = (lambda: run.kill_server(0)), run.kill_redis, (lambda: run.kill_server(1)), run.kill_redis
     started = time.monotonic()
     run.start()
     talk = Talk(run.crowd.members, rate)
@@ -334,12 +335,7 @@ def play(run: Run, seconds: float, rate: float) -> int:
         time.sleep(WARM_UP * seconds)
         run.look_at_first()
         run.measure('nothing happens', STEADY * seconds)
-        for interrupt in (
-            lambda: run.kill_server(0),
-            run.kill_redis,
-            lambda: run.kill_server(1),
-            run.kill_redis,
-        ):
+        for interrupt in () if calm else kills:
             interrupt()
             time.sleep(AFTER * seconds)
             run.look_at_first()
@@ -372,6 +368,7 @@ def main() -> int:
     parser.add_argument('--rooms', type=int, default=200)
     parser.add_argument('--rate', type=float, default=200, help='messages a second')
     parser.add_argument('--size', type=int, default=100, help='characters of a message')
+    parser.add_argument('--calm', action='store_true', help='kill nobody')
     parser.add_argument('--flask-socketio', action='store_const', const=FlaskSocketIO, default=Ours, dest='kind')
     arguments = parser.parse_args()
     problem = why_not(arguments.kind)
@@ -387,7 +384,7 @@ def main() -> int:
         run = Run(arguments, machines, folder)
         stack.callback(run.end)
         say(f'{arguments.kind.name}: {SERVERS} servers on {MACHINES} machines')
-        return 1 if play(run, arguments.seconds, arguments.rate) else 0
+        return 1 if play(run, arguments.seconds, arguments.rate, arguments.calm) else 0
 
 
 if __name__ == '__main__':
