@@ -130,12 +130,12 @@ class Service:
         return {'memory': status('VmRSS'), 'descriptors': descriptors, 'threads': status('Threads')}
 
 
-def until(condition: Callable[[], Any], patience: float = PATIENCE) -> float:
-    """Seconds until it holds."""
+def until(condition: Callable[[], Any]) -> float:
+    """Seconds until it holds. Raises TimeoutError."""
     started = time.monotonic()
     while not condition():
-        if time.monotonic() - started > patience:
-            raise TimeoutError(f'{condition.__name__}: not within {patience} s')
+        if time.monotonic() - started > PATIENCE:
+            raise TimeoutError(f'{condition.__name__}: not within {PATIENCE} s')
         time.sleep(0.1)
     return time.monotonic() - started
 
@@ -252,8 +252,11 @@ class Run:
     @contextlib.contextmanager
     def _interruption(self, what: str, between: Callable[[int, int], bool]) -> Iterator[None]:
         began = time.monotonic()
-        yield
-        until(self.is_linked)
+        try:
+            yield
+            until(self.is_linked)
+        except TimeoutError as error:
+            self.ledger.faults(f'{what}: {error}')
         self._interruptions.append(Interruption(what, began, time.monotonic(), between))
 
     # -- what it shows -----------------------------------------------------------------------------------------------
