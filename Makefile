@@ -14,6 +14,8 @@
 #                   another time that others may wait, in milliseconds:  make fuzz FUZZ_BUDGET=20
 #   make soak       connections with every ending there is, for 10 minutes, and nothing lost or left; longer:  make soak S=3600
 #   make chaos      a network that loses, delays and reorders, links that go down, hosts that vanish; in namespaces of their own
+#   make rooms-load  rooms of four servers on two machines, with Redis between them, all of which are killed; 10 minutes
+#   make rooms-load-peer  the same on Flask-SocketIO
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
@@ -27,6 +29,7 @@ T ?=
 B ?=
 F ?= 60
 S ?= 600
+R ?=
 A ?=
 
 SHELL := /bin/bash
@@ -38,7 +41,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos rooms-load rooms-load-peer attacks pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -135,6 +138,13 @@ soak: $(VENV)/installed-test
 chaos: $(VENV)/installed-test
 	$(LOAD) load.chaos
 
+# Other numbers:  make rooms-load S=60 R='--clients 500 --rooms 50'
+rooms-load: $(VENV)/installed-test
+	$(LOAD) load.rooms $(S) $(R)
+
+rooms-load-peer: $(VENV)/installed-test bench/.venv-rooms/installed
+	$(LOAD) load.rooms --flask-socketio $(S) $(R)
+
 attacks: $(VENV)/installed-test
 	ulimit -n 16384 && $(LOAD) load.attacks $(A)
 
@@ -168,7 +178,7 @@ bench-quick: $(BENCH_PARTS)
 
 clean:
 	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/_native/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf bench/.venv bench/build bench/node_modules $(NODE_PEERS)/node_modules
+	rm -rf bench/.venv bench/.venv-rooms bench/build bench/node_modules $(NODE_PEERS)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment is made anew when the packaging or the interpreter's version changes.
@@ -247,6 +257,12 @@ bench/.venv/installed: bench/requirements.txt
 	while read -r peer; do \
 	    bench/.venv/bin/python -m pip install -qq "$$peer" || echo "SKIPPED: $$peer, which cannot be installed"; \
 	done < bench/requirements.txt
+	touch $@
+
+bench/.venv-rooms/installed: bench/rooms-requirements.txt
+	rm -rf bench/.venv-rooms
+	$(PYTHON) -m venv bench/.venv-rooms
+	bench/.venv-rooms/bin/python -m pip install -qq -r $<
 	touch $@
 
 bench/.venv/ours: bench/.venv/installed $(PACKAGING) $(EXTENSION)

@@ -20,12 +20,12 @@ class Failed(Exception):
 
 
 class Process:
-    """A child process on one core, killed at the end of the ``with`` block."""
+    """A child process on one core, or on any (None), killed at the end of the ``with`` block."""
 
     def __init__(
         self,
         command: list[str],
-        core: int,
+        core: Optional[int],
         folder: Path,
         environment: Optional[dict[str, str]] = None,
         pass_fds: Sequence[int] = (),
@@ -40,7 +40,7 @@ class Process:
             stderr=self._errors,
             text=True,
             pass_fds=pass_fds,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
         )
         self.pid = self._process.pid
         self._proc = Path('/proc', str(self.pid))

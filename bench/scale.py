@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from frames import make_payloads, masked_frame, masked_frames
-from measure import cores
-from process import Load, process_time
+from measure import CONNECT_TIMEOUT, cores
+from process import Load, Process, process_time
 
 import ws
 from ws import WebSocket
@@ -36,8 +36,10 @@ HEAD = (
     b'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
     b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n'
 )
-AT_ONCE = 500  # connections that are being made; fewer than a backlog
-PER_ADDRESS = 20_000  # connections from one address of ours
+AT_ONCE = 50  # connections that each process makes at the same time; all of them fewer than a backlog
+HELD_BY_EACH = 10_000  # connections of each process with clients, from an address of its own
+NOT_CONNECTIONS = 50  # descriptors for everything else
+BROADCAST = b'\x81\x40' + b'x' * 64
 
 SERVER = """
 import json, sys, threading, time
@@ -169,20 +171,54 @@ def processes(seconds: float = 5) -> None:
 
 def many(number: int) -> None:
     """So many connections in one process, and a broadcast to all."""
-    number = min(number, raise_limit(number + 1000) - 1000)
-    with server('broadcast', port=0, host='0.0.0.0', clientTracking=True) as measured:
+    possible = raise_limit(number + NOT_CONNECTIONS) - NOT_CONNECTIONS
+    if possible < number:
+        print(f'{possible} in the place of {number}, as no process may have more descriptors')
+        number = possible
+    with ExitStack() as stack:
+        measured = stack.enter_context(server('broadcast', port=0, host='0.0.0.0', clientTracking=True))
         before = measured.memory()
         started, cpu = time.monotonic(), measured.cpu()
-        socks = connect(measured.port, number)
+        holders = [
+            stack.enter_context(Holder(measured.port, min(HELD_BY_EACH, number - first), address))
+            for address, first in enumerate(range(0, number, HELD_BY_EACH), 1)
+        ]
+        for holder in holders:
+            holder.read_line(CONNECT_TIMEOUT)
         took = time.monotonic() - started
         print(f'{number} connections after {took:.1f} s, {measured.cpu() - cpu:.1f} s of them CPU time of the server;')
-        print(f'{(measured.memory() - before) / number:.2f} KiB each')
+        print(f'{(measured.memory() - before) / number:.2f} KiB each; clients in {len(holders)} processes')
         for _ in range(3):
+            for holder in holders:
+                holder.write_line('receive')
+                holder.read_line(CONNECT_TIMEOUT)
             started, cpu = time.monotonic(), measured.cpu()
-            socks[0].send(masked_frame(0x81, b'x' * 64, b'mask'))
-            receive(socks, 66)
-            took = time.monotonic() - started
+            holders[0].write_line('send')
+            took = max(holder.answer(CONNECT_TIMEOUT)['ended'] for holder in holders) - started
             print(f'a message to all of them after {took:.2f} s; {measured.cpu() - cpu:.2f} s of CPU time')
+
+
+class Holder(Process):
+    """A process with clients; see :func:`hold`."""
+
+    def __init__(self, port: int, number: int, address: int) -> None:
+        super().__init__([sys.executable, __file__, 'hold', str(number), str(port), str(address)], None, BENCH)
+
+
+def hold(number: int, port: int, address: int) -> None:
+    """Be `number` clients, from an address of their own: print a line when they are connected, and obey."""
+    raise_limit(number + NOT_CONNECTIONS)
+    socks = connect(port, number, f'127.0.0.{address}')
+    print('connected', flush=True)
+    for line in sys.stdin:
+        if line == 'receive\n':
+            receiver = Receiver(socks, len(BROADCAST))
+            print('ready', flush=True)
+            if address > 1:
+                receiver.finish()
+        else:
+            socks[0].send(masked_frame(0x81, BROADCAST[2:], b'mask'))
+            receiver.finish()
 
 
 def raise_limit(wanted: int) -> int:
@@ -195,16 +231,15 @@ def raise_limit(wanted: int) -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def connect(port: int, number: int) -> list[socket.socket]:
+def connect(port: int, number: int, address: str) -> list[socket.socket]:
     socks: list[socket.socket] = []
     while len(socks) < number:
         batch = []
         for _ in range(min(AT_ONCE, number - len(socks))):
             sock = socket.socket()
-            address = f'127.0.0.{1 + (len(socks) + len(batch)) // PER_ADDRESS}'
             sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: the port may serve other peers, too
             sock.bind((address, 0))
-            sock.connect((address, port))
+            sock.connect(('127.0.0.1', port))
             sock.sendall(HEAD)
             batch.append(sock)
         for sock in batch:
@@ -217,34 +252,45 @@ def connect(port: int, number: int) -> list[socket.socket]:
     return socks
 
 
-def receive(socks: list[socket.socket], size: int) -> None:
-    """Until each of them has received so many bytes."""
-    poll = select.epoll()
-    left = {}
-    for sock in socks:
-        poll.register(sock.fileno(), select.EPOLLIN)
-        left[sock.fileno()] = sock, size
-    while left:
-        ready = poll.poll(60)
-        if not ready:
-            raise SystemExit(f'{len(left)} received nothing')
-        for fd, _ in ready:
-            sock, missing = left.pop(fd)
-            missing -= len(sock.recv(missing))
-            if missing:
-                left[fd] = sock, missing
-            else:
-                poll.unregister(fd)
-    poll.close()
+class Receiver:
+    """Waits until each of `socks` has received so many bytes, and prints when."""
+
+    def __init__(self, socks: list[socket.socket], size: int) -> None:
+        self._poll = select.epoll()
+        self._left = {}
+        for sock in socks:
+            self._poll.register(sock.fileno(), select.EPOLLIN)
+            self._left[sock.fileno()] = sock, size
+
+    def finish(self) -> None:
+        while self._left:
+            ready = self._poll.poll(CONNECT_TIMEOUT)
+            if not ready:
+                raise SystemExit(f'{len(self._left)} received nothing')
+            for fd, _ in ready:
+                self._receive(fd)
+        self._poll.close()
+        print(json.dumps({'ended': time.monotonic()}), flush=True)
+
+    def _receive(self, fd: int) -> None:
+        sock, missing = self._left.pop(fd)
+        missing -= len(sock.recv(missing))
+        if missing:
+            self._left[fd] = sock, missing
+        else:
+            self._poll.unregister(fd)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', choices=['pool', 'processes', 'many'])
+    parser.add_argument('what', choices=['pool', 'processes', 'many', 'hold'])
     parser.add_argument('number', nargs='?', type=int, default=50_000)
+    parser.add_argument('holder', nargs='*', type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.what == 'many':
         many(arguments.number)
+    elif arguments.what == 'hold':
+        hold(arguments.number, *arguments.holder)
     else:
         {'pool': pool, 'processes': processes}[arguments.what]()
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,6 +181,23 @@ def test_redis_is_killed_and_comes_again(redis: RedisServer) -> None:
         assert ben_hears.nothing(0)
 
 
+def test_redis_is_back_before_its_end_was_noticed(redis: RedisServer) -> None:
+    """The thread that writes has nothing to write, and would ask Redis in 20 seconds whether it is there."""
+    with site(bus(redis, timeout=60_000)) as here, site(bus(redis, timeout=60_000)) as there:
+        here.member('lobby')
+        _, ben_hears = there.member('lobby')
+        for place in here, there:
+            knows(place, 'lobby', 2)
+            until_event(place, 'up')
+        redis.kill()
+        redis.start()
+        for place in here, there:
+            until_event(place, 'up')
+        until(lambda: redis.ask('PUBSUB', 'NUMSUB', 'ws:room:lobby') == [b'ws:room:lobby', 2])
+        here.rooms.to('lobby').send('again')
+        assert said(ben_hears) == 'again'
+
+
 def test_redis_that_answers_nothing_holds_up_nobody(redis: RedisServer) -> None:
     with site(bus(redis)) as here, site(bus(redis)) as there:
         _, ann_hears = here.member('lobby')
@@ -234,6 +252,19 @@ def test_redis_that_is_not_there_yet(tmp_path: Path) -> None:
         redis.start()
         until_event(here, 'up')
         until(lambda: redis.ask('PUBSUB', 'NUMSUB', 'ws:room:lobby') == [b'ws:room:lobby', 1])
+
+
+def test_who_may_not_subscribe_asks_less_and_less_often(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ws.rooms import redis as module
+
+    monkeypatch.setattr(module, 'random', SimpleNamespace(random=lambda: 1))
+    redis.ask('ACL', 'SETUSER', 'default', '-subscribe')
+    started = time.monotonic()
+    with site(bus(redis)) as here:
+        for _ in range(3):
+            [error] = until_event(here, 'down')
+            assert 'permissions' in str(error)
+        assert time.monotonic() - started > 0.2 + 0.4
 
 
 def test_a_closed_bus_does_not_wait_for_a_redis_that_hangs(redis: RedisServer) -> None:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Optional
 
 from redis import ConnectionPool, RedisCluster
 from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.exceptions import MovedError
 from redis.retry import Retry
 
 from .bus import BusListener
@@ -71,6 +73,7 @@ class RedisBus:
         self._wanted: dict[str, None] = {}
         self._session: Optional[_Session] = None  # while there is a connection
         self._closing = threading.Event()
+        self._nodes: list[tuple[str, int]] = []  # of the cluster, if it is one; for the thread that connects
 
     # -- what a Bus does ---------------------------------------------------------------------------------------------
 
@@ -111,11 +114,13 @@ class RedisBus:
         attempts = 0
         is_told = False
         while not self._closing.is_set():
+            started = time.monotonic()
             error = self._serve()
             if error is None:  # it was open
-                attempts, is_told = 0, True  # that it has ended, it has told
-                continue
-            if not (is_told or self._closing.is_set()):
+                is_told = True  # that it has ended, it has told
+                if time.monotonic() - started > _LONGEST_DELAY:
+                    attempts = 0
+            elif not (is_told or self._closing.is_set()):
                 _log.warning('no connection to Redis: %s', error)
                 self._listener.down(error)
                 is_told = True
@@ -149,10 +154,10 @@ class RedisBus:
         return None
 
     def _connect(self) -> _Session:
-        pool = ConnectionPool.from_url(self._url, **self._settings, retry=Retry(NoBackoff(), 0))
-        if not self._is_cluster(pool):
-            link = _Link(pool, PLAIN, self._timeout, self._on_reply)
-            return _Session([link], lambda name: link)
+        if not self._nodes:
+            pool = ConnectionPool.from_url(self._url, **self._settings, retry=Retry(NoBackoff(), 0))
+            if not self._is_cluster(pool):
+                return _Session([_Link(pool, PLAIN, self._timeout, self._on_reply, self._on_moved)])
         return self._connect_to_cluster()
 
     @staticmethod
@@ -166,19 +171,26 @@ class RedisBus:
             connection.disconnect()
 
     def _connect_to_cluster(self) -> _Session:
-        cluster: Any = RedisCluster.from_url(self._url, **self._settings)
+        new_node: Any = ClusterNode
+        known = [new_node(host, port) for host, port in self._nodes]  # that of the address may be gone
+        # A channel that belongs to no node could not be subscribed to: there has to be one for each.
+        cluster: Any = RedisCluster.from_url(
+            self._url, **self._settings, startup_nodes=known, require_full_coverage=True
+        )
+        cluster.disconnect_connection_pools()  # for the questions so far; each link has connections of its own
+        self._nodes = [(node.host, node.port) for node in cluster.get_nodes()]
         links: dict[str, _Link] = {}
         try:
             for node in cluster.get_primaries():
                 pool = cluster.get_redis_connection(node).connection_pool
-                links[node.name] = _Link(pool, SHARDED, self._timeout, self._on_reply)
+                links[node.name] = _Link(pool, SHARDED, self._timeout, self._on_reply, self._on_moved)
         except BaseException:
             for link in links.values():
                 link.disconnect()
             raise
-        return _Session(links.values(), lambda name: links[cluster.get_node_from_key(name).name])
+        return _Session(list(links.values()), _Slots(cluster, links))
 
-    # -- the threads that read ---------------------------------------------------------------------------------------
+    # -- the threads of links ----------------------------------------------------------------------------------------
 
     def _on_reply(self, commands: Commands, reply: Any) -> None:
         if self._closing.is_set() or not isinstance(reply, list):  # a pong before there is a subscription
@@ -189,28 +201,69 @@ class RedisBus:
             self._listener.received(self._channel(reply[1]), bytes(reply[2]))
         elif kind == commands.subscribe.lower().encode():
             self._listener.subscribed(self._channel(reply[1]))
-        elif kind == commands.unsubscribe.lower().encode():
-            with self._lock:
-                is_wanted = self._channel(reply[1]) in self._wanted
-            if is_wanted and commands is SHARDED:
-                raise ConnectionError('the cluster has moved a channel')
+        elif commands is SHARDED and kind == commands.unsubscribe.lower().encode():
+            self._on_unsubscribed(bytes(reply[1]).decode())
+
+    def _on_unsubscribed(self, name: str) -> None:
+        with self._lock:
+            if name in self._wanted and self._session is not None:
+                # The cluster has moved it; who asks for it where it was is told where it is. Or somebody has just left,
+                # and somebody come.
+                self._session.subscribe(name)
+
+    def _on_moved(self, moved: MovedError) -> None:
+        with self._lock:
+            if self._session is not None:
+                self._session.move(moved.slot_id, f'{moved.host}:{moved.port}', self._wanted)
 
     def _channel(self, name: bytes) -> str:
         return bytes(name).decode()[len(self._prefix) :]
 
 
+class _Slots:
+    """Which of the links to a cluster's nodes each channel belongs to. Under the lock of the bus."""
+
+    def __init__(self, cluster: Any, links: dict[str, _Link]) -> None:
+        self._cluster = cluster
+        self._links = links
+        self._been: dict[int, list[str]] = {}  # of each slot that has moved: its nodes, in order
+
+    def slot_of(self, name: str) -> int:
+        slot: int = self._cluster.keyslot(name)
+        return slot
+
+    def link_of(self, name: str) -> _Link:
+        been = self._been.get(self.slot_of(name))
+        return self._links[been[-1] if been else self._cluster.get_node_from_key(name).name]
+
+    def move(self, slot: int, node: str) -> bool:
+        """Returns whether that is news. Raises ConnectionError if the cluster has to be asked for all of its nodes."""
+        been = self._been.setdefault(slot, [self._cluster.nodes_manager.get_node_from_slot(slot).name])
+        if node == been[-1]:
+            return False
+        if node in been or node not in self._links:
+            raise ConnectionError(f'the cluster has moved a channel to {node}')
+        been.append(node)
+        return True
+
+
 class _Session:
     """Connections to all nodes, from the moment they are made until one of them fails."""
 
-    def __init__(self, links: Iterable[_Link], link_of: Callable[[str], _Link]) -> None:
-        self._links = list(links)
-        self._link_of = link_of
+    def __init__(self, links: list[_Link], slots: Optional[_Slots] = None) -> None:
+        self._links = links
+        self._slots = slots  # of a cluster
         self._lock = threading.Lock()  # for the following
         self._unfinished = len(self._links)
         self._over = threading.Event()
         self._must_end = threading.Event()
         #: What has ended it; None while nothing has.
         self.error: Optional[Exception] = None
+
+    # -- under the lock of the bus -----------------------------------------------------------------------------------
+
+    def _link_of(self, name: str) -> _Link:
+        return self._links[0] if self._slots is None else self._slots.link_of(name)
 
     def publish(self, name: str, message: bytes) -> bool:
         return not self._over.is_set() and self._link_of(name).publish(name, message)
@@ -221,11 +274,20 @@ class _Session:
     def unsubscribe(self, name: str) -> None:
         self._link_of(name).change(name, False)
 
+    def move(self, slot: int, node: str, wanted: Iterable[str]) -> None:
+        """What is wanted of that slot is subscribed to at `node`. Raises ConnectionError if that can't be."""
+        if self._slots is not None and self._slots.move(slot, node):
+            for name in wanted:
+                if self._slots.slot_of(name) == slot:
+                    self.subscribe(name)
+
     def close(self) -> None:
         """End, when what was published has been sent."""
         for link in self._links:
             link.close()
         self._must_end.set()
+
+    # -- the thread that connects, and those of links ----------------------------------------------------------------
 
     def run(self) -> None:
         """Work, until the end."""
@@ -254,16 +316,23 @@ class _Link:
     """Two connections to one server, and the thread of each."""
 
     def __init__(
-        self, pool: Any, commands: Commands, timeout: float, on_reply: Callable[[Commands, Any], None]
+        self,
+        pool: Any,
+        commands: Commands,
+        timeout: float,
+        on_reply: Callable[[Commands, Any], None],
+        on_moved: Callable[[MovedError], None],
     ) -> None:
         self._commands = commands
         self._ping_every = timeout / 3
         self._on_reply = on_reply
-        self._changed = threading.Condition(threading.Lock())  # for the next four
+        self._on_moved = on_moved
+        self._changed = threading.Condition(threading.Lock())  # for the next five
         self._messages: deque[tuple[str, bytes]] = deque()
         self._size = 0  # bytes of them, and of those that are being written
         self._changes: list[tuple[str, bool]] = []
         self._closing = False
+        self._over = False
         self._is_lossy = False  # that messages are lost has been logged
         self._threads: list[threading.Thread] = []
         self._incoming = pool.make_connection()
@@ -292,6 +361,9 @@ class _Link:
         on_end(error)
 
     def disconnect(self) -> None:
+        with self._changed:
+            self._over = True  # or whoever writes next would connect again, as redis-py does, and go on
+            self._changed.notify()
         for connection in (self._incoming, self._outgoing):
             with contextlib.suppress(Exception):
                 connection.disconnect()
@@ -299,7 +371,7 @@ class _Link:
     def join(self) -> None:
         for thread in self._threads:
             thread.join()
-        self.disconnect()  # one of them may just have connected again, as redis-py does
+        self.disconnect()  # one of them may just have been about to write
 
     # -- from any thread ---------------------------------------------------------------------------------------------
 
@@ -330,9 +402,9 @@ class _Link:
 
     def _write(self) -> None:
         next_ping = 0.0
-        while True:
+        while not self._over:
             with self._changed:
-                if not (self._messages or self._changes or self._closing):
+                if not (self._messages or self._changes or self._closing or self._over):
                     self._changed.wait(max(0.0, next_ping - time.monotonic()))
                 messages, self._messages = self._messages, deque()
                 changes, self._changes = self._changes, []
@@ -360,10 +432,21 @@ class _Link:
         if commands:
             self._outgoing.send_packed_command(self._outgoing.pack_commands(commands))
             for _ in commands:
-                self._outgoing.read_response(disable_decoding=True)
+                self._reply_from(self._outgoing)
 
     # -- the thread that reads ---------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        while True:
-            self._on_reply(self._commands, self._incoming.read_response(disable_decoding=True))
+        while not self._over:
+            self._on_reply(self._commands, self._reply_from(self._incoming))
+
+    # -- both --------------------------------------------------------------------------------------------------------
+
+    def _reply_from(self, connection: Any) -> Any:
+        """None if a channel is not here any more. What was published there is lost: sent again, it could come after
+        what was published later."""
+        try:
+            return connection.read_response(disable_decoding=True)
+        except MovedError as moved:
+            self._on_moved(moved)
+            return None
