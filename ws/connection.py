@@ -23,7 +23,6 @@ from .protocol.http import Request, Response
 from .protocol.permessage_deflate import PerMessageDeflate
 from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
 from .protocol.sender import Sender
-from .protocol.url import without_credentials
 from .receiving import Incoming, made_of
 from .sending import Outgoing, key_maker
 from .typing import BinaryType
@@ -64,8 +63,6 @@ class Connection(Emitter):
     upgradeReq: Union[Request, Any] = None
     #: The response that opened this connection, on a client, from its event ``upgrade`` on; None on a server's end.
     upgradeRes: Union[Response, Any] = None
-    #: On a client the URL as given, or the one it was redirected to.
-    url: Optional[str] = None
     #: Whether messages are wanted that come in after close(), up to the peer's close frame. A stream may set it.
     _reads_to_end = False
 
@@ -486,12 +483,6 @@ class Connection(Emitter):
     @property
     def _is_hixie(self) -> bool:
         return self._is_server and bool(self.protocolVersion == hixie.VERSION)
-
-    def __repr__(self) -> str:
-        peer = without_credentials(self.url or '')
-        if self.upgradeReq is not None and self._stream is not None:
-            peer = f'from {self._stream.peer}'
-        return f'<WebSocket {peer} {STATES[self.readyState]}>'
 
     def _log_end(self, code: int, message: str) -> None:
         if _log.isEnabledFor(logging.DEBUG):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overl
 
 from . import sender
 from .client.opening import prepare
-from .connection import CLOSED, CLOSING, CONNECTING, NORMAL_CLOSURE, OPEN, Connection, HandedOver
+from .connection import CLOSED, CLOSING, CONNECTING, NORMAL_CLOSURE, OPEN, STATES, Connection, HandedOver
 from .errors import NotOpenError, WebSocketError
 from .event_target import EventTarget
 from .events import check_callable, check_listener
@@ -21,7 +21,7 @@ from .protocol.error_codes import ErrorCodeTable
 from .protocol.permessage_deflate import EXTENSION
 from .protocol.receiver import MessageFlags
 from .protocol.sender import LARGE, control_payload, message_frame, payload_of
-from .protocol.url import URLObject, url_text
+from .protocol.url import URLObject, url_text, without_credentials
 from .receiving import check_binary_type
 from .sending import close_reason, control_arguments, is_file, message_options
 from .streams import File, Supplied
@@ -160,6 +160,9 @@ class WebSocket(Connection, EventTarget):
     CLOSING = CLOSING
     CLOSED = CLOSED
 
+    #: On a client the URL as given, or the one it was redirected to.
+    url: Optional[str] = None
+
     @overload
     def __init__(
         self,
@@ -219,6 +222,12 @@ class WebSocket(Connection, EventTarget):
         count(self.options, 'maxBufferedAmount')
         if self.options.generateMask is not None:
             check_callable(self.options.generateMask, 'generateMask')
+
+    def __repr__(self) -> str:
+        peer = without_credentials(self.url or '')
+        if self.upgradeReq is not None and self._stream is not None:
+            peer = f'from {self._stream.peer}'
+        return f'<WebSocket {peer} {STATES[self.readyState]}>'
 
     @property
     def _socket(self) -> Optional[Socket]:
