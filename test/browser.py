@@ -224,6 +224,34 @@ class Page:
             mobile=mobile,
         )
 
+    def prefers(self, **features: str) -> None:
+        """What its media queries find, `prefers_color_scheme='dark'` for one."""
+        self.call(
+            'Emulation.setEmulatedMedia',
+            features=[{'name': name.replace('_', '-'), 'value': value} for name, value in features.items()],
+        )
+
+    def on_a_phone(self, height: int = 844) -> None:
+        """A narrow screen and a finger. It is less high while a keyboard is open."""
+        self.resize(390, height, mobile=True)
+        self.call('Emulation.setTouchEmulationEnabled', enabled=True)
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Wait until what has changed is on the screen, and the page's observers have seen it."""
+        self.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
+
+    def press(self, key: str) -> None:
+        """A key that has a name, `Tab` for one."""
+        code = {'Tab': 9, 'ArrowRight': 39, 'End': 35}[key]
+        for kind in 'rawKeyDown', 'keyUp':
+            self.call('Input.dispatchKeyEvent', type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def picture(self) -> str:
+        """What is seen: a PNG, in Base64."""
+        data: str = self.call('Page.captureScreenshot', format='png')['data']
+        return data
+
     def fits_a_phone(self) -> bool:
         """Whether nothing sticks out at the side of a narrow screen."""
         self.resize(360, 740, mobile=True)
