@@ -110,6 +110,8 @@ class DevTools:
         elif message['method'] == 'Runtime.exceptionThrown':
             details = message['params']['exceptionDetails']
             self._pages[message['sessionId']].exceptions.append(details.get('exception', details))
+        elif message['method'] == 'Page.fileChooserOpened':
+            self._pages[message['sessionId']].choosers.put(message['params'])
 
     def open(self, url: str) -> Page:
         """A page of its own window, which shares nothing with the others, as if it were another person's."""
@@ -139,6 +141,8 @@ class Page:
         self._session = session
         #: What its scripts have thrown and not caught.
         self.exceptions: list[dict[str, Any]] = []
+        #: The dialogs for files that would have been opened, see `opens_chooser`.
+        self.choosers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._devtools.call(method, self._session, **parameters)
@@ -182,6 +186,19 @@ class Page:
         x, y = self.middle(selector)
         for kind in 'mousePressed', 'mouseReleased':
             self.call('Input.dispatchMouseEvent', type=kind, x=x, y=y, button='left', clickCount=1)
+
+    def tap(self, selector: str) -> None:
+        """With a finger."""
+        x, y = self.middle(selector)
+        self.call('Input.dispatchTouchEvent', type='touchStart', touchPoints=[{'x': x, 'y': y}])
+        self.call('Input.dispatchTouchEvent', type='touchEnd', touchPoints=[])
+
+    def opens_chooser(self, selector: str) -> bool:
+        """Whether a tap there opens the system's dialog for files, for several of them."""
+        self.call('Page.enable')
+        self.call('Page.setInterceptFileChooserDialog', enabled=True)
+        self.tap(selector)
+        return bool(self.choosers.get(timeout=TIMEOUT)['mode'] == 'selectMultiple')
 
     def middle(self, selector: str) -> tuple[float, float]:
         """Where an element is, scrolled into view."""

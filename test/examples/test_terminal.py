@@ -222,49 +222,48 @@ def begin(section: str, start: Start, folder: Path) -> int:
     return start(command[1], *shlex.split(command[2]), *more.get(command[1], []))[1]
 
 
+#: What is said to them by wscat, and what is answered.
+WITH_WSCAT = {
+    'echo.py': ('¡Hola!', '¡Hola!'),
+    'broadcast.py': ('¡Hola!', '¡Hola!'),
+    'ssl/server.py': ('¡Hola!', '¡Hola!'),
+    'hub': ('["subscribe", "news"]', r'\["subscribe", "news"\]'),
+    'cluster': ('¡Hola!', r'worker \d+\n¡Hola!'),
+}
+
+
 @pytest.mark.parametrize(
-    ('section', 'message', 'answer'),
-    [
-        ('echo.py', '¡Hola!', '¡Hola!'),
-        ('broadcast.py', '¡Hola!', '¡Hola!'),
-        pytest.param('ssl/server.py', '¡Hola!', '¡Hola!', marks=needs_openssl),
-        ('hub', '["subscribe", "news"]', r'\["subscribe", "news"\]'),
-        ('cluster', '¡Hola!', r'worker \d+\n¡Hola!'),
-    ],
+    'section', [pytest.param(name, marks=needs_openssl) if 'ssl' in name else name for name in WITH_WSCAT]
 )
-def test_commands_with_wscat(section: str, message: str, answer: str, start: Start, tmp_path: Path) -> None:
+def test_commands_with_wscat(section: str, start: Start, tmp_path: Path) -> None:
+    message, answer = WITH_WSCAT[section]
     port = begin(section, start, tmp_path)
     lines = wscat(SECTIONS[section], port, tmp_path / 'certificate.pem', message)
     assert re.fullmatch(answer, '\n'.join(lines))
 
 
-#: What is started as the browser.
-FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+#: The titles of their pages.
+WITH_A_BROWSER = {
+    'chat': 'Chat',
+    'fileapi': 'Upload',
+    'serverstats': 'Server statistics',
+    'serverstats-flask': 'Server statistics',
+}
 
 
-@pytest.mark.parametrize(
-    ('section', 'title'),
-    [
-        ('chat', 'Chat'),
-        ('fileapi', 'Upload'),
-        ('serverstats', 'Server statistics'),
-        ('serverstats-flask', 'Server statistics'),
-    ],
-)
-def test_commands_with_a_browser(section: str, title: str, start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize('section', WITH_A_BROWSER)
+def test_commands_with_a_browser(section: str, start: Start, tmp_path: Path) -> None:
+    """With a simple one."""
+    fetch = tmp_path / 'fetch.py'
+    fetch.write_text('import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())')
     port = begin(section, start, tmp_path)
     assert '.venv/bin/python -m webbrowser http://localhost:8080\n' in SECTIONS[section]
-    (tmp_path / 'fetch.py').write_text(FETCH)
-    browser = f'{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / "fetch.py"))} %s'
-    shown = shown_by('-m', 'webbrowser', f'http://localhost:{port}', BROWSER=browser)
-    assert f'<title>{title}</title>' in shown
+    shown = shown_by('-m', 'webbrowser', f'http://localhost:{port}', BROWSER=shlex.join([sys.executable, str(fetch), '%s']))
+    assert f'<title>{WITH_A_BROWSER[section]}</title>' in shown
 
 
-def test_each_section_has_its_picture_and_is_tried() -> None:
-    assert set(SECTIONS) == {
-        'demo.py', 'echo.py', 'broadcast.py', 'ssl/server.py', 'hub', 'cluster',
-        'chat', 'fileapi', 'serverstats', 'serverstats-flask',
-    }  # fmt: skip
+def test_each_section_is_tried_and_has_its_picture() -> None:
+    assert set(SECTIONS) == {'demo.py', *WITH_WSCAT, *WITH_A_BROWSER}
     for section, text in SECTIONS.items():
         assert f'](pictures/{section.split("/")[0].removesuffix(".py")}.png)' in text
 
