@@ -90,14 +90,14 @@ def chat_on_a_phone(scene: Scene) -> Page:
     return conversation(scene.open('chat/server.py', address='#lobby', phone=True, dark=True))
 
 
-#: Half of the time it takes: two files are there, one is refused, one is on its way, one has to wait.
+#: Two files are there, one is refused, one is on its way, one has to wait.
 UPLOADING = """(() => {
   let clock = 0;
   performance.now = () => clock;
   line.send = async (file, path, progress) => {
     if (path.endsWith('.tmp')) throw new Refused('the path is too long');
     const part = path.endsWith('.mov') ? 0.4 : 1;
-    clock += file.size * part / 40e3;
+    clock += file.size * part / 4e3; // 4 MB/s
     progress(Math.round(file.size * part));
     if (part < 1) await new Promise(() => {});
   };
