@@ -232,12 +232,12 @@ class Page:
         for kind in 'dragEnter', 'dragOver', 'drop':
             self.call('Input.dispatchDragEvent', type=kind, x=x, y=y, data=data)
 
-    def resize(self, width: int, height: int, mobile: bool = False) -> None:
+    def resize(self, width: int, height: int, mobile: bool = False, scale: int = 1) -> None:
         self.call(
             'Emulation.setDeviceMetricsOverride',
             width=width,
             height=height,
-            deviceScaleFactor=2 if mobile else 1,
+            deviceScaleFactor=scale,
             mobile=mobile,
         )
 
@@ -250,7 +250,7 @@ class Page:
 
     def on_a_phone(self, height: int = 844) -> None:
         """A narrow screen and a finger. It is less high while a keyboard is open."""
-        self.resize(390, height, mobile=True)
+        self.resize(390, height, mobile=True, scale=2)
         self.call('Emulation.setTouchEmulationEnabled', enabled=True)
         self.drawn()
 
@@ -271,7 +271,7 @@ class Page:
 
     def fits_a_phone(self) -> bool:
         """Whether nothing sticks out at the side of a narrow screen."""
-        self.resize(360, 740, mobile=True)
+        self.resize(360, 740, mobile=True, scale=2)
         fits: bool = self.evaluate('document.documentElement.scrollWidth <= innerWidth && innerWidth <= 360')
         self.call('Emulation.clearDeviceMetricsOverride')
         return fits

@@ -163,7 +163,7 @@ def test_names_have_colours_of_their_own(scheme: str, start: Start, browser: Dev
     assert (first in dots, kim) == (True, dots[names.index('Kim')])
     page.evaluate('window.old = true')
     page.call('Page.reload')
-    page.until('!window.old && document.querySelector(".person")')
+    page.until('!window.old && document.querySelector(".person") !== null')
     page.evaluate('receive({type: "people", people: ["Kim", "Thirteenth"]})')
     assert page.evaluate(colours % ('.person', ", '::before'", 'backgroundColor')) == [kim, first]
 

@@ -35,7 +35,7 @@ def fileapi(page: Page) -> None:
 
 def serverstats(page: Page) -> None:
     page.shows('#connections', '1 connection')
-    page.until('document.querySelector("#rate-chart .curve")')
+    page.until('document.querySelector("#rate-chart .curve") !== null')
 
 
 PAGES = {'chat': chat, 'chat-door': chat_door, 'fileapi': fileapi, 'serverstats': serverstats}

@@ -20,8 +20,8 @@ from window import CTRL_C, ENTER, Window, python
 
 Start = Callable[..., 'tuple[Child, int]']
 
-WIDE = (960, 600)
-NARROW = (390, 844)
+WIDE = 960  # pixels
+PHONE = (390, 844)
 
 # -- what is on them --------------------------------------------------------------------------------------------------
 
@@ -34,11 +34,14 @@ class Scene:
         self.browser = browser
         self.folder = folder
 
-    def open(self, script: str, *arguments: object, address: str = '', phone: bool = False, dark: bool = False) -> Page:
-        """The page of an example, at a time and in a place that are always the same."""
+    def open(self, script: str, *arguments: object, address: str = '', height: int = 0, dark: bool = False) -> Page:
+        """The page of an example, so high in a wide window, or else on a phone, and always in the same place."""
         page = self.browser.open('about:blank')
-        page.resize(*(NARROW if phone else WIDE))
-        page.call('Emulation.setTouchEmulationEnabled', enabled=phone)
+        if height:
+            page.resize(WIDE, height)
+        else:
+            page.resize(*PHONE, mobile=True)
+            page.call('Emulation.setTouchEmulationEnabled', enabled=True)
         page.prefers(prefers_color_scheme='dark' if dark else 'light')
         page.call('Emulation.setTimezoneOverride', timezoneId='UTC')
         page.call('Emulation.setLocaleOverride', locale='en-GB')
@@ -82,12 +85,12 @@ def conversation(page: Page) -> Page:
 
 @scene
 def chat(scene: Scene) -> Page:
-    return conversation(scene.open('chat/server.py', address='#lobby'))
+    return conversation(scene.open('chat/server.py', address='#lobby', height=640))
 
 
 @scene
 def chat_on_a_phone(scene: Scene) -> Page:
-    return conversation(scene.open('chat/server.py', address='#lobby', phone=True, dark=True))
+    return conversation(scene.open('chat/server.py', address='#lobby', dark=True))
 
 
 #: Two files are there, one is refused, one is on its way, one has to wait.
@@ -107,22 +110,21 @@ UPLOADING = """(() => {
 })()"""
 
 
-@scene
-def fileapi(scene: Scene) -> Page:
-    page = scene.open('fileapi/server.py', '--folder', scene.folder / 'uploads')
+def uploading(page: Page) -> Page:
     page.shows('#state', 'Connected')
     page.evaluate(UPLOADING)
     page.shows('#all-text', 'left')
     return page
+
+
+@scene
+def fileapi(scene: Scene) -> Page:
+    return uploading(scene.open('fileapi/server.py', '--folder', scene.folder / 'uploads', height=820))
 
 
 @scene
 def fileapi_on_a_phone(scene: Scene) -> Page:
-    page = scene.open('fileapi/server.py', '--folder', scene.folder / 'uploads', phone=True)
-    page.shows('#state', 'Connected')
-    page.evaluate(UPLOADING)
-    page.shows('#all-text', 'left')
-    return page
+    return uploading(scene.open('fileapi/server.py', '--folder', scene.folder / 'uploads'))
 
 
 #: A minute of it.
@@ -151,12 +153,12 @@ def measured(page: Page) -> Page:
 
 @scene
 def serverstats(scene: Scene) -> Page:
-    return measured(scene.open('serverstats/server.py', dark=True))
+    return measured(scene.open('serverstats/server.py', height=600, dark=True))
 
 
 @scene
 def serverstats_flask(scene: Scene) -> Page:
-    return measured(scene.open('serverstats-flask/server.py', phone=True))
+    return measured(scene.open('serverstats-flask/server.py'))
 
 
 # -- in the terminal --------------------------------------------------------------------------------------------------
@@ -171,8 +173,8 @@ class Terminal(NamedTuple):
 
 TERMINALS = """
 <style>
-body { display: grid; gap: 16px; margin: 0; padding: 20px; background: #e9ecf2; }
-section { overflow: hidden; border-radius: 10px; background: #181e28; color: #e8ecf3; }
+body { margin: 0; padding: 4px 20px;  background: #e9ecf2; }
+section { margin: 16px 0; overflow: hidden; border-radius: 10px; background: #181e28; color: #e8ecf3; }
 h1, pre { margin: 0; padding: 8px 16px; font: 14px/1.5 'DejaVu Sans Mono', monospace; }
 h1 { background: #2a3240; color: #b9c6dc; }
 pre { padding-block: 10px 14px; }
@@ -185,7 +187,7 @@ def terminals(scene: Scene, *used: Terminal) -> Page:
     page = scene.browser.open('about:blank')
     sections = [f'<section><h1>$ {html.escape(t.command)}</h1><pre>{html.escape(chr(10).join(t.lines))}</pre></section>' for t in used]
     page.evaluate(f'document.documentElement.innerHTML = {json.dumps(TERMINALS + "".join(sections))}')
-    page.resize(760, page.evaluate('Math.ceil(document.body.getBoundingClientRect().height)'))
+    page.resize(760, page.evaluate('Math.ceil(document.body.lastChild.getBoundingClientRect().bottom) + 20'))
     return page
 
 

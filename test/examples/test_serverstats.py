@@ -58,7 +58,7 @@ def test_page(script: str, start: Start, browser: DevTools) -> None:
     start(script, port=port)
     page.shows('#state', 'Live')
     page.until("document.querySelector('#messages').textContent === '0'")
-    page.until("document.querySelector('#rate-chart .curve')")
+    page.until("document.querySelector('#rate-chart .curve') !== null")
     assert page.evaluate(colours) == live
 
 

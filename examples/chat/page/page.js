@@ -130,7 +130,7 @@ function showState(state, text) {
 function showPeople(people) {
   $('people').replaceChildren(...people.map((name) => {
     const person = made('li', 'person', name);
-    person.style.setProperty('--hue', hueOf(name));
+    colour(person, name);
     return person;
   }));
   $('people-title').textContent = people.length === 1 ? 'Only you' : `${people.length} here`;
@@ -153,7 +153,7 @@ new ResizeObserver(showMore).observe($('people'));
 function showMessage({name, text, time: when}) {
   newest = when;
   const item = made('li', name === me ? 'message mine' : 'message');
-  item.style.setProperty('--hue', hueOf(name));
+  colour(item, name);
   const head = made('p', 'head');
   const stamp = made('time', '', time.format(when));
   stamp.dateTime = new Date(when).toISOString();
@@ -180,18 +180,25 @@ function made(name, className, text = '') {
 
 // -- colours of names -----------------------------------------------------------------------------------------------------
 
-const HUES = 12; // that can be told apart
-const hues = new Map(JSON.parse(sessionStorage.chatHues ?? '[]'));
+const COLOURS = 12; // around the circle of hues; every other one is darker
+const colours = new Map(JSON.parse(sessionStorage.chatColours ?? '[]')); // of each name, as a number
 
-/** A name's hue, in degrees: always the same in this window, and no other name's as long as there are enough. */
-function hueOf(name) {
-  if (!hues.has(name)) {
-    const order = Array.from({length: HUES}, (_, step) => (hash(name) + 5 * step) % HUES);
-    const uses = order.map((hue) => [...hues.values()].filter((other) => other === hue).length);
-    hues.set(name, order[uses.indexOf(Math.min(...uses))]);
-    sessionStorage.chatHues = JSON.stringify([...hues]);
+/** Gives an element its name's colour: always the same in this window, and one of its own as long as there are any. */
+function colour(element, name) {
+  if (!colours.has(name)) {
+    const own = Array.from({length: COLOURS}, (_, step) => (hash(name) + 5 * step) % COLOURS);
+    const costs = own.map(likeOthers);
+    colours.set(name, own[costs.indexOf(Math.min(...costs))]);
+    sessionStorage.chatColours = JSON.stringify([...colours]);
   }
-  return hues.get(name) * 360 / HUES;
+  element.style.setProperty('--hue', colours.get(name) * 360 / COLOURS);
+  element.style.setProperty('--shade', colours.get(name) % 2);
+}
+
+/** How much a colour is like those which others have: neighbours look alike, but not as much as the same. */
+function likeOthers(colour) {
+  const costs = {0: 100, 1: 1, [COLOURS - 1]: 1};
+  return [...colours.values()].reduce((sum, other) => sum + (costs[Math.abs(other - colour)] ?? 0), 0);
 }
 
 function hash(name) {
