@@ -21,7 +21,7 @@ from window import CTRL_C, ENTER, Window, python
 Start = Callable[..., 'tuple[Child, int]']
 
 WIDE = 960  # pixels
-PHONE = (390, 844)
+PHONE = (412, 915)
 
 # -- what is on them --------------------------------------------------------------------------------------------------
 
@@ -42,6 +42,7 @@ class Scene:
         else:
             page.resize(*PHONE, mobile=True)
             page.call('Emulation.setTouchEmulationEnabled', enabled=True)
+        page.call('Emulation.setScrollbarsHidden', hidden=True)
         page.prefers(prefers_color_scheme='dark' if dark else 'light')
         page.call('Emulation.setTimezoneOverride', timezoneId='UTC')
         page.call('Emulation.setLocaleOverride', locale='en-GB')

@@ -210,18 +210,14 @@ function hash(name) {
 // -- the end of the log stays in sight, also when a keyboard opens; who reads further up is left there ---------------------
 
 let atEnd = true;
-let logHeight = 0; // in which the end was shown last
 
 function showEnd() {
-  const log = $('log');
-  logHeight = log.clientHeight;
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (atEnd) $('log').scrollTop = $('log').scrollHeight;
 }
 
 $('log').addEventListener('scroll', () => {
-  const log = $('log');
-  // While the log changes its size, it is not the reader who scrolls.
-  if (log.clientHeight === logHeight) atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  const {scrollHeight, scrollTop, clientHeight} = $('log');
+  atEnd = scrollHeight - scrollTop - clientHeight < 80;
 });
 new ResizeObserver(showEnd).observe($('log'));
 
