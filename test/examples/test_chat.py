@@ -170,7 +170,9 @@ def test_names_have_colours_of_their_own(scheme: str, start: Start, browser: Dev
 
 # -- on a phone -------------------------------------------------------------------------------------------------------
 
-AT_END = 'Math.abs(log.scrollHeight - log.clientHeight - log.scrollTop) < 1'.replace('log', 'document.querySelector("#log")')
+AT_END = 'Math.abs(log.scrollHeight - log.clientHeight - log.scrollTop) < 1'.replace(
+    'log', 'document.querySelector("#log")'
+)
 
 
 def talkative(page: Page, number: int = 40) -> None:
@@ -229,7 +231,8 @@ def test_a_keyboard_lies_over_the_page(start: Start, browser: DevTools) -> None:
     page = enters(browser, start('chat/server.py')[1], 'Ann')
     page.on_a_phone()
     talkative(page)
-    page.evaluate(f'({LAID_OVER})(420, 60)')
+    # Somebody says something in the same moment.
+    page.evaluate(f'receive({{type: "message", name: "Ben", text: "now", time: Date.now()}}); ({LAID_OVER})(420, 60)')
     page.drawn()
     assert page.evaluate('document.querySelector("header").getBoundingClientRect().top') == 60
     assert page.evaluate('document.querySelector("#say").getBoundingClientRect().bottom') == 480
@@ -261,7 +264,9 @@ def test_the_list_of_people_shows_that_it_scrolls(phone: bool, start: Start, bro
 
     def fades() -> Any:
         page.drawn()
-        return page.evaluate("['before', 'after'].map((end) => document.querySelector('#people').matches(`.more-${end}`))")
+        return page.evaluate(
+            "['before', 'after'].map((end) => document.querySelector('#people').matches(`.more-${end}`))"
+        )
 
     def mask() -> Any:
         return page.evaluate("getComputedStyle(document.querySelector('#people')).maskImage")

@@ -118,7 +118,11 @@ def test_what_is_refused_does_not_stop_the_others(
 def test_on_a_phone(start: Start, browser: DevTools, holiday: Path, uploads: Path) -> None:
     """There is one button, for files."""
     page = browser.open(f'http://127.0.0.1:{start(SCRIPT, "--folder", uploads)[1]}')
-    assert page.text('#drop').replace('\n\n', '\n').split('\n') == ['Drop a folder or files here', 'Choose files', 'Choose a folder']
+    assert page.text('#drop').replace('\n\n', '\n').split('\n') == [
+        'Drop a folder or files here',
+        'Choose files',
+        'Choose a folder',
+    ]
     page.on_a_phone()
     assert page.text('#drop') == 'Choose files'
     button = page.evaluate('document.querySelector("#files").getBoundingClientRect().toJSON()')

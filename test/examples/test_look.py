@@ -133,5 +133,7 @@ def check_names(page: Page) -> None:
     assert seen
     unnamed = [node['role']['value'] for node in seen if not node.get('name', {}).get('value')]
     assert [role for role in unnamed if role != 'list'] == []
-    live = page.evaluate('[...document.querySelectorAll("output, [aria-live], [role=status], [role=alert], [role=log]")].map((it) => it.id)')
+    live = page.evaluate(
+        '[...document.querySelectorAll("output, [aria-live], [role=status], [role=alert], [role=log]")].map((it) => it.id)'
+    )
     assert set(live) <= {'state', 'refused', 'log', 'ended'}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pictures
 import pytest
 from browser import DevTools, Page
-from documents import ROOT, Child, Document, child
+from documents import ROOT, Child, child
 from window import CTRL_C, ENTER, Window, python
 
 Start = Callable[..., 'tuple[Child, int]']
@@ -186,7 +186,10 @@ pre { padding-block: 10px 14px; }
 def terminals(scene: Scene, *used: Terminal) -> Page:
     """A page that shows them."""
     page = scene.browser.open('about:blank')
-    sections = [f'<section><h1>$ {html.escape(t.command)}</h1><pre>{html.escape(chr(10).join(t.lines))}</pre></section>' for t in used]
+    sections = [
+        f'<section><h1>$ {html.escape(t.command)}</h1><pre>{html.escape(chr(10).join(t.lines))}</pre></section>'
+        for t in used
+    ]
     page.evaluate(f'document.documentElement.innerHTML = {json.dumps(TERMINALS + "".join(sections))}')
     page.resize(760, page.evaluate('Math.ceil(document.body.lastChild.getBoundingClientRect().bottom) + 20'))
     return page
@@ -208,7 +211,13 @@ def says(window: Window, *lines: str) -> None:
 
 
 def sees(window: Window, line: str) -> None:
-    window.until(lambda: line in window.lines(), lambda: f'no {line!r} in {window.lines()}')
+    """Wait for a line that begins so, and for the prompt below it."""
+
+    def is_there() -> bool:
+        lines = window.lines()
+        return lines[-1] == '>' and any(it.startswith(line) for it in lines)
+
+    window.until(is_there, lambda: f'no {line!r} in {window.lines()}')
 
 
 def started(script: str, line: str, *arguments: str) -> Terminal:
@@ -280,12 +289,14 @@ def cluster(scene: Scene) -> Page:
     with ExitStack() as stack:
         while True:  # the system chooses who answers; we want to see the second one
             window, used = stack.enter_context(wscat(WSCAT, port))
-            window.until(lambda w=window: any(line.startswith('< worker') for line in w.lines()))
+            sees(window, '< worker')
             answer = used()
-            if any(line == '< ' + workers[1].removesuffix(' is there') for line in answer.lines):
+            if '< ' + workers[1].replace(' is there', '') in answer.lines:
                 break
         lines = [re.sub(r'worker \d+', 'worker 4712', line) for line in answer.lines]
-        server = Terminal('.venv/bin/python examples/cluster/cluster.py --workers 2', ['2 workers on ws://localhost:8080', *shown])
+        server = Terminal(
+            '.venv/bin/python examples/cluster/cluster.py --workers 2', ['2 workers on ws://localhost:8080', *shown]
+        )
         return terminals(scene, server, Terminal(WSCAT, lines))
 
 

@@ -258,7 +258,9 @@ def test_commands_with_a_browser(section: str, start: Start, tmp_path: Path) -> 
     fetch.write_text('import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())')
     port = begin(section, start, tmp_path)
     assert '.venv/bin/python -m webbrowser http://localhost:8080\n' in SECTIONS[section]
-    shown = shown_by('-m', 'webbrowser', f'http://localhost:{port}', BROWSER=shlex.join([sys.executable, str(fetch), '%s']))
+    shown = shown_by(
+        '-m', 'webbrowser', f'http://localhost:{port}', BROWSER=shlex.join([sys.executable, str(fetch), '%s'])
+    )
     assert f'<title>{WITH_A_BROWSER[section]}</title>' in shown
 
 

@@ -210,14 +210,22 @@ function hash(name) {
 // -- the end of the log stays in sight, also when a keyboard opens; who reads further up is left there ---------------------
 
 let atEnd = true;
+let logHeight = 0; // when that was so
 
 function showEnd() {
   if (atEnd) $('log').scrollTop = $('log').scrollHeight;
+  lookWhere();
+}
+
+function lookWhere() {
+  const {scrollHeight, scrollTop, clientHeight} = $('log');
+  atEnd = scrollHeight - scrollTop - clientHeight < 80;
+  logHeight = clientHeight;
 }
 
 $('log').addEventListener('scroll', () => {
-  const {scrollHeight, scrollTop, clientHeight} = $('log');
-  atEnd = scrollHeight - scrollTop - clientHeight < 80;
+  // With another height nobody has scrolled away: the observer will show the end.
+  if ($('log').clientHeight === logHeight) lookWhere();
 });
 new ResizeObserver(showEnd).observe($('log'));
 
