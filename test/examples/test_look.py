@@ -126,14 +126,13 @@ def check_keyboard(page: Page, stops: list[str]) -> None:
 
 
 def check_names(page: Page) -> None:
-    """Whatever one can do something with says what it is, and so does each region; what changes all the time is not read."""
+    """All that one can use says what it is, and so does each region. What changes all the time is not read aloud."""
     nodes = page.call('Accessibility.getFullAXTree')['nodes']
     named = {'button', 'textbox', 'region', 'complementary', 'log', 'progressbar', 'progress', 'image', 'img', 'list'}
     seen = [node for node in nodes if not node['ignored'] and node['role']['value'] in named]
     assert seen
     unnamed = [node['role']['value'] for node in seen if not node.get('name', {}).get('value')]
     assert [role for role in unnamed if role != 'list'] == []
-    live = page.evaluate(
-        '[...document.querySelectorAll("output, [aria-live], [role=status], [role=alert], [role=log]")].map((it) => it.id)'
-    )
+    loud = 'output, [aria-live], [role=status], [role=alert], [role=log]'
+    live = page.evaluate(f'[...document.querySelectorAll("{loud}")].map((it) => it.id)')
     assert set(live) <= {'state', 'refused', 'log', 'ended'}

@@ -106,7 +106,8 @@ UPLOADING = """(() => {
     if (part < 1) await new Promise(() => {});
   };
   add([
-    ['map.pdf', 2.4e6], ['beach/sunrise.jpg', 5.3e6], ['beach/cache.tmp', 1e3], ['beach/waves.mov', 48e6], ['diary.txt', 18e3],
+    ['map.pdf', 2.4e6], ['beach/sunrise.jpg', 5.3e6], ['beach/cache.tmp', 1e3], ['beach/waves.mov', 48e6],
+    ['diary.txt', 18e3],
   ].map(([path, size]) => ({path: `holiday/${path}`, file: {size}})));
 })()"""
 
@@ -300,7 +301,7 @@ def cluster(scene: Scene) -> Page:
         return terminals(scene, server, Terminal(WSCAT, lines))
 
 
-# -- they are as they were ----------------------------------------------------------------------------------------------
+# -- they are as they were --------------------------------------------------------------------------------------------
 
 STILL = """
 * { animation: none !important; transition: none !important; caret-color: transparent !important; }

@@ -204,7 +204,7 @@ def test_chat_with_wscat(start: Start, tmp_path: Path) -> None:
     example.stops(status=0)
 
 
-# -- the commands of README.md ------------------------------------------------------------------------------------------
+# -- the commands of README.md ----------------------------------------------------------------------------------------
 
 README = (EXAMPLES / 'README.md').read_text(encoding='utf-8')
 SECTIONS = dict(re.findall(r'^### (.+)\n([^#]*)', README, re.MULTILINE))
