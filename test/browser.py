@@ -258,11 +258,9 @@ class Page:
         """Wait until what has changed is on the screen, and the page's observers have seen it."""
         self.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
 
-    def press(self, key: str) -> None:
-        """A key that has a name, `Tab` for one."""
-        code = {'Tab': 9, 'ArrowRight': 39, 'End': 35}[key]
+    def press_tab(self) -> None:
         for kind in 'rawKeyDown', 'keyUp':
-            self.call('Input.dispatchKeyEvent', type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self.call('Input.dispatchKeyEvent', type=kind, key='Tab', code='Tab', windowsVirtualKeyCode=9)
 
     def picture(self) -> str:
         """What is seen: a PNG, in Base64."""

@@ -152,20 +152,21 @@ def test_names_have_colours_of_their_own(scheme: str, start: Start, browser: Dev
     assert messages(page) == names[::-1]
 
     colours = "[...document.querySelectorAll('%s')].map((it) => getComputedStyle(it%s).%s)"
-    dots = page.evaluate(colours % ('.person', ", '::before'", 'backgroundColor'))
-    said = page.evaluate(colours % ('.from', '', 'color'))
-    assert dots == said[::-1]
-    assert len(set(dots)) == len(names)
+    of_dots = colours % ('.person', ", '::before'", 'backgroundColor')
+    people = page.evaluate(of_dots)
+    assert people == page.evaluate(colours % ('.from', '', 'color'))[::-1]
+    assert len(set(people)) == len(names)
 
-    # As many as there may be: nobody is without one, and each keeps his, also when the page is loaded again.
+    # Nobody who comes later is without one, and each keeps his, also when the page is loaded again.
     page.evaluate('receive({type: "people", people: ["Thirteenth", "Kim"]})')
-    first, kim = page.evaluate(colours % ('.person', ", '::before'", 'backgroundColor'))
-    assert (first in dots, kim) == (True, dots[names.index('Kim')])
+    thirteenth, kim = page.evaluate(of_dots)
+    assert thirteenth in people
+    assert kim == people[names.index('Kim')]
     page.evaluate('window.old = true')
     page.call('Page.reload')
     page.until('!window.old && document.querySelector(".person") !== null')
     page.evaluate('receive({type: "people", people: ["Kim", "Thirteenth"]})')
-    assert page.evaluate(colours % ('.person', ", '::before'", 'backgroundColor')) == [kim, first]
+    assert page.evaluate(of_dots) == [kim, thirteenth]
 
 
 # -- on a phone -------------------------------------------------------------------------------------------------------
@@ -216,6 +217,11 @@ def test_a_keyboard_opens(start: Start, browser: DevTools) -> None:
     page.drawn()
     page.on_a_phone(height=500)
     assert page.evaluate(AT_END)
+    # A tap on the button doesn't close the keyboard.
+    page.type('#text', 'something else', enter=False)
+    page.tap('#send')
+    page.shows('#said', 'something else')
+    assert page.evaluate('document.activeElement.id') == 'text'
 
 
 #: As iPhones tell it: the page is as high as before, and has been scrolled behind its window.
@@ -277,7 +283,7 @@ def test_the_list_of_people_shows_that_it_scrolls(phone: bool, start: Start, bro
     page.evaluate(f'receive({{type: "people", people: {people}}})')
     assert fades() == [False, True]
     assert mask() != whole
-    page.evaluate("document.querySelector('#people').focus()")
+    assert page.evaluate("document.querySelector('#people').tabIndex") == 0
     for ends, way in ([True, True], 200), ([True, False], 1e6), ([False, True], -1e6):
         page.evaluate(f"document.querySelector('#people').scrollBy({way}, {way})")
         assert fades() == ends
