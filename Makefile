@@ -19,6 +19,7 @@
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
+#   make pictures   those of the documents, taken anew; only one:  make pictures T='-k serverstats'
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
@@ -41,7 +42,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos rooms-load rooms-load-peer attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos rooms-load rooms-load-peer attacks pythons installs pictures bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -167,6 +168,9 @@ pythons:
 
 installs:
 	$(call on-each-python,.ci/check-install "$$python")
+
+pictures: $(VENV)/installed-test
+	WS_TEST_PICTURES=anew $(BIN)/python -m pytest test/examples/test_pictures.py $(T)
 
 BENCH_PARTS := bench/build/load bench/build/optional bench/build/echo bench/.venv/ours bench/node_modules/installed
 

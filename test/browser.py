@@ -110,6 +110,8 @@ class DevTools:
         elif message['method'] == 'Runtime.exceptionThrown':
             details = message['params']['exceptionDetails']
             self._pages[message['sessionId']].exceptions.append(details.get('exception', details))
+        elif message['method'] == 'Page.fileChooserOpened':
+            self._pages[message['sessionId']].choosers.put(message['params'])
 
     def open(self, url: str) -> Page:
         """A page of its own window, which shares nothing with the others, as if it were another person's."""
@@ -139,6 +141,8 @@ class Page:
         self._session = session
         #: What its scripts have thrown and not caught.
         self.exceptions: list[dict[str, Any]] = []
+        #: The dialogs for files that would have been opened, see `opens_chooser`.
+        self.choosers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._devtools.call(method, self._session, **parameters)
@@ -183,6 +187,19 @@ class Page:
         for kind in 'mousePressed', 'mouseReleased':
             self.call('Input.dispatchMouseEvent', type=kind, x=x, y=y, button='left', clickCount=1)
 
+    def tap(self, selector: str) -> None:
+        """With a finger."""
+        x, y = self.middle(selector)
+        self.call('Input.dispatchTouchEvent', type='touchStart', touchPoints=[{'x': x, 'y': y}])
+        self.call('Input.dispatchTouchEvent', type='touchEnd', touchPoints=[])
+
+    def opens_chooser(self, selector: str) -> bool:
+        """Whether a tap there opens the system's dialog for files, for several of them."""
+        self.call('Page.enable')
+        self.call('Page.setInterceptFileChooserDialog', enabled=True)
+        self.tap(selector)
+        return bool(self.choosers.get(timeout=TIMEOUT)['mode'] == 'selectMultiple')
+
     def middle(self, selector: str) -> tuple[float, float]:
         """Where an element is, scrolled into view."""
         find = f'document.querySelector({json.dumps(selector)})'
@@ -215,18 +232,44 @@ class Page:
         for kind in 'dragEnter', 'dragOver', 'drop':
             self.call('Input.dispatchDragEvent', type=kind, x=x, y=y, data=data)
 
-    def resize(self, width: int, height: int, mobile: bool = False) -> None:
+    def resize(self, width: int, height: int, mobile: bool = False, scale: int = 1) -> None:
         self.call(
             'Emulation.setDeviceMetricsOverride',
             width=width,
             height=height,
-            deviceScaleFactor=2 if mobile else 1,
+            deviceScaleFactor=scale,
             mobile=mobile,
         )
 
+    def prefers(self, **features: str) -> None:
+        """What its media queries find, `prefers_color_scheme='dark'` for one."""
+        self.call(
+            'Emulation.setEmulatedMedia',
+            features=[{'name': name.replace('_', '-'), 'value': value} for name, value in features.items()],
+        )
+
+    def on_a_phone(self, height: int = 844) -> None:
+        """A narrow screen and a finger. It is less high while a keyboard is open."""
+        self.resize(390, height, mobile=True, scale=2)
+        self.call('Emulation.setTouchEmulationEnabled', enabled=True)
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Wait until what has changed is on the screen, and the page's observers have seen it."""
+        self.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
+
+    def press_tab(self) -> None:
+        for kind in 'rawKeyDown', 'keyUp':
+            self.call('Input.dispatchKeyEvent', type=kind, key='Tab', code='Tab', windowsVirtualKeyCode=9)
+
+    def picture(self) -> str:
+        """What is seen: a PNG, in Base64."""
+        data: str = self.call('Page.captureScreenshot', format='png')['data']
+        return data
+
     def fits_a_phone(self) -> bool:
         """Whether nothing sticks out at the side of a narrow screen."""
-        self.resize(360, 740, mobile=True)
+        self.resize(360, 740, mobile=True, scale=2)
         fits: bool = self.evaluate('document.documentElement.scrollWidth <= innerWidth && innerWidth <= 360')
         self.call('Emulation.clearDeviceMetricsOverride')
         return fits

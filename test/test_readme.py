@@ -184,7 +184,7 @@ def check_script(script: str) -> None:
     assert (ROOT / script).is_file()
 
 
-def check_wscat(url: str) -> None:
+def check_address(url: str) -> None:
     """Tried in test/examples."""
 
 
@@ -206,9 +206,9 @@ def check_reference(name: str) -> None:
     assert [option for option in options if not re.search(rf'``{option}``', shown)] == []
 
 
-def check_that_it_is_there(command: str) -> None:
-    program = command.split()[1] if command.startswith('python') else command.split()[2]
-    assert (ROOT / program).is_file()
+def check_haproxy(configuration: str) -> None:
+    """Run by test/examples/test_cluster.py, on ports of its own."""
+    assert (ROOT / configuration).is_file()
 
 
 COMMANDS = {
@@ -216,12 +216,12 @@ COMMANDS = {
     r'pip install (\.)': check_install,
     r"pip install '\.\[(\w+)\]'": check_extra,
     r'\.venv/bin/python (examples/[\w/-]+\.py)(?: --redis redis://localhost:6379)?': check_script,
+    r'\.venv/bin/python (examples/cluster/cluster\.py)(?: --workers 2| --port \d+)': check_script,
+    r'\.venv/bin/python -m webbrowser (http://localhost:8080)': check_address,
     r'\.venv/bin/python -m pip install -q flask && \.venv/bin/python (examples/[\w/-]+\.py)': check_script,
-    r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_wscat,
-    # Run by test/examples/test_cluster.py, on ports of its own.
-    r'(python examples/cluster/cluster\.py(?: --workers 2| --port \d+)?)': check_that_it_is_there,
-    r'(haproxy -f examples/cluster/haproxy\.cfg)': check_that_it_is_there,
-    r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_wscat,
+    r'wscat -c (wss?://localhost:8080)( --ca examples/ssl/certificate.pem)?': check_address,
+    r'haproxy -f (examples/cluster/haproxy\.cfg)': check_haproxy,
+    r"wscat -c '(ws://localhost:8080)/lobby\?name=Ann'": check_address,
     r'\.venv/bin/python -m pydoc ws\.(\w+)': check_reference,
     r'make (docs-\w+)': check_make,
     r'python (\w+\.py)': check_saved,

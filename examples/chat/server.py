@@ -19,6 +19,7 @@ from rooms import MAX_NAME, REFUSED, Chat, Refused
 from ws import WebSocketServer
 from ws.timers import setInterval
 
+HERE = Path(__file__).resolve().parent
 HEARTBEAT = 30_000  # milliseconds
 WORKERS = 8  # threads for listeners, who wait for Redis
 
@@ -30,6 +31,10 @@ options = parser.parse_args()
 
 
 class Pages(SimpleHTTPRequestHandler):
+    def translate_path(self, path):
+        """The look is that of all examples."""
+        return str(HERE.parent / 'look.css') if path == '/look.css' else super().translate_path(path)
+
     def log_message(self, *args):
         """Not a line for each request."""
 
@@ -40,7 +45,7 @@ def is_from_our_page(info):
     return info.origin is None or host in (info.origin, urlsplit(info.origin).netloc)
 
 
-pages = partial(Pages, directory=str(Path(__file__).resolve().parent / 'page'))
+pages = partial(Pages, directory=str(HERE / 'page'))
 httpd = ThreadingHTTPServer((options.host, options.port), pages)
 wss = WebSocketServer({
     'server': httpd, 'verifyClient': is_from_our_page, 'maxPayload': 16 * 1024,

@@ -18,6 +18,8 @@ from upload import Refused, Upload
 from ws import WebSocketServer
 from ws.timers import setInterval
 
+HERE = Path(__file__).resolve().parent
+
 parser = argparse.ArgumentParser()
 parser.add_argument('--port', type=int, default=8080)
 parser.add_argument('--host', default='127.0.0.1')
@@ -27,6 +29,10 @@ options.folder.mkdir(parents=True, exist_ok=True)
 
 
 class Pages(SimpleHTTPRequestHandler):
+    def translate_path(self, path):
+        """The look is that of all examples."""
+        return str(HERE.parent / 'look.css') if path == '/look.css' else super().translate_path(path)
+
     def log_message(self, *args):
         """Not a line for each request."""
 
@@ -37,7 +43,7 @@ def is_from_our_page(info):
     return info.origin is None or host in (info.origin, urlsplit(info.origin).netloc)
 
 
-pages = partial(Pages, directory=str(Path(__file__).resolve().parent / 'page'))
+pages = partial(Pages, directory=str(HERE / 'page'))
 httpd = ThreadingHTTPServer((options.host, options.port), pages)
 wss = WebSocketServer({'server': httpd, 'verifyClient': is_from_our_page, 'maxPayload': 1024 * 1024})
 

@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, send_file
 from werkzeug.serving import make_server
 
 from ws import WebSocketServer
@@ -31,6 +31,12 @@ app = Flask(__name__, static_folder=SERVERSTATS / 'page', static_url_path='')
 @app.get('/')
 def index():
     return app.send_static_file('index.html')
+
+
+@app.get('/look.css')
+def look():
+    """That of all examples."""
+    return send_file(SERVERSTATS.parent / 'look.css')
 
 
 @app.get('/stats.json')

@@ -13,6 +13,8 @@ from stats import Stats
 
 from ws import WebSocketServer
 
+HERE = Path(__file__).resolve().parent
+
 parser = argparse.ArgumentParser()
 parser.add_argument('--port', type=int, default=8080)
 parser.add_argument('--host', default='127.0.0.1')
@@ -20,12 +22,16 @@ options = parser.parse_args()
 
 
 class Pages(SimpleHTTPRequestHandler):
+    def translate_path(self, path):
+        """The look is that of all examples."""
+        return str(HERE.parent / 'look.css') if path == '/look.css' else super().translate_path(path)
+
     def log_message(self, *args):
         """Not a line for each request."""
 
 
 # The page and its WebSocket share one port.
-pages = partial(Pages, directory=str(Path(__file__).resolve().parent / 'page'))
+pages = partial(Pages, directory=str(HERE / 'page'))
 httpd = ThreadingHTTPServer((options.host, options.port), pages)
 wss = WebSocketServer({'server': httpd})
 

@@ -88,15 +88,20 @@ def test_comes_back_when_the_line_breaks(start: Start, browser: DevTools) -> Non
     ann.type('#text', 'before')
     ben.shows('#log', 'before')
 
+    assert has_colour(ann, *dots(ann))
+    assert ann.text('#people-title') == '2 here'
     example.discard()  # without taking leave
     for page in ann, ben:
         page.shows('#state', 'Connection lost, trying again in')
+        assert not has_colour(page, *dots(page))
+        assert page.text('#people-title') == 'Were here'
         assert page.evaluate('document.querySelector("#send").disabled')
     assert ann.fits_a_phone()
     start('chat/server.py', port=port)
     for page in ann, ben:
         page.shows('#state', 'Connected')
-        page.until('document.querySelectorAll(".person").length === 2')
+        page.shows('#people-title', '2 here')
+        assert has_colour(page, *dots(page))
     ben.type('#text', 'after')
     for page in ann, ben:
         page.shows('#log', 'after')
@@ -107,6 +112,183 @@ def test_comes_back_when_the_line_breaks(start: Start, browser: DevTools) -> Non
     ann.call('Page.reload')
     ann.until('!window.old && document.querySelector("#log")?.innerText.includes("after")')
     present(ben, 'Ben', 'Ann')
+
+
+def dots(page: Page) -> list[str]:
+    """The colours of the dots before people's names, and of that for the line."""
+    colours: list[str] = page.evaluate("""
+        [...document.querySelectorAll('.person, #state')].map((it) => getComputedStyle(it, '::before').borderTopColor)
+    """)
+    assert len(colours) > 1
+    return colours
+
+
+#: The red, green and blue of a colour.
+RGB = """(colour) => {
+  const context = new OffscreenCanvas(1, 1).getContext('2d');
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
+
+def has_colour(page: Page, *colours: str) -> bool:
+    """Whether all of them are something else than grey; fails if only some are."""
+    rgb = page.evaluate(f'{json.dumps(colours)}.map({RGB})')
+    [answer] = {max(parts) - min(parts) > 50 for parts in rgb}
+    return answer
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_names_have_colours_of_their_own(scheme: str, start: Start, browser: DevTools) -> None:
+    page = enters(browser, start('chat/server.py')[1], 'Ann')
+    page.prefers(prefers_color_scheme=scheme)
+    present(page, 'Ann')
+    names = ['Ann', 'Ben', 'Bob', 'Eve', 'Kim', 'Kim2', 'Zoë', '王', 'Mehmet', 'Olga', 'Per', 'Ña']
+    page.evaluate(f'receive({{type: "people", people: {json.dumps(names)}}})')
+    for name in reversed(names):
+        page.evaluate(f'receive({{type: "message", name: "{name}", text: "{name}", time: Date.now()}})')
+    assert messages(page) == names[::-1]
+
+    colours = "[...document.querySelectorAll('%s')].map((it) => getComputedStyle(it%s).%s)"
+    of_dots = colours % ('.person', ", '::before'", 'backgroundColor')
+    people = page.evaluate(of_dots)
+    assert people == page.evaluate(colours % ('.from', '', 'color'))[::-1]
+    assert len(set(people)) == len(names)
+
+    # Nobody who comes later is without one, and each keeps his, also when the page is loaded again.
+    page.evaluate('receive({type: "people", people: ["Thirteenth", "Kim"]})')
+    thirteenth, kim = page.evaluate(of_dots)
+    assert thirteenth in people
+    assert kim == people[names.index('Kim')]
+    page.evaluate('window.old = true')
+    page.call('Page.reload')
+    page.until('!window.old && document.querySelector(".person") !== null')
+    page.evaluate('receive({type: "people", people: ["Kim", "Thirteenth"]})')
+    assert page.evaluate(of_dots) == [kim, thirteenth]
+
+
+# -- on a phone -------------------------------------------------------------------------------------------------------
+
+AT_END = 'Math.abs(log.scrollHeight - log.clientHeight - log.scrollTop) < 1'.replace(
+    'log', 'document.querySelector("#log")'
+)
+
+
+def talkative(page: Page, number: int = 40) -> None:
+    """Much is said."""
+    page.shows('#state', 'Connected')
+    page.evaluate(f'for (let n = 1; n <= {number}; n++) socket.send(`line ${{n}}`)')
+    page.shows('#said', f'line {number}')
+
+
+def in_sight(page: Page, selector: str, height: int) -> bool:
+    """Whether the bottom of an element is above the keyboard."""
+    box = page.evaluate(f'document.querySelector("{selector}").getBoundingClientRect().toJSON()')
+    return bool(0 <= box['top'] < box['bottom'] <= height)
+
+
+@pytest.mark.browser
+def test_a_keyboard_opens(start: Start, browser: DevTools) -> None:
+    page = enters(browser, start('chat/server.py')[1], 'Ann')
+    page.on_a_phone()
+    talkative(page)
+    assert page.evaluate(AT_END)
+
+    page.on_a_phone(height=500)
+    assert page.evaluate(AT_END)
+    assert in_sight(page, '#said li:last-child', 500)
+    assert in_sight(page, '#send', 500)
+    page.on_a_phone()
+    assert page.evaluate(AT_END)
+
+    # Who reads further up is left there,
+    page.evaluate('document.querySelector("#log").scrollTop = 100')
+    page.drawn()
+    for height in 500, 844:
+        page.on_a_phone(height)
+        assert page.evaluate('document.querySelector("#log").scrollTop') == 100
+    page.type('#text', 'something new')
+    page.shows('#said', 'something new')
+    assert page.evaluate('document.querySelector("#log").scrollTop') == 100
+    # until he comes back to the end.
+    page.evaluate('document.querySelector("#log").scrollTop = 1e6')
+    page.drawn()
+    page.on_a_phone(height=500)
+    assert page.evaluate(AT_END)
+    # A tap on the button doesn't close the keyboard.
+    page.type('#text', 'something else', enter=False)
+    page.tap('#send')
+    page.shows('#said', 'something else')
+    assert page.evaluate('document.activeElement.id') == 'text'
+
+
+#: As iPhones tell it: the page is as high as before, and has been scrolled behind its window.
+LAID_OVER = """(height, above) => {
+  const now = (value) => ({value, configurable: true});
+  Object.defineProperties(visualViewport, {height: now(height), offsetTop: now(above)});
+  visualViewport.dispatchEvent(new Event('resize'));
+}"""
+
+
+@pytest.mark.browser
+def test_a_keyboard_lies_over_the_page(start: Start, browser: DevTools) -> None:
+    page = enters(browser, start('chat/server.py')[1], 'Ann')
+    page.on_a_phone()
+    talkative(page)
+    # Somebody says something in the same moment.
+    page.evaluate(f'receive({{type: "message", name: "Ben", text: "now", time: Date.now()}}); ({LAID_OVER})(420, 60)')
+    page.drawn()
+    assert page.evaluate('document.querySelector("header").getBoundingClientRect().top') == 60
+    assert page.evaluate('document.querySelector("#say").getBoundingClientRect().bottom') == 480
+    assert page.evaluate(AT_END)
+    page.evaluate(f'({LAID_OVER})(844, 0)')
+    page.drawn()
+    assert page.evaluate('document.querySelector("#say").getBoundingClientRect().bottom') == 844
+    assert page.evaluate(AT_END)
+
+
+@pytest.mark.browser
+def test_a_closer_look_changes_nothing(start: Start, browser: DevTools) -> None:
+    page = enters(browser, start('chat/server.py')[1], 'Ann')
+    page.on_a_phone()
+    page.call('Emulation.setPageScaleFactor', pageScaleFactor=2)
+    page.until('visualViewport.scale === 2')
+    page.drawn()
+    assert page.evaluate('document.querySelector("#chat").getBoundingClientRect().height') == 844
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize('phone', [True, False])
+def test_the_list_of_people_shows_that_it_scrolls(phone: bool, start: Start, browser: DevTools) -> None:
+    """To the right above the log, and down beside it."""
+    page = enters(browser, start('chat/server.py')[1], 'Ann')
+    if phone:
+        page.on_a_phone()
+    present(page, 'Ann')
+
+    def fades() -> Any:
+        page.drawn()
+        return page.evaluate(
+            "['before', 'after'].map((end) => document.querySelector('#people').matches(`.more-${end}`))"
+        )
+
+    def mask() -> Any:
+        return page.evaluate("getComputedStyle(document.querySelector('#people')).maskImage")
+
+    assert (fades(), page.evaluate("document.querySelector('#people').tabIndex")) == ([False, False], -1)
+    whole = mask()
+    people = json.dumps([f'Person {number}' for number in range(60)])
+    page.evaluate(f'receive({{type: "people", people: {people}}})')
+    assert fades() == [False, True]
+    assert mask() != whole
+    assert page.evaluate("document.querySelector('#people').tabIndex") == 0
+    for ends, way in ([True, True], 200), ([True, False], 1e6), ([False, True], -1e6):
+        page.evaluate(f"document.querySelector('#people').scrollBy({way}, {way})")
+        assert fades() == ends
+    page.evaluate('receive({type: "people", people: ["Ann"]})')
+    assert fades() == [False, False]
 
 
 # -- its server -------------------------------------------------------------------------------------------------------

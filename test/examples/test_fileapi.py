@@ -115,6 +115,29 @@ def test_what_is_refused_does_not_stop_the_others(
 
 
 @pytest.mark.browser
+def test_on_a_phone(start: Start, browser: DevTools, holiday: Path, uploads: Path) -> None:
+    """There is one button, for files."""
+    page = browser.open(f'http://127.0.0.1:{start(SCRIPT, "--folder", uploads)[1]}')
+    assert page.text('#drop').replace('\n\n', '\n').split('\n') == [
+        'Drop a folder or files here',
+        'Choose files',
+        'Choose a folder',
+    ]
+    page.on_a_phone()
+    assert page.text('#drop') == 'Choose files'
+    button = page.evaluate('document.querySelector("#files").getBoundingClientRect().toJSON()')
+    assert button['width'] > 250
+    assert button['height'] >= 44
+
+    assert page.opens_chooser('#files')
+    page.choose('#files', holiday / 'readme.txt', holiday / 'the beach' / 'deep' / 'exactly.bin')
+    all_done(page, '2 of 2 files · 524 kB of 524 kB')
+    assert page.evaluate('[...document.querySelectorAll("progress")].every((bar) => bar.value === bar.max)')
+    page.shows('#ended', '2 of 2 files')
+    assert set(files_below(uploads)) == {'readme.txt', 'exactly.bin'}
+
+
+@pytest.mark.browser
 def test_the_line_breaks(start: Start, browser: DevTools, tmp_path: Path, uploads: Path) -> None:
     big = tmp_path / 'big.bin'
     with big.open('wb') as file:
@@ -127,7 +150,11 @@ def test_the_line_breaks(start: Start, browser: DevTools, tmp_path: Path, upload
     assert page.evaluate('document.querySelector("li").dataset.state') == 'running'
     example.discard()
     page.shows('#state', 'trying again in 2 s')  # the first attempt has failed
+    bar = "getComputedStyle(document.querySelector('li progress')).getPropertyValue('--bar')"
+    grey = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--soft')")
+    assert page.evaluate(bar) == grey
     start(SCRIPT, '--folder', uploads, port=port)
+    page.until(f'{bar} !== "{grey}"')
     all_done(page, '1 of 1 file · 40.0 MB of 40.0 MB')
     assert (uploads / 'big.bin').stat().st_size == 40_000_000
 

@@ -46,13 +46,20 @@ def test_page(script: str, start: Start, browser: DevTools) -> None:
     page.shows('#connections', '1 connection')
     assert page.fits_a_phone()
 
-    # The server stops, and starts again.
+    # The server stops, and starts again. Meanwhile the curves are grey.
+    colours = """['stroke', 'fill'].map((what) => {
+        return getComputedStyle(document.querySelector(`#rate-chart .${{stroke: 'curve', fill: 'now'}[what]}`))[what];
+    })"""
+    live = page.evaluate(colours)
     example.stops(status=0)
     page.shows('#state', 'trying again in')
+    assert page.evaluate(colours) != live
     assert page.evaluate("document.querySelector('#send').disabled")
     start(script, port=port)
     page.shows('#state', 'Live')
     page.until("document.querySelector('#messages').textContent === '0'")
+    page.until("document.querySelector('#rate-chart .curve') !== null")
+    assert page.evaluate(colours) == live
 
 
 @pytest.mark.browser

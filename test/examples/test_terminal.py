@@ -171,33 +171,28 @@ def test_ssl_in_chromium(start: Start, browser: DevTools, tmp_path: Path) -> Non
     example.stops()
 
 
-def wscat(readme: str, port: int, certificate: Path) -> list[str]:
+def wscat(readme: str, port: int, certificate: Path, message: str = '¡Hola!') -> list[str]:
     """The lines that are shown by the first command for wscat in `readme`, with a message instead of a person."""
     command = re.search('^wscat (.*)$', readme, re.MULTILINE)
     assert command is not None
     options = shlex.split(
         command[1].replace('8080', str(port)).replace('examples/ssl/certificate.pem', str(certificate))
     )
+    return shown_by('-m', 'ws', *options, '-x', message, '-w', '0.5')
+
+
+def shown_by(*arguments: object, **environment: str) -> list[str]:
+    """What a Python program shows, which ends well."""
     ran = subprocess.run(
-        [sys.executable, '-m', 'ws', *options, '-x', '¡Hola!', '-w', '0.5'],
+        [sys.executable, *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, 'PYTHONIOENCODING': 'utf-8'},
+        env={**os.environ, 'PYTHONIOENCODING': 'utf-8', **environment},
         capture_output=True,
         encoding='utf-8',
         timeout=TIMEOUT,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
-
-
-@pytest.mark.parametrize('script', ['echo.py', 'broadcast.py', pytest.param('ssl/server.py', marks=needs_openssl)])
-def test_with_wscat(script: str, start: Start, tmp_path: Path) -> None:
-    certificate = tmp_path / 'certificate.pem'
-    files = ['--cert', certificate, '--key', tmp_path / 'key.pem'] if script.startswith('ssl') else []
-    example, port = start(script, *files)
-    section = (EXAMPLES / 'README.md').read_text(encoding='utf-8').partition(f'### {script}')[2]
-    assert wscat(section, port, certificate) == ['¡Hola!']
-    example.stops()
 
 
 def test_chat_with_wscat(start: Start, tmp_path: Path) -> None:
@@ -207,6 +202,72 @@ def test_chat_with_wscat(start: Start, tmp_path: Path) -> None:
     assert json.loads(people) == {'type': 'people', 'people': ['Ann'], 'came': 'Ann'}
     assert json.loads(said)['text'] == '¡Hola!'
     example.stops(status=0)
+
+
+# -- the commands of README.md ----------------------------------------------------------------------------------------
+
+README = (EXAMPLES / 'README.md').read_text(encoding='utf-8')
+SECTIONS = dict(re.findall(r'^### (.+)\n([^#]*)', README, re.MULTILINE))
+STARTS = re.compile(r'^\.venv/bin/python (?:.* && \.venv/bin/python )?examples/(\S+\.py)(.*)$', re.MULTILINE)
+
+
+def begin(section: str, start: Start, folder: Path) -> int:
+    """Run the first command that stands in a section, and return the port."""
+    command = STARTS.search(SECTIONS[section])
+    assert command is not None
+    more: dict[str, list[object]] = {
+        'ssl/server.py': ['--cert', folder / 'certificate.pem', '--key', folder / 'key.pem'],
+        'fileapi/server.py': ['--folder', folder],
+    }
+    return start(command[1], *shlex.split(command[2]), *more.get(command[1], []))[1]
+
+
+#: What is said to them by wscat, and what is answered.
+WITH_WSCAT = {
+    'echo.py': ('¡Hola!', '¡Hola!'),
+    'broadcast.py': ('¡Hola!', '¡Hola!'),
+    'ssl/server.py': ('¡Hola!', '¡Hola!'),
+    'hub': ('["subscribe", "news"]', r'\["subscribe", "news"\]'),
+    'cluster': ('¡Hola!', r'worker \d+\n¡Hola!'),
+}
+
+
+@pytest.mark.parametrize(
+    'section', [pytest.param(name, marks=needs_openssl) if 'ssl' in name else name for name in WITH_WSCAT]
+)
+def test_commands_with_wscat(section: str, start: Start, tmp_path: Path) -> None:
+    message, answer = WITH_WSCAT[section]
+    port = begin(section, start, tmp_path)
+    lines = wscat(SECTIONS[section], port, tmp_path / 'certificate.pem', message)
+    assert re.fullmatch(answer, '\n'.join(lines))
+
+
+#: The titles of their pages.
+WITH_A_BROWSER = {
+    'chat': 'Chat',
+    'fileapi': 'Upload',
+    'serverstats': 'Server statistics',
+    'serverstats-flask': 'Server statistics',
+}
+
+
+@pytest.mark.parametrize('section', WITH_A_BROWSER)
+def test_commands_with_a_browser(section: str, start: Start, tmp_path: Path) -> None:
+    """With a simple one."""
+    fetch = tmp_path / 'fetch.py'
+    fetch.write_text('import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())')
+    port = begin(section, start, tmp_path)
+    assert '.venv/bin/python -m webbrowser http://localhost:8080\n' in SECTIONS[section]
+    shown = shown_by(
+        '-m', 'webbrowser', f'http://localhost:{port}', BROWSER=shlex.join([sys.executable, str(fetch), '%s'])
+    )
+    assert f'<title>{WITH_A_BROWSER[section]}</title>' in shown
+
+
+def test_each_section_is_tried_and_has_its_picture() -> None:
+    assert set(SECTIONS) == {'demo.py', *WITH_WSCAT, *WITH_A_BROWSER}
+    for section, text in SECTIONS.items():
+        assert f'](pictures/{section.split("/")[0].removesuffix(".py")}.png)' in text
 
 
 # -- all of them ------------------------------------------------------------------------------------------------------

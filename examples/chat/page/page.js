@@ -63,10 +63,11 @@ function enter() {
   newest = attempts = 0;
   $('title').textContent = room;
   document.title = `#${room} – Chat`;
-  $('log').replaceChildren();
+  $('said').replaceChildren();
   $('people').replaceChildren();
   $('enter').hidden = true;
   $('chat').hidden = false;
+  atEnd = true;
   $('text').focus();
   socket?.close();
   connect();
@@ -114,6 +115,7 @@ $('say').addEventListener('submit', (event) => {
   if ($('send').disabled || !$('text').value.trim()) return;
   socket.send($('text').value);
   $('text').value = '';
+  $('text').focus(); // a phone's keyboard stays
 });
 
 // -- what is seen: texts of others go into textContent, never into HTML --------------------------------------------------
@@ -122,21 +124,36 @@ function showState(state, text) {
   $('state').dataset.state = state;
   $('state').textContent = text;
   $('send').disabled = state !== 'live';
+  if (state === 'waiting' && $('people').firstChild) $('people-title').textContent = 'Were here';
 }
 
 function showPeople(people) {
   $('people').replaceChildren(...people.map((name) => {
     const person = made('li', 'person', name);
-    person.style.setProperty('--hue', hue(name));
+    colour(person, name);
     return person;
   }));
   $('people-title').textContent = people.length === 1 ? 'Only you' : `${people.length} here`;
+  showMore();
 }
+
+/** Shows at which ends of the list of people there are more; beside the log it runs down, above it to the right. */
+function showMore() {
+  const list = $('people');
+  const before = list.scrollLeft + list.scrollTop;
+  const all = list.scrollWidth - list.clientWidth + list.scrollHeight - list.clientHeight;
+  list.classList.toggle('more-before', before > 1);
+  list.classList.toggle('more-after', before < all - 1);
+  list.tabIndex = all > 1 ? 0 : -1; // for the arrow keys
+}
+
+$('people').addEventListener('scroll', showMore);
+new ResizeObserver(showMore).observe($('people'));
 
 function showMessage({name, text, time: when}) {
   newest = when;
   const item = made('li', name === me ? 'message mine' : 'message');
-  item.style.setProperty('--hue', hue(name));
+  colour(item, name);
   const head = made('p', 'head');
   const stamp = made('time', '', time.format(when));
   stamp.dateTime = new Date(when).toISOString();
@@ -150,10 +167,8 @@ function showNotice(text) {
 }
 
 function append(item) {
-  const log = $('log');
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-  log.append(item);
-  if (atEnd) log.scrollTop = log.scrollHeight; // who reads further up is left there
+  $('said').append(item);
+  showEnd();
 }
 
 function made(name, className, text = '') {
@@ -163,12 +178,69 @@ function made(name, className, text = '') {
   return element;
 }
 
-/** A colour for each name, in degrees. */
-function hue(name) {
+// -- colours of names -----------------------------------------------------------------------------------------------------
+
+const COLOURS = 12; // around the circle of hues; every other one is darker
+const colours = new Map(JSON.parse(sessionStorage.chatColours ?? '[]')); // of each name, as a number
+
+/** Gives an element its name's colour: always the same in this window, and one of its own as long as there are any. */
+function colour(element, name) {
+  if (!colours.has(name)) {
+    const own = Array.from({length: COLOURS}, (_, step) => (hash(name) + 5 * step) % COLOURS);
+    const costs = own.map(likeOthers);
+    colours.set(name, own[costs.indexOf(Math.min(...costs))]);
+    sessionStorage.chatColours = JSON.stringify([...colours]);
+  }
+  element.style.setProperty('--hue', colours.get(name) * 360 / COLOURS);
+  element.style.setProperty('--shade', colours.get(name) % 2);
+}
+
+/** How much a colour is like those which others have: neighbours look alike, but not as much as the same. */
+function likeOthers(colour) {
+  const costs = {0: 100, 1: 1, [COLOURS - 1]: 1};
+  return [...colours.values()].reduce((sum, other) => sum + (costs[Math.abs(other - colour)] ?? 0), 0);
+}
+
+function hash(name) {
   let sum = 0;
-  for (const character of name) sum = (sum * 31 + character.codePointAt(0)) % 360;
+  for (const character of name) sum = (sum * 31 + character.codePointAt(0)) % 65521;
   return sum;
 }
+
+// -- the end of the log stays in sight, also when a keyboard opens; who reads further up is left there ---------------------
+
+let atEnd = true;
+let logHeight = 0; // when that was so
+
+function showEnd() {
+  if (atEnd) $('log').scrollTop = $('log').scrollHeight;
+  lookWhere();
+}
+
+function lookWhere() {
+  const {scrollHeight, scrollTop, clientHeight} = $('log');
+  atEnd = scrollHeight - scrollTop - clientHeight < 80;
+  logHeight = clientHeight;
+}
+
+$('log').addEventListener('scroll', () => {
+  // With another height nobody has scrolled away: the observer will show the end.
+  if ($('log').clientHeight === logHeight) lookWhere();
+});
+new ResizeObserver(showEnd).observe($('log'));
+
+// Some phones lay the keyboard over the page, and scroll what is below: the room takes what can be seen.
+function fit() {
+  const {height, offsetTop, scale} = visualViewport;
+  if (scale > 1.01) return; // somebody has a closer look
+  $('chat').style.setProperty('--height', `${height}px`);
+  $('chat').style.setProperty('--above', `${offsetTop}px`);
+}
+
+visualViewport.addEventListener('resize', fit);
+visualViewport.addEventListener('scroll', fit);
+
+// ------------------------------------------------------------------------------------------------------------------------
 
 $('room').value = roomInAddress();
 if (sessionStorage.chatName) { // this page was loaded again

@@ -36,6 +36,7 @@ async function run() {
   }
   running = false;
   showAll();
+  $('ended').textContent = $('all-text').textContent; // who hears the page is told once
 }
 
 /** One file in the list. */
