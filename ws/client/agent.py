@@ -13,7 +13,7 @@ from ..protocol.http import RequestParser
 from ..protocol.url import Address
 from ..typing import AgentOptions
 
-#: What an agent of ours returns where nobody needs to connect in our place.
+#: What an agent of ours returns if nobody needs to connect in our place.
 DIRECT: Any = object()
 
 # The sockets agents have returned. Only for the loop thread.
@@ -62,7 +62,8 @@ class Agent:
 
 
 def agent_of(options: Options) -> Optional[Agent]:
-    """Who connects in our place, if anybody does. Raises TypeError for what can't, ValueError for two of them."""
+    """Who connects in our place, if anybody does. Raises TypeError for an object that can't, ValueError for two of
+    them."""
     agent, create = options.agent, options.createConnection
     if agent is not None and create is not None:
         raise ValueError('only one of agent and createConnection can make the connection')
