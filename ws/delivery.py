@@ -87,12 +87,12 @@ class Emitter(EventEmitter, metaclass=_Complete):
         self._keeps_process = True
 
     def ref(self) -> None:
-        """Keep the process alive while this is open, which is so from the start."""
+        """Keep the process alive while this is open, as it does from the start."""
         self._keeps_process = True
         self._loop.ref(self)
 
     def unref(self) -> None:
-        """Let the process exit although this is still open."""
+        """Let the process exit even if this is still open."""
         self._keeps_process = False
         self._loop.unref(self)
 
