@@ -155,7 +155,7 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
 
 
 _NOT_NEEDED = frozenset(('allowSynchronousEvents', 'maxBufferedChunks', 'maxPendingAutoPongs', 'skipUTF8Validation'))
-#: What ws 8 has, and there is nothing here that it could change: see doc/porting-from-node.md. Taken in silence.
+#: Options of ws 8 that would change nothing here: see doc/porting-from-node.md. Accepted silently.
 NO_EFFECT: dict[str, frozenset[str]] = {
     'WebSocket': _NOT_NEEDED,
     'WebSocketServer': _NOT_NEEDED,
@@ -185,8 +185,8 @@ def merge(
 ) -> Options:
     """`defaults`, overridden by `given`, overridden by `keywords`; None counts as not given.
 
-    A name that is no option is ignored, as in Node, but with a warning; `depth` is how many calls this is away from the
-    constructor. Raises TypeError if `given` is no mapping.
+    A name that is not an option is ignored, as in Node, but with a warning; `depth` is how many calls this is away from
+    the constructor. Raises TypeError if `given` is no mapping.
     """
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f'the options of {owner} must be a dict, not {type(given).__name__}')
