@@ -600,7 +600,7 @@ def test_closing_wakes_whoever_waits(stuck: tuple[WebSocketStream, Waiter]) -> N
     stream, outcome = stuck
 
     def close() -> None:
-        with pytest.raises(BrokenPipeError, match='before all was sent'):
+        with pytest.raises(BrokenPipeError, match='before everything was sent'):
             stream.close()
 
     with in_thread(close):
@@ -673,7 +673,7 @@ def test_close_does_not_wait_for_ever() -> None:
     with connection('server', closeTimeout=100) as this:
         stream = createWebSocketStream(this.ws, writableHighWaterMark=100 * MIB)
         stream.write(bytes(20 * MIB))
-        with pytest.raises(BrokenPipeError, match=r'^the connection ended before all was sent$'):
+        with pytest.raises(BrokenPipeError, match=r'^the connection ended before everything was sent$'):
             stream.close()
 
 
@@ -999,7 +999,7 @@ def test_the_child_of_a_fork_has_no_part_in_it(script: Scripts) -> None:  # noqa
         child = script(FORKS, url_of(wss), flags=('-W', 'ignore'))
         status, output, errors = child.end()
         assert (status, errors) == (0, '')
-        parents = 'ConnectionError the connection is that of the parent process'
+        parents = 'ConnectionError the connection belongs to the parent process'
         assert output.splitlines() == [parents, parents, "b'b'"]
         [events] = log.get()
         assert events.get()[1] == b'the parent'
@@ -1119,7 +1119,7 @@ def test_wrong_options(options: Any, kind: type[Exception], text: str) -> None:
 
 
 def test_something_else_than_a_websocket() -> None:
-    with pytest.raises(TypeError, match='a stream is made of a WebSocket, not str'):
+    with pytest.raises(TypeError, match='ws must be a WebSocket, not str'):
         createWebSocketStream('ws://localhost')  # type: ignore[call-overload]
 
 

@@ -307,8 +307,8 @@ class EventEmitter(PyeeEventEmitter):
         self._attached(event)
         if len(attached) == self.getMaxListeners() > 0:  # one more, and the first to be too many
             warn_user(
-                f'{type(self).__name__} has {len(attached) + 1} listeners for {event!r}: if that is no leak, raise the '
-                'limit by setMaxListeners()'
+                f'{type(self).__name__} has {len(attached) + 1} listeners for {event!r}: if this is not a leak, raise '
+                'the limit with setMaxListeners()'
             )
 
     def _question(self, event: str) -> None:

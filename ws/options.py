@@ -206,7 +206,7 @@ def merge(
 def _check_not_needed(name: str, value: object) -> None:
     if name == 'skipUTF8Validation' and value:
         raise ValueError(
-            'skipUTF8Validation: text is always checked (RFC 6455 section 8.1), as no str can be made of anything else'
+            'skipUTF8Validation: text is always checked (RFC 6455 section 8.1), as nothing else can become a str'
         )
 
 

@@ -22,7 +22,7 @@ class Sender(EventEmitter):
     def __init__(self, socket: Any) -> None:
         super().__init__()
         if not callable(getattr(socket, 'write', None)):
-            raise TypeError(f'socket must have a method write, which {type(socket).__name__} has not')
+            raise TypeError(f'socket must have a method write, which {type(socket).__name__} lacks')
         self._sender = sender.Sender(_Socket(socket))
         self._calls_back = arity_of(socket.write).most > 1
 

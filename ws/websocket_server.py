@@ -173,7 +173,7 @@ class WebSocketServer(Emitter):
         self._heartbeat = self._make_heartbeat()
         self._context = tls_context(self.options)
         if self._context is not None and self._place is None:
-            raise ValueError('TLS goes with a port, path or socket of its own, not with `server` or `noServer`')
+            raise ValueError('TLS needs a port, path or socket of its own, not `server` or `noServer`')
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
         self._keeps_process = self._place is not None  # else that is up to the HTTP server
@@ -628,7 +628,7 @@ class WebSocketServer(Emitter):
 def _check_class(cls: object) -> None:
     if cls is not None and not (isinstance(cls, type) and issubclass(cls, WebSocket)):
         given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
-        raise TypeError(f'WebSocket must be the class of that name or one that extends it, not {given}')
+        raise TypeError(f'WebSocket must be the class of that name or a subclass of it, not {given}')
 
 
 def _parsed(source: object) -> Union[Request, HandshakeError]:

@@ -330,7 +330,7 @@ class WebSocketStream(io.RawIOBase):
     def _check_sent(self) -> None:
         if self._lost:
             self._raise_error()
-            raise BrokenPipeError('the connection ended before all was sent')
+            raise BrokenPipeError('the connection ended before everything was sent')
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -403,7 +403,7 @@ class WebSocketStream(io.RawIOBase):
         self._size = self._unsent = 0
         self._paused = self._untold = False
         self._ended = True
-        self._error = ConnectionError('the connection is that of the parent process')
+        self._error = ConnectionError('the connection belongs to the parent process')
 
 
 class WebSocketMessageStream(WebSocketStream):
@@ -435,7 +435,7 @@ class WebSocketMessageStream(WebSocketStream):
 
     def readall(self) -> NoReturn:
         """Raises io.UnsupportedOperation, as the others do."""
-        raise io.UnsupportedOperation('what is read are messages: use read(), or for message in stream')
+        raise io.UnsupportedOperation('reading returns messages: use read(), or for message in stream')
 
     def readinto(self, buffer: Buffer, /) -> NoReturn:
         self.readall()
@@ -557,7 +557,7 @@ def createWebSocketStream(
     Raises TypeError if `ws` is not a :class:`WebSocket`; TypeError, ValueError and LookupError for wrong options.
     """
     if not isinstance(ws, WebSocket):
-        raise TypeError(f'a stream is made of a WebSocket, not {type(ws).__name__}')
+        raise TypeError(f'ws must be a WebSocket, not {type(ws).__name__}')
     given = merge('createWebSocketStream', DUPLEX_OPTIONS, options, keywords, depth=-1)
     encoding = text(given, 'encoding')
     as_messages = flag(given, 'readableObjectMode')

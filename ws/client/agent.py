@@ -51,7 +51,7 @@ class Agent:
     def claim(self, sock: socket.socket) -> Optional[OSError]:
         """What is wrong with a socket that it has yielded. It is closed then, unless it is another connection's."""
         if sock in _claimed:
-            return OSError(f'{self.name} must return another socket for each connection')
+            return OSError(f'{self.name} must return a new socket for each connection')
         try:
             sock.getpeername()
         except OSError as error:

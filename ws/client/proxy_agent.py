@@ -79,7 +79,7 @@ class ProxyAgent:
 
     def _proxy_for(self, options: AgentOptions) -> Optional[Proxy]:
         if options.socketPath is not None:
-            raise ValueError('there is no proxy to a UNIX socket')
+            raise ValueError('a UNIX socket cannot be reached through a proxy')
         return self._proxy
 
 
@@ -106,8 +106,8 @@ def _context(given: Optional[Mapping[str, Any]], keywords: Mapping[str, Any]) ->
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f'context must be an ssl.SSLContext, not {type(context).__name__}')
     if context.protocol == ssl.PROTOCOL_TLS_SERVER:
-        raise ValueError('context must be one for clients: it is for the other side')
+        raise ValueError('context must be one for clients: this one is for servers')
     if options.ca is not None or not verify:
         name = 'rejectUnauthorized' if options.ca is None else 'ca'
-        raise ValueError(f'context takes the place of {name}: it was given together with that')
+        raise ValueError(f'context takes the place of {name}: give only one of them')
     return context

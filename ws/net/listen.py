@@ -80,7 +80,7 @@ def check_listening(sock: Any) -> None:
     if not isinstance(sock, socket.socket):
         raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
     if isinstance(sock, ssl.SSLSocket):
-        raise TypeError('socket must be one without TLS: that is what the options key and cert are for')
+        raise TypeError('socket must be one without TLS: for that, give the options key and cert')
     if sock.fileno() < 0:
         raise ValueError('socket is closed, or was given to a server already')
     if sock.family not in _FAMILIES or sock.type != socket.SOCK_STREAM:
@@ -107,7 +107,7 @@ def check_descriptor(fd: Any) -> None:
     try:
         sock = socket.socket(fileno=fd)
     except (OSError, ValueError, OverflowError) as error:
-        raise ValueError(f'fd {fd} is no socket: {error}') from None
+        raise ValueError(f'fd {fd} is not a socket: {error}') from None
     try:
         check_listening(sock)
     except ValueError as error:

@@ -194,7 +194,7 @@ class Network:
         self._inflow.take(len(data))
         message = unpack(data)
         if message is None:
-            _log.warning('something else came over the bus: %.100r', data)
+            _log.warning('not a message of ours on the bus: %.100r', data)
         elif message.origin != self._origin and not self._closed:
             self._take_from(message.origin, message)
 

@@ -79,7 +79,7 @@ class RedisBus:
 
     def open(self, listener: BusListener) -> None:
         if self._listener is not None:
-            raise RuntimeError('a bus belongs to one Rooms alone')
+            raise RuntimeError('a bus can belong to only one Rooms')
         self._listener = listener
         threading.Thread(target=self._run, name='ws-redis', daemon=True).start()
 
@@ -382,7 +382,7 @@ class _Link:
             if self._size + size > MOST:
                 if not self._is_lossy:
                     self._is_lossy = True
-                    _log.warning('Redis is too slow, and messages are lost')
+                    _log.warning('Redis is too slow: messages are lost')
                 return False
             self._messages.append((name, message))
             self._size += size

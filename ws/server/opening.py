@@ -203,7 +203,7 @@ class ServerOpening:
             if isinstance(error, ssl.SSLError):
                 _log.info('%s failed the TLS handshake: %s', self.stream.peer, error)
             else:
-                _log.debug('%s has left during the opening handshake', self.stream.peer)
+                _log.debug('%s left during the opening handshake', self.stream.peer)
 
     def _on_close(self, error: Optional[Exception]) -> None:
         self._abandon(error)

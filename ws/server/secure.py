@@ -58,14 +58,14 @@ def tls_context(options: Options) -> Optional[ssl.SSLContext]:
 def _check_alone(options: Options) -> None:
     for name, usual in ('requestCert', False), ('rejectUnauthorized', True), ('SNICallback', None):
         if options[name] != usual:
-            raise ValueError(f'context takes the place of {name}: it was given together with that')
+            raise ValueError(f'context takes the place of {name}: give only one of them')
 
 
 def _check_nothing(options: Options) -> None:
     """Raises ValueError for what asks for TLS, and would not get it."""
     for name in _BESIDE_KEY:
         if options[name]:
-            raise ValueError(f'{name} goes with key and cert, or with pfx')
+            raise ValueError(f'{name} needs key and cert, or pfx')
 
 
 def _by_name(choose: Callable[..., Any]) -> Callable[[ssl.SSLObject, Optional[str], ssl.SSLContext], Optional[int]]:
