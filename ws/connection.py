@@ -305,7 +305,7 @@ class Connection(Emitter):
             _log.debug('%r: closing with %d', self, code)
             assert self._outgoing is not None
             self._outgoing.close(code, reason)
-            if not self._reads_to_end:  # else who does must go on
+            if not self._reads_to_end:  # otherwise the stream must go on
                 # If it was paused, the peer's answer would never be seen.
                 self._incoming.pause(False)
             self._expect_end()

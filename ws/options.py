@@ -212,7 +212,7 @@ def _check_not_needed(name: str, value: object) -> None:
 
 def of_call(method: str, known: AbstractSet[str], given: object, depth: int = 0) -> Mapping[str, Any]:
     """The options of one call of `method`. Unknown names are ignored with a warning, as by :func:`merge`, and so is
-    what is no mapping; `depth` is how many calls the caller is away from `method`, beyond one."""
+    anything that is not a mapping; `depth` is how many calls the caller is away from `method`, beyond one."""
     if given is None:
         return {}
     if type(given) is not dict and not isinstance(given, Mapping):  # the second costs more than all else here

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ._attaching import AttachToServer, OnServer
 
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
-_UPGRADE_REQUIRED = 426  # the answer to who asks for no WebSocket, which is no mistake
+_UPGRADE_REQUIRED = 426  # the answer to requests for something else, which are no mistake
 _log = logging.getLogger('ws')
 
 

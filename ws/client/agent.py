@@ -31,7 +31,7 @@ class Agent:
 
     def connect(self, address: Address, request: bytes, timeout: float) -> Optional[socket.socket]:
         """The connected socket that it yields for `request`, None for DIRECT. `timeout`: the milliseconds it has, 0 for
-        no limit. Raises what it does, and TypeError for what is no socket."""
+        no limit. Raises what it raises, and TypeError for anything that is not a socket."""
         options = AgentOptions(
             host=address.host,
             port=address.port,

@@ -58,7 +58,7 @@ class Route:
 
 
 def address_of(url: str, options: Options) -> Address:
-    """Where a client connects to. Raises ValueError for what is no URL, TypeError for an ``auth`` that is no str."""
+    """Where a client connects to. Raises ValueError for an invalid URL, TypeError for an ``auth`` that is not a str."""
     address = parse_url(url)
     auth = text(options, 'auth')
     if auth and address.authorization is None:
@@ -225,7 +225,7 @@ class Connecting:
         try:
             name = security.name(self._address)
             stream = TLSStream(self._loop, sock, security.context(), server_hostname=name)
-        except (OSError, ValueError) as error:  # a name that is none, for one
+        except (OSError, ValueError) as error:  # an invalid name, for example
             sock.close()
             self._fail(error.with_traceback(None))  # its frames refer to us, which would be a circle
             return
@@ -236,7 +236,7 @@ class Connecting:
     def _on_secure(self) -> None:
         stream = self._stream
         assert stream is not None
-        objection = self._route.security.objection(self._address, stream)  # or who is asked cancels all
+        objection = self._route.security.objection(self._address, stream)  # or the function that it calls cancels all
         if objection is not None:
             self._fail(objection)
         else:

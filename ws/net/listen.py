@@ -76,7 +76,7 @@ def _set_options(sock: socket.socket, reuse_port: bool) -> None:
 
 
 def check_listening(sock: Any) -> None:
-    """Raises TypeError or ValueError for what is no listening TCP or UNIX socket."""
+    """Raises TypeError or ValueError for anything but a listening TCP or UNIX socket."""
     if not isinstance(sock, socket.socket):
         raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
     if isinstance(sock, ssl.SSLSocket):

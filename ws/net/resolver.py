@@ -150,7 +150,7 @@ class _Question:
         return _resolver.stand_aside(self.run)
 
     def _close(self) -> None:
-        """Who asks from now on has another look."""
+        """Whoever asks from now on makes a new look-up."""
         if _questions.get(self._arguments) is self:
             del _questions[self._arguments]
 

@@ -78,7 +78,7 @@ class TLSStream(EncryptedStream):
 
     It needs a context that refuses to renegotiate: then writing never has to wait until something is read.
 
-    Raises :class:`ValueError` for a `server_hostname` that is none.
+    Raises :class:`ValueError` for an invalid `server_hostname`.
     """
 
     __slots__ = (

@@ -151,7 +151,7 @@ def check_types(
     min_version: object = None,
     max_version: object = None,
 ) -> None:
-    """Raises TypeError that names what is none of its kind."""
+    """Raises TypeError naming the option that has the wrong type."""
     pem = 'a str or bytes, the contents of a PEM file, or the pathlib.Path of one'
     for authority in ca if isinstance(ca, (list, tuple)) else [ca]:
         _check_type('ca', authority, (str, *_MATERIAL), f'{pem}, or a list of these')

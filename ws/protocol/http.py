@@ -453,9 +453,9 @@ def build_refusal(
     """Build the whole response to a request that is refused; the connection ends after it.
 
     ``name`` replaces the reason phrase of ``status``; the body is ``message``, or the reason phrase; a request whose
-    ``method`` is HEAD gets none (RFC 9110 section 9.3.2).
-    ``headers`` are header lines; they replace built-in ones of the same name.
-    Raises ValueError for a status that is none or doesn't end a request (1xx), and for what can't stand in a head.
+    ``method`` is HEAD gets none (RFC 9110 section 9.3.2). ``headers`` are header lines; they replace built-in ones of
+    the same name. Raises ValueError for a status that doesn't exist or doesn't end a request (1xx), and for what can't
+    stand in a head.
     """
     if not 200 <= status <= 599:
         raise ValueError(f'not the status of a refusal: {status}')

@@ -214,7 +214,7 @@ class ServerOpening:
 
 
 def log_refusal(peer: str, error: HandshakeError, request: Optional[Request] = None) -> None:
-    """Also for who refuses without an opening. The query is left out: it may hold what is nobody's business."""
+    """Also for refusals without an opening. The query is left out: it may hold secrets."""
     path = '-' if request is None else request.path[:_LOGGED]
     _log.info('%s refused: %d %s, path %s', peer, error.status or 400, error, path)
 

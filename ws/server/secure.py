@@ -21,7 +21,7 @@ _is_about_security = re.compile('(?i)ssl|tls|https|secur|cert|key|pem|pfx|pkcs')
 
 
 def check_names(*sources: Mapping[str, Any]) -> None:
-    """Raises TypeError for what is no option and looks as if it asked for TLS: that must not end without."""
+    """Raises TypeError for an unknown option that looks as if it asked for TLS: the server must not run without."""
     for given in sources:
         for name, value in given.items():
             if value and name not in SERVER_OPTIONS and _is_about_security(str(name)):
