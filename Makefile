@@ -3,6 +3,7 @@
 #   make demo       a server and a client hold a conversation
 #   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
+#   make test-selectors  the tests of what waits for sockets, as on a system without epoll
 #   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
 #   make lint       ruff and mypy; and pyright knows the type of all that is public
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
@@ -36,13 +37,15 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool test-selectors free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/installed-test $(VENV)/hosts node-peers chromium
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(T)
+BOTH_CORES := -n 2 --dist worksteal
+
+test: $(VENV)/installed-test $(VENV)/hosts node-peers
+	$(BIN)/python -m pytest $(BOTH_CORES) $(T)
 
 # What needs neither long nor anybody else.
 test-quick: $(VENV)/installed-test
@@ -54,12 +57,19 @@ POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.
 	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server rooms)
 
 test-pool: $(VENV)/installed-test
-	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest -n 2 --dist worksteal $(POOL_TESTS) $(T)
+	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest $(BOTH_CORES) $(POOL_TESTS) $(T)
+
+# As on systems without epoll: over select, as on Windows; the loop and its streams over poll, too.
+test-selectors: $(VENV)/installed-test
+	$(call without,epoll poll) $(POOL_TESTS) test/net $(T)
+	$(call without,epoll) test/net $(T)
+
+without = PYTHONPATH=test/without_epoll WS_TEST_WITHOUT='$(1)' $(BIN)/python -m pytest $(BOTH_CORES) -m 'not slow'
 
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:
 	python=$$(.ci/find-free-threaded --build) && PYTHON_GIL=0 $(MAKE) --no-print-directory test-quick \
-		PYTHON="$$python" VENV=.venv-free-threaded T='-n 2 --dist worksteal $(T)'
+		PYTHON="$$python" VENV=.venv-free-threaded T='$(BOTH_CORES) $(T)'
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
@@ -96,7 +106,7 @@ sanitize: $(VENV)/installed-test
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    $(filter %.c,$(EXTENSION)) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider -n 2 --dist worksteal \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider $(BOTH_CORES) \
 	    -m 'not slow and not interop and not browser and not hosts' $(T)
 
 autobahn: $(VENV)/installed
@@ -173,23 +183,15 @@ $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 HOSTS := test/hosts/requirements.txt
 $(VENV)/hosts: $(HOSTS) $(VENV)/python-$(VERSION)
 	$(BIN)/python -m pip install -qq -r $(HOSTS) || while read -r host; do \
-	    $(BIN)/python -m pip install -qq "$$host" || echo "SKIPPED: the tests in $$host, which cannot be installed"; \
+	    $(BIN)/python -m pip install -qq "$$host" || echo "$$host cannot be installed"; \
 	done < $(HOSTS)
 	touch $@
 
+# Where they can't be installed, the tests that need them say so.
 node-peers:
-	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-	    echo 'SKIPPED: the tests with Node peers, as node or npm was not found'; \
-	elif [ ! -e $(NODE_PEERS)/package.json ]; then \
-	    echo 'SKIPPED: the tests with Node peers, as $(NODE_PEERS)/package.json is missing'; \
-	else \
-	    $(MAKE) --no-print-directory $(NODE_PEERS)/node_modules/installed \
-	        || echo 'SKIPPED: the tests with Node peers, as npm ci failed'; \
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	    $(MAKE) --no-print-directory $(NODE_PEERS)/node_modules/installed || true; \
 	fi
-
-chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-	    || echo 'SKIPPED: the tests in the browser, as chromium was not found'
 
 $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json $(NODE_PEERS)/package-lock.json
 	cd $(NODE_PEERS) && npm ci --ignore-scripts --no-audit --no-fund

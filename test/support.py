@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import socket
 import threading
@@ -11,10 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Union
 
+import ws as package
 from ws import WebSocket, WebSocketServer
 
 #: How long, in seconds, a test waits for something that must happen.
 TIMEOUT = 20.0
+
+#: Of a child: with it, another Python finds the same package as this one, and what this one was told to find.
+PYTHONPATH = os.pathsep.join(
+    filter(None, [str(Path(package.__file__).parent.parent), os.environ.get('PYTHONPATH', '')])
+)
 
 
 class Waiter:

@@ -13,18 +13,16 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 from streams import Driver, Handle, tcp_pair, unix_pair
-from support import TIMEOUT, Waiter, until
+from support import PYTHONPATH, TIMEOUT, Waiter, until
 
 from ws.net import loop as loop_module
 from ws.net.loop import Loop, Timer, report_exception
 from ws.net.poller import READ, WRITE
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Pollable:
@@ -1009,7 +1007,7 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
 
 
