@@ -64,7 +64,7 @@ test-selectors: $(VENV)/installed-test
 	$(call without,epoll poll) $(POOL_TESTS) test/net $(T)
 	$(call without,epoll) test/net $(T)
 
-without = PYTHONPATH=test/without_epoll WS_TEST_WITHOUT='$(1)' $(BIN)/python -m pytest $(BOTH_CORES) -m 'not slow'
+without = PYTHONPATH=$(CURDIR)/test/without_epoll WS_TEST_WITHOUT='$(1)' $(BIN)/python -m pytest $(BOTH_CORES) -m 'not slow'
 
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:
@@ -95,7 +95,7 @@ coverage: $(VENV)/installed-test
 	$(BIN)/coverage report --fail-under=100
 
 # What Python itself never gives back is no leak of ours.
-SANITIZED := build/sanitized
+SANITIZED := $(CURDIR)/build/sanitized
 sanitize: $(VENV)/installed-test
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
