@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -60,16 +59,18 @@ def role(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def agreements() -> Iterator[tuple[Any, ...]]:
-    """Who may be set to what: `websockets` has no window of 8 bits, and its server no options."""
-    for peer, role, whose, settings in itertools.product(
-        [WS_8, WEBSOCKETS], ['client', 'server'], ['ours', 'theirs'], SETTINGS
-    ):
-        if peer is WS_8 or (8 not in settings.values() and (role, whose) != ('client', 'theirs')):
-            yield peer, role, whose, settings
+#: Who may be set to what: `websockets` has no window of 8 bits, and its server no options.
+AGREEMENTS = [
+    (peer, role, whose, settings)
+    for peer in (WS_8, WEBSOCKETS)
+    for role in ('client', 'server')
+    for whose in ('ours', 'theirs')
+    for settings in SETTINGS
+    if peer is WS_8 or (8 not in settings.values() and (role, whose) != ('client', 'theirs'))
+]
 
 
-@pytest.mark.parametrize('peer, role, whose, settings', agreements(), indirect=['peer', 'role'], ids=str)
+@pytest.mark.parametrize('peer, role, whose, settings', AGREEMENTS, indirect=['peer', 'role'], ids=str)
 def test_both_ways(role: str, peer: Peer, settings: dict[str, Any], whose: str) -> None:
     ours, theirs = (settings, {}) if whose == 'ours' else ({}, settings)
     with connection(role, peer, ours, theirs) as (our_end, their_end):

@@ -39,7 +39,6 @@ from ws.net.stream import Stream
 from ws.net.unix import SocketFile
 
 
-
 def endpoints(host: str = '127.0.0.1', port: int = 0) -> list[Endpoint]:
     found = look_up_literal(host, port)
     assert found is not None

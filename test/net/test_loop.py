@@ -24,7 +24,6 @@ from ws.net.loop import Loop, Timer, report_exception
 from ws.net.poller import READ, WRITE
 
 
-
 class Pollable:
     """A socket that tells what happens to it."""
 

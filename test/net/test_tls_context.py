@@ -24,7 +24,6 @@ from support import PYTHONPATH, TIMEOUT
 from ws.net.tls_context import client_context, server_context
 
 
-
 @pytest.fixture(scope='module')
 def certificate(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert('localhost')

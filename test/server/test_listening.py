@@ -23,7 +23,6 @@ from ws.options import merge
 from ws.server.listening import Port, address_of, place_of
 from ws.websocket_server import SERVER_OPTIONS
 
-
 unix = pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='no UNIX sockets')
 needs_reuse_port = pytest.mark.skipif(not hasattr(socket, 'SO_REUSEPORT'), reason='no SO_REUSEPORT')
 

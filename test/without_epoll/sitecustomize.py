@@ -1,4 +1,4 @@
-"""In PYTHONPATH, this takes from each Python that starts what WS_TEST_WITHOUT names: epoll, say, as on other systems."""
+"""In PYTHONPATH, this takes from each Python that starts what WS_TEST_WITHOUT names: epoll, as on other systems."""
 
 import os
 import select
