@@ -59,12 +59,12 @@ POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.
 test-pool: $(VENV)/installed-test
 	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest $(BOTH_CORES) $(POOL_TESTS) $(T)
 
-# As on systems without epoll: over select, as on Windows; the loop and its streams over poll, too.
+# As on systems without epoll, and as on Windows. Of the tests in test/net, most ask every poller there is in any case.
+SELECTOR_TESTS = $(BIN)/python -m pytest $(BOTH_CORES) -m 'not slow' test/net
+test-selectors: export PYTHONPATH := $(CURDIR)/test/without_epoll
 test-selectors: $(VENV)/installed-test
-	$(call without,epoll poll) $(POOL_TESTS) test/net $(T)
-	$(call without,epoll) test/net $(T)
-
-without = PYTHONPATH=$(CURDIR)/test/without_epoll WS_TEST_WITHOUT='$(1)' $(BIN)/python -m pytest $(BOTH_CORES) -m 'not slow'
+	WS_TEST_SELECTOR=PollSelector $(SELECTOR_TESTS) $(T)
+	WS_TEST_SELECTOR=SelectSelector $(SELECTOR_TESTS) $(POOL_TESTS) $(T)
 
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:

@@ -1,7 +1,9 @@
-"""In PYTHONPATH, this takes from each Python that starts what WS_TEST_WITHOUT names: epoll, as on other systems."""
+"""In PYTHONPATH, this makes of each Python that starts one of a system without epoll, with the selector of that name."""
 
 import os
 import select
+import selectors
 
-for name in os.environ.get('WS_TEST_WITHOUT', '').split():
-    delattr(select, name)
+if 'WS_TEST_SELECTOR' in os.environ:
+    del select.epoll
+    selectors.DefaultSelector = getattr(selectors, os.environ['WS_TEST_SELECTOR'])
