@@ -1,7 +1,7 @@
 # Needs Python 3.9 or later, make and git; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
 #
 #   make demo       a server and a client hold a conversation
-#   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
+#   make test       the whole test suite, in three processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
 #   make test-selectors  the tests of what waits for sockets, as on a system without epoll
 #   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
@@ -42,10 +42,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-BOTH_CORES := -n 2 --dist worksteal
+# For two cores: most tests wait most of the time.
+PARALLEL := -n 3 --dist worksteal
 
 test: $(VENV)/installed-test $(VENV)/hosts node-peers
-	$(BIN)/python -m pytest $(BOTH_CORES) $(T)
+	$(BIN)/python -m pytest $(PARALLEL) $(T)
 
 # What needs neither long nor anybody else.
 test-quick: $(VENV)/installed-test
@@ -57,10 +58,10 @@ POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.
 	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server rooms)
 
 test-pool: $(VENV)/installed-test
-	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest $(BOTH_CORES) $(POOL_TESTS) $(T)
+	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest $(PARALLEL) $(POOL_TESTS) $(T)
 
 # As on systems without epoll, and as on Windows. Of the tests in test/net, most ask every poller there is in any case.
-SELECTOR_TESTS = $(BIN)/python -m pytest $(BOTH_CORES) -m 'not slow' test/net
+SELECTOR_TESTS = $(BIN)/python -m pytest $(PARALLEL) -m 'not slow' test/net
 test-selectors: export PYTHONPATH := $(CURDIR)/test/without_epoll
 test-selectors: $(VENV)/installed-test
 	WS_TEST_SELECTOR=PollSelector $(SELECTOR_TESTS) $(T)
@@ -69,7 +70,7 @@ test-selectors: $(VENV)/installed-test
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:
 	python=$$(.ci/find-free-threaded --build) && PYTHON_GIL=0 $(MAKE) --no-print-directory test-quick \
-		PYTHON="$$python" VENV=.venv-free-threaded T='$(BOTH_CORES) $(T)'
+		PYTHON="$$python" VENV=.venv-free-threaded T='$(PARALLEL) $(T)'
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
@@ -106,7 +107,7 @@ sanitize: $(VENV)/installed-test
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    $(filter %.c,$(EXTENSION)) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider $(BOTH_CORES) \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider $(PARALLEL) \
 	    -m 'not slow and not interop and not browser and not hosts' $(T)
 
 autobahn: $(VENV)/installed

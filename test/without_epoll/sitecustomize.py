@@ -1,4 +1,4 @@
-"""In PYTHONPATH, this makes of each Python that starts one of a system without epoll, with the selector of that name."""
+"""In PYTHONPATH, this makes each Python that starts one of a system without epoll, and with the selector named."""
 
 import os
 import select
