@@ -1,4 +1,4 @@
-# Needs Python 3.9 or later, make and git; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
+# Needs Python 3.9 or later, bash and make; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
 #
 #   make demo       a server and a client hold a conversation
 #   make test       the whole test suite, in three processes; only some of it, in one:  make test T='test/net -k tls -n 0'
