@@ -40,7 +40,7 @@ class Waiter:
         except queue.Empty:
             raise AssertionError(f'nothing came within {TIMEOUT} s') from None
 
-    def nothing(self, seconds: float = 0.2) -> bool:
+    def nothing(self, seconds: float = 0.1) -> bool:
         """Whether there is no call within that time: only for what must not happen."""
         try:
             # Not with a timeout of 0, with which Python 3.9 may wait for ever.
