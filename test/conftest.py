@@ -18,8 +18,7 @@ import pytest
 
 import ws
 from ws.net import main_thread, poller
-from ws.options import CLIENT_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(

@@ -19,9 +19,8 @@ from sites import LOCAL, Pages, UnixHTTPServer
 from support import PYTHONPATH, TIMEOUT, Log, Waiter, end, server, until, wait_for
 
 from ws import WebSocket, WebSocketServer
-from ws.options import merge
+from ws.options import SERVER_OPTIONS, merge
 from ws.server.listening import Port, address_of, place_of
-from ws.websocket_server import SERVER_OPTIONS
 
 unix = pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='no UNIX sockets')
 needs_reuse_port = pytest.mark.skipif(not hasattr(socket, 'SO_REUSEPORT'), reason='no SO_REUSEPORT')
