@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import selectors
 import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
-from ws.net import main_thread
+import ws
+from ws.net import main_thread, poller
 from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 
 # What they assert is told as fully as what a test does; before anybody imports them.
@@ -51,6 +54,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if item.get_closest_marker('loop') is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in others])
         items[:] = others
+
+
+def pytest_report_header() -> str:
+    accelerator = 'the accelerator' if ws.speedups else 'Python alone'
+    waits = selectors.DefaultSelector.__name__ if poller.Poller is poller.SelectorPoller else 'epoll'
+    return f'ws: {accelerator}, {waits}, from {os.path.dirname(ws.__file__)}'
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Ends with what was skipped, and why."""
+    yield
+    reasons = Counter(
+        report.longrepr[2].removeprefix('Skipped: ') for report in terminalreporter.stats.get('skipped', [])
+    )
+    if reasons:
+        terminalreporter.section('skipped')
+    for reason, number in sorted(reasons.items()):
+        terminalreporter.line(f'SKIPPED {number}: {reason}')
 
 
 def _threads() -> set[threading.Thread]:

@@ -137,7 +137,7 @@ def overrun(ws: WebSocket, how: str, callback: Any) -> None:
             pass
         ws.send(TOO_MUCH, callback)
     else:
-        small = bytes(100) if how == 'small' else MUCH
+        small = bytes(1000) if how == 'small' else MUCH
         while ws.readyState == ws.OPEN:
             ws.send(small, callback)
 

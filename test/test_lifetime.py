@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import HANDSHAKE, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
+from support import HANDSHAKE, PYTHONPATH, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
 
 from ws import WebSocket
 
-ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 20
 
 SERVER = """
@@ -40,7 +39,7 @@ class Script:
     """A Python script in a process of its own, with what it printed."""
 
     def __init__(self, code: str, *arguments: str, flags: tuple[str, ...] = ()) -> None:
-        environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': ''}
+        environment = {**os.environ, 'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': ''}
         self.process = subprocess.Popen(
             [sys.executable, *flags, '-c', textwrap.dedent(code), *arguments],
             stdin=subprocess.PIPE,
@@ -122,7 +121,7 @@ def test_in_a_shell_the_status_is_130(script: Scripts) -> None:
         capture_output=True,
         text=True,
         timeout=SECONDS,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     assert result.stdout.split()[-1] == '130'
     assert result.stderr == ''

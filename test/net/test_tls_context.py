@@ -19,11 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import load_pem_x509_certificate
 from streams import in_thread, tcp_pair
-from support import TIMEOUT
+from support import PYTHONPATH, TIMEOUT
 
 from ws.net.tls_context import client_context, server_context
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope='module')
@@ -285,7 +283,7 @@ class TestPfxThatCannotBeUsed:
 def test_the_package_for_pfx_is_imported_only_when_it_is_used() -> None:
     script = 'import sys, ws; sys.exit("cryptography" in sys.modules)'
     subprocess.run(
-        [sys.executable, '-c', script], check=True, timeout=TIMEOUT, env={**os.environ, 'PYTHONPATH': str(ROOT)}
+        [sys.executable, '-c', script], check=True, timeout=TIMEOUT, env={**os.environ, 'PYTHONPATH': PYTHONPATH}
     )
 
 
@@ -307,7 +305,7 @@ def test_nobody_is_asked_for_a_passphrase(certificate: trustme.LeafCert) -> None
         text=True,
         timeout=TIMEOUT,
         start_new_session=True,  # no terminal: it would ask on stderr, and read the answer from stdin
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     assert (child.stdout, child.stderr) == ('refused\n', '')
 
