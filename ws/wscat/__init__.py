@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Optional
 
 from .. import __version__
+from .characters import visible
 from .options import HELP, UsageError, parse
 from .output import discard_output
 from .session import Client, Server
-from .terminal import visible
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

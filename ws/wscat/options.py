@@ -32,6 +32,8 @@ Messages
       --json                  send JSON, each value of one or more lines a message; lay out what comes in
       --raw                   everything as it comes: line ends are sent, too, and nothing is added to the output
       --slash                 lines can be commands: /ping [DATA], /pong [DATA], /close [CODE [REASON]]
+      --history [FILE]        keep the lines you type from one session to the next, but for those that begin with a space
+                              (default: $XDG_STATE_HOME/wscat/history, or ~/.local/state/wscat/history)
 
 Handshake
   -s, --subprotocol NAME      a subprotocol to offer; repeat it to offer several
@@ -64,6 +66,8 @@ On a terminal, control characters in messages are shown as escape sequences, bin
 Into a pipe, text messages are written as lines in UTF-8, binary messages as they are.
 
 Ctrl-C, and Ctrl-D on an empty line, close the connection and end wscat; a second Ctrl-C doesn't wait for the peer.
+Keys are those of readline: Up and Down for lines that were typed before, Ctrl-R to search them; with --slash, Tab
+completes commands.
 
 Exit status
   0   the connection was closed from here, or by the peer with code 1000, 1001 or none
@@ -118,6 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
     add('--json', action='store_true')
     add('--raw', action='store_true')
     add('--slash', action='store_true')
+    add('--history', nargs='?', const=True)
     add('-s', '--subprotocol', action='append', default=[])
     add('-o', '--origin')
     add('--host')

@@ -10,7 +10,8 @@ import ssl
 import sys
 from typing import Optional, TextIO, Union
 
-from .terminal import Terminal, are_terminals, visible
+from .characters import visible
+from .terminal import Terminal, are_terminals
 
 #: How many bytes of a binary message are shown on a terminal.
 _MAX_SHOWN = 1024

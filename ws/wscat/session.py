@@ -27,10 +27,13 @@ from ..protocol.receiver import MessageFlags
 from ..sending import close_reason
 from ..websocket import WebSocket
 from ..websocket_server import WebSocketServer
+from .characters import is_text
+from .editor import END
+from .history import History
 from .input import Lines, Pieces, Reader, Values
 from .options import CLOSE_TIMEOUT, UsageError, client_options, url_of
 from .output import Message, Output, described, discard_output, ending, size_of, sized
-from .terminal import END, Terminal, are_terminals
+from .terminal import Terminal, are_terminals
 
 #: Close codes by which a peer says that all is well (RFC 6455 section 7.4.1).
 _GOOD_CODES = (1000, 1001, 1005)
@@ -43,6 +46,9 @@ _MAX_WAITING = 256
 _SIGNAL_POLL = 0.5
 #: How long, in seconds, to look for piped input when the peer has closed the connection.
 _LAST_LOOK = 0.5
+
+#: What Tab completes.
+_COMMANDS = ('/close', '/ping', '/pong')
 
 _NOT_SENT = 'the connection was closed before everything was sent'
 
@@ -75,11 +81,12 @@ class Session:
         self._terminal: Optional[Terminal] = None
         self._source: Union[Terminal, Lines, Pieces]
         if self._interactive and Terminal.usable(sys.stdin, sys.stdout):
-            self._source = self._terminal = Terminal(sys.stdin, sys.stdout)
+            commands = _COMMANDS if options.slash else ()
+            self._source = self._terminal = Terminal(sys.stdin, sys.stdout, commands, self._history())
         elif options.raw or (options.binary and not typed):
             self._source = Pieces(None if options.binary else encoding)
         else:
-            self._source = Lines(encoding)
+            self._source = Lines(encoding, 'surrogateescape' if typed else 'strict')
         self._output = Output(options, self._terminal, self._interactive)
         self._values = Values() if options.json else None
         self._typed = typed
@@ -87,6 +94,15 @@ class Session:
         self._input_ended = bool(options.execute)
         self._reading = False
         self._reader = Reader(self._later(self._on_input)) if not self._input_ended else None
+
+    def _history(self) -> Optional[History]:
+        file = self.options.history
+        if file is None:
+            return None
+        return History(None if file is True else file, self._later(self._warn))
+
+    def _warn(self, text: str) -> None:
+        self._complain(text, fatal=False)
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
@@ -258,7 +274,9 @@ class Session:
     def _enter(self, entry: Message) -> None:
         if self._closing:
             return
-        if isinstance(entry, str) and self.options.slash and entry.startswith('/'):
+        if isinstance(entry, str) and not is_text(entry):
+            self._complain(f"not sent: it is no text in this terminal's encoding, {sys.stdin.encoding}", fatal=False)
+        elif isinstance(entry, str) and self.options.slash and entry.startswith('/'):
             self._command(entry.rstrip('\r\n'))
         elif isinstance(entry, str) and self._values is not None:
             self._enter_json(self._values, entry)
