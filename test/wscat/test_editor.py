@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ws.wscat.editor import END, MAX_LINES, LineEditor
@@ -135,7 +135,7 @@ def test_lines_that_are_pasted() -> None:
 
 @given(st.text(st.sampled_from('ab\r\x1b[201~')), st.lists(st.integers(min_value=0)))
 def test_pastes_however_they_are_cut(text: str, places: list[int]) -> None:
-    text = text.replace(PASTED, '')
+    assume(PASTED not in text)
     keys = f'{PASTE}{text}{PASTED}\x01'
     edges = sorted({0, len(keys), *(place % len(keys) for place in places)})
     editor = LineEditor()
@@ -196,7 +196,7 @@ CTRL_R, CTRL_S, CTRL_G, BACKSPACE = '\x12', '\x13', '\x07', '\x7f'
         ('new' + LEFT + CTRL_R + 'tw' + CTRL_R + CTRL_G, None, 'new', 2),
         ('new' + CTRL_R + 'tw' + CTRL_R + CTRL_G + DOWN, None, 'new', 3),
         ('new' + CTRL_R + 'one' + LEFT, None, 'one two', 0),
-        ('new' + CTRL_R + 'one' + RIGHT + RIGHT + 'X', None, 'onX' 'e two', 3),
+        ('new' + CTRL_R + 'one' + RIGHT + RIGHT + 'X', None, 'onXe two', 3),
         ('new' + CTRL_R + 'fo' + UP, None, 'two', 3),  # on from the line that was found
         ('new' + CTRL_R + 'one' + 9 * DOWN, None, 'new', 3),
         (CTRL_R + 'two' + LAST + CTRL_R + CTRL_R, "(reverse-i-search)`two': ", 'two', 0),  # the same again

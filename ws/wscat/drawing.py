@@ -51,8 +51,8 @@ def _parting(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[int, int]:
     """In which row they begin to differ, and with which of its characters."""
     row = next((row for row, pair in enumerate(zip(old, new)) if pair[0] != pair[1]), min(len(old), len(new)) - 1)
     place = len(os.path.commonprefix([old[row], new[row]]))
-    while place and any(width_of(character) == 0 for character in old[row][place : place + 1] + new[row][place : place + 1]):
-        place -= 1  # it belongs to what stands before it
+    while place and not all(map(width_of, old[row][place : place + 1] + new[row][place : place + 1])):
+        place -= 1  # what has no width belongs to what stands before it
     return row, place
 
 
@@ -118,7 +118,7 @@ class _Page:
         if not first <= cursor <= first + self._cells:
             return None
         rows = _Rows(self._columns)
-        rows.add(prompt[-(self._cells // 2) :] + (self._more if first else ''))
+        rows.add(visible_typed(prompt, self._encoding)[-(self._cells // 2) :] + (self._more if first else ''))
         found = None
         end = first
         while end < len(text) and end - first < self._cells:

@@ -213,8 +213,7 @@ class LineEditor:
             return self._insert(_TAB)
         ending = os.path.commonprefix(found)[self.cursor :] + ('' if len(found) > 1 else ' ')
         self._insert(ending)
-        if not ending:
-            self.candidates = found
+        self.candidates = [] if ending else found
 
     def _begun(self) -> list[str]:
         if not 0 < self.cursor <= max(map(len, self._commands), default=0):  # without a look at a text that may be long
