@@ -116,5 +116,4 @@ def test_a_screen_is_written_at_most() -> None:
 
 
 def test_typing_at_the_end_of_a_long_line_seldom_writes_a_screen() -> None:
-    lengths = written(*(length * 'x' for length in range(10_000)))
-    assert sum(lengths) < 3 * 10_000
+    assert sum(written(*(length * 'x' for length in range(0, 4000, 10)))) < 3 * 4000
