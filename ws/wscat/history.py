@@ -72,7 +72,7 @@ class History:
                 os.close(file)
         except (OSError, RuntimeError) as error:
             self._broken = True
-            self._warn(f'no history is kept: {error}')
+            self._warn(f'no history is kept: {_described(error)}')
 
     def _append(self, file: int, lines: Sequence[str]) -> None:
         os.lseek(file, 0, os.SEEK_END)
@@ -94,6 +94,12 @@ class History:
             os.write(file, b'\n')
         self._count = len(lines)
         return lines
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    return str(error)
 
 
 def _check(file: int) -> None:
