@@ -55,7 +55,7 @@ def lines(keys: str) -> list[Optional[str]]:
         ('one two' + HOME + '\x1bfx', 'onex two', 4),
         ('one two' + HOME + '\x1b[1;5Cx\x1b[1;5Dy', 'yonex two', 1),
         ('one two' + HOME + '\x1bd', ' two', 0),
-        ('a\x1b[99~\x1b[1;2;3Q\x1bOQ\x1bz\x1b\x1bb\x00\x12\x1fc', 'abc', 3),  # keys that do nothing
+        ('a\x1b[99~\x1b[1;2;3Q\x1bOQ\x1bz\x1b\x1bb\x00\x14\x1fc', 'abc', 3),  # keys that do nothing
         ('a\x1b[\x07b', 'ab', 2),  # no well-formed sequence
         (UP + DOWN, '', 0),
     ],
@@ -158,6 +158,14 @@ def test_a_long_line_takes_linear_time() -> None:
 def test_lines_from_an_earlier_session() -> None:
     assert edited(UP + UP, history=['one', 'two']) == ('one', 3)
     assert edited('new' + UP + DOWN, history=['one', 'two']) == ('new', 3)
+
+
+def test_what_comes_into_the_history() -> None:
+    editor = LineEditor(history=['one'])
+    list(editor.feed('one\r\rtwo\rtwo\rone\rthree'))
+    assert editor.remembered == ['two', 'one']
+    list(editor.feed('x'))
+    assert editor.remembered == []
 
 
 def test_the_oldest_lines_are_forgotten() -> None:

@@ -32,7 +32,7 @@ def test_what_is_added_is_there_the_next_time(tmp_path: Path) -> None:
 
 def test_what_is_not_kept(tmp_path: Path) -> None:
     file = tmp_path / 'history'
-    opened(file).add(['', None, ' secret', 'no \udcff text', (MAX_LENGTH + 1) * 'x', 'kept'])
+    opened(file).add([' secret', 'no \udcff text', (MAX_LENGTH + 1) * 'x', 'kept'])
     assert file.read_text() == 'kept\n'
 
 

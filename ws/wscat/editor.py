@@ -66,6 +66,8 @@ class LineEditor:
         self.cursor: int = 0
         #: The commands that Tab has found several of, until the next keys.
         self.candidates: list[str] = []
+        #: What has come into the history, until the next keys.
+        self.remembered: list[str] = []
         self._commands = commands
         self._unread = ''  # the beginning of an escape sequence
         self._pasting = False
@@ -93,7 +95,7 @@ class LineEditor:
     @property
     def may_be_escape(self) -> bool:
         """Whether the key Esc would end a search: either it was typed, or there is more to come of a sequence."""
-        return self._search is not None and self._unread == _ESC
+        return self._search is not None and self._unread == _ESC and not self._pasting
 
     def escape(self) -> None:
         """No more has come: it was the key Esc."""
@@ -102,7 +104,7 @@ class LineEditor:
 
     def feed(self, keys: str) -> Iterator[Optional[str]]:
         """Type `keys`; yields each finished line, and END for Ctrl-D on an empty one."""
-        self.candidates = []
+        self.candidates, self.remembered = [], []
         keys = self._unread + keys
         place = 0
         while match := (_match_pasted if self._pasting else _match_key)(keys, place):
@@ -134,6 +136,7 @@ class LineEditor:
         line = self.text
         if line and line not in self._history[-1:]:
             self._history.append(line)
+            self.remembered.append(line)
             del self._history[:-MAX_LINES]
         self._place = len(self._history)
         self._set('', 0)
@@ -252,7 +255,7 @@ class LineEditor:
     def _takes(self, search: _Search, key: str) -> bool:
         """What a key does while something is searched for. False if it ends the search, and does what it always does."""
         if _is_text(key) or (self._pasting and key not in _ENTER):
-            self._seek(search, search.text + key)
+            self._extend(search, key)
         elif key in _BACKSPACE:
             self._seek(search, search.text[:-1])
         elif key in (_OLDER, _NEWER):
@@ -270,6 +273,13 @@ class LineEditor:
         if self._search is not None:
             self._sought = self._search.text or self._sought
             self._search = None
+
+    def _extend(self, search: _Search, text: str) -> None:
+        for place, character in enumerate(text):
+            if search.text not in self.text:  # nor will it be found with more behind it
+                search.text += text[place:]
+                return
+            self._seek(search, search.text + character)
 
     def _seek(self, search: _Search, text: str) -> None:
         """Search for another text, from the line that is shown."""

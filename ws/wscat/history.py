@@ -51,9 +51,9 @@ class History:
         self._use(lambda file: lines.extend(self._trim(file)))
         return lines
 
-    def add(self, lines: Sequence[Optional[str]]) -> None:
+    def add(self, lines: Sequence[str]) -> None:
         """Those of `lines` that are to be kept: none that begins with a space, is no text, or is very long."""
-        kept = [line for line in lines if line and line[0] != ' ' and len(line) <= MAX_LENGTH and is_text(line)]
+        kept = [line for line in lines if line[0] != ' ' and len(line) <= MAX_LENGTH and is_text(line)]
         if kept and not self._broken:
             self._use(lambda file: self._append(file, kept))
 

@@ -100,7 +100,7 @@ class Terminal:
         """
         lines = list(self._editor.feed(self._decoder.decode(data)))
         if self._history is not None:
-            self._history.add(lines)
+            self._history.add(self._editor.remembered)
         for line in lines:
             if line is not END and self._shown:
                 self.echo(line)
@@ -109,7 +109,7 @@ class Terminal:
             yield END
         if self._editor.may_be_escape and not self._more_comes(_REST):
             self._editor.escape()
-        if self._editor.candidates:
+        if self._editor.candidates and self._shown:
             self.write('  '.join(self._editor.candidates) + '\n', self._screen)
         self._update(_MOMENT if len(data) >= _MUCH else 0)
 
