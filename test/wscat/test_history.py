@@ -113,7 +113,7 @@ def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ('kind', 'reason'),
-    [('folder', 'Is a directory'), ('missing/file', 'No such file'), ('pipe', 'no ordinary file'), ('', 'No such file')],
+    [('folder', 'Is a directory'), ('missing/file', 'No such file'), ('pipe', 'no ordinary file'), ('', 'No such')],
 )
 def test_what_can_not_be_used_is_told_once(kind: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / 'folder').mkdir()

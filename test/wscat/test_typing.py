@@ -163,12 +163,13 @@ SAID = [f'< message {number}' for number in range(10)]
 def drawn(window: Window) -> list[str]:
     """The rows of the line."""
     rows = window.lines()
-    return rows[next(number for number, row in enumerate(rows) if row.startswith('> ')) :]
+    return rows[next((number for number, row in enumerate(rows) if row.startswith('>')), len(rows)) :]
 
 
 def above(window: Window) -> list[str]:
     """The messages above it, and all else that is there but "Connected"."""
-    rows = everything(window)[: -len(drawn(window))]
+    rows = everything(window)
+    del rows[len(rows) - len(drawn(window)) :]
     connected = next(number for number, row in enumerate(rows) if row.startswith('<'))
     assert ''.join(rows[:connected]) == CONNECTED
     return rows[connected:]
@@ -399,7 +400,8 @@ def test_a_history_that_can_not_be_kept_is_no_failure(tmp_path: Path) -> None:
 
 def test_executing_keeps_no_history(tmp_path: Path) -> None:
     file = tmp_path / 'history'
-    with echo_server() as wss, python('-m', 'ws', '-c', url_of(wss), '--history', str(file), '-x', 'a', '-w', '0.2') as window:
+    options = ('--history', str(file), '-x', 'a', '-w', '0.2')
+    with echo_server() as wss, python('-m', 'ws', '-c', url_of(wss), *options) as window:
         window.type('typed' + ENTER)
         window.ends()
     assert not file.exists()

@@ -1,4 +1,4 @@
-"""A line that is being typed: text with a cursor, what each key does to it, and the lines before it. Knows no screen."""
+"""A line that is being typed: text with a cursor, what keys do to it, and the lines before it. Knows no screen."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ class LineEditor:
         self._search = _Search((self.text, self.cursor, self._place), step)
 
     def _takes(self, search: _Search, key: str) -> bool:
-        """What a key does while something is searched for. False if it ends the search, and does what it always does."""
+        """What a key does while something is searched for. False if it ends the search and does what it always does."""
         if _is_text(key) or (self._pasting and key not in _ENTER):
             self._extend(search, key)
         elif key in _BACKSPACE:
@@ -286,7 +286,7 @@ class LineEditor:
         search.text = text
         search.failed = False
         if text:
-            self._find(search, range(self._place, len(self._history)) if search.step > 0 else range(self._place, -1, -1))
+            self._find(search, range(self._place, len(self._history) if search.step > 0 else -1, search.step))
 
     def _seek_next(self, search: _Search, step: int) -> None:
         search.step = step

@@ -32,7 +32,7 @@ Messages
       --json                  send JSON, each value of one or more lines a message; lay out what comes in
       --raw                   everything as it comes: line ends are sent, too, and nothing is added to the output
       --slash                 lines can be commands: /ping [DATA], /pong [DATA], /close [CODE [REASON]]
-      --history [FILE]        keep the lines you type from one session to the next, but for those that begin with a space
+      --history [FILE]        keep the lines you type for the next time, but for those that begin with a space
                               (default: $XDG_STATE_HOME/wscat/history, or ~/.local/state/wscat/history)
 
 Handshake
