@@ -196,7 +196,7 @@ CTRL_R, CTRL_S, CTRL_G, BACKSPACE = '\x12', '\x13', '\x07', '\x7f'
         (CTRL_R + 'tx' + BACKSPACE, "(reverse-i-search)`t': ", 'the last', 0),
         (CTRL_R + 'tx' + BACKSPACE + 'w', "(reverse-i-search)`tw': ", 'two', 0),
         (CTRL_R + 't' + 3 * BACKSPACE, "(reverse-i-search)`': ", 'the last', 0),
-        (CTRL_R + 'nowhere', "(failed reverse-i-search)`nowhere': ", '', 0),
+        (CTRL_R + 'zzz', "(failed reverse-i-search)`zzz': ", '', 0),
         (UP + UP + CTRL_R + 'r', "(reverse-i-search)`r': ", 'four', 3),  # from the line that is shown
         (5 * UP + CTRL_S + 'two', "(i-search)`two': ", 'two', 0),
         (CTRL_S + 'two', "(failed i-search)`two': ", '', 0),

@@ -65,7 +65,7 @@ def numbered(size: int) -> str:
 @pytest.mark.parametrize('way', ['type', 'pastes'])
 def test_a_long_line_that_is_pasted(way: str) -> None:
     """Not what is drawn for each piece that comes, but what comes is the measure of what is written."""
-    line = numbered(200_000)
+    line = numbered(60_000)
     with server() as wss, typing_to(wss) as (window, _, log):
         window.shows(CONNECTED, '>')
         before = len(window.output)
@@ -76,25 +76,24 @@ def test_a_long_line_that_is_pasted(way: str) -> None:
         assert window.lines()[1].startswith('> ...')
         assert len(window.output) - before < 2 * len(line)
         window.type(ENTER)
-        assert log.get()[:2] == ('message', line)
         window.until(lambda: window.lines()[-1] == '>')
+        assert log.get()[:2] == ('message', line)
         assert everything(window) == [CONNECTED, *rows_of('> ' + line), '>']
         assert len(window.output) - before < 3 * len(line)
 
 
 @pytest.mark.parametrize('way', ['type', 'pastes'])
 def test_many_lines_that_are_pasted(way: str) -> None:
-    lines = [f'{number:06} ' + 42 * 'x' for number in range(4000)]
+    lines = [f'{number:06} ' + 42 * 'x' for number in range(1000)]
     text = '\r'.join(lines)
     with server() as wss, typing_to(wss) as (window, _, log):
         window.shows(CONNECTED, '>')
         before = len(window.output)
         getattr(window, way)(text)
-        assert [log.get()[1] for _ in lines[1:]] == lines[:-1]
         window.until(lambda: window.lines()[-1] == '> ' + lines[-1])
         window.type(ENTER)
-        assert log.get()[1] == lines[-1]
         window.until(lambda: window.lines()[-1] == '>')
+        assert [log.get()[1] for _ in lines] == lines
         assert everything(window) == [CONNECTED, *('> ' + line for line in lines), '>']
         assert len(window.output) - before < 3 * len(text)
 
@@ -112,7 +111,7 @@ def test_the_terminal_marks_no_pastes_afterwards() -> None:
         window.shows(CONNECTED, '>')
         window.type(CTRL_Z)
         window.stopped()
-        assert window.output.endswith(b'\x1b[?2004l')
+        window.until(lambda: window.output.endswith(b'\x1b[?2004l'))
         window.goes_on()
         window.shows(CONNECTED, '>')
         window.type(CTRL_D)
@@ -121,22 +120,22 @@ def test_the_terminal_marks_no_pastes_afterwards() -> None:
 
 
 def test_messages_that_come_in_while_something_is_pasted() -> None:
-    line = numbered(100_000)
+    line = numbered(50_000)
     with server() as wss, typing_to(wss) as (window, ws, log):
         window.shows(CONNECTED, '>')
         said = []
-        for place in range(0, len(line), 20_000):
+        for place in range(0, len(line), 10_000):
             said.append(f'message {place}')
             ws.send(said[-1])
-            window.type(line[place : place + 20_000])
+            window.type(line[place : place + 10_000])
         window.until(lambda: f'< {said[-1]}' in everything(window) and ends_with(window, line[-20:]))
         shown = everything(window)
         assert shown[: len(said) + 1] == [CONNECTED, *(f'< {message}' for message in said)]
         assert shown[len(said) + 1].startswith('> ...')
         assert len(shown) <= len(said) + ROWS
         window.type(ENTER)
-        assert log.get()[1] == line
         window.until(lambda: window.lines()[-1] == '>')
+        assert log.get()[1] == line
         assert everything(window) == [*shown[: len(said) + 1], *rows_of('> ' + line), '>']
 
 
@@ -180,8 +179,7 @@ def test_one_row_is_left_for_what_came_in_last() -> None:
         assert drawn(window)[0].startswith('> ...')
         assert above(window) == SAID
         ws.send('incoming')
-        window.until(lambda: above(window) == [*SAID, '< incoming'])
-        assert ends_with(window, LONG[-20:])
+        window.until(lambda: above(window) == [*SAID, '< incoming'] and ends_with(window, LONG[-20:]))
         window.type(CTRL_A)
         window.shows('< incoming', *rows_of('> ' + LONG[:78], 20), LONG[78:94] + '...', cursor=(1, 2))
         assert above(window) == [*SAID, '< incoming']
@@ -254,7 +252,7 @@ SHOWN = 'a日本語👋\u00e9\\t\\x1b'
 def test_wide_characters_in_a_long_line() -> None:
     line = 50 * UNIT + 'END'
     with server() as wss, typing_to(wss, columns=21, rows=6) as (window, ws, log):
-        window.type(line)
+        window.pastes(line)
         window.until(lambda: ends_with(window, 'END'))
         before = drawn(window)
         assert ''.join(before).replace(' ', '').endswith(2 * SHOWN + 'END')
@@ -424,6 +422,7 @@ def test_a_passphrase_is_not_in_the_history(tmp_path: Path) -> None:
 
 def test_tab_completes_slash_commands() -> None:
     with server() as wss, typing_to(wss, '--slash') as (window, _, log):
+        window.shows(CONNECTED, '>')
         window.type('/p' + TAB)
         window.shows(CONNECTED, '/ping  /pong', '> /p', cursor=(2, 4))
         window.type('i' + TAB + 'one' + ENTER)
@@ -437,6 +436,7 @@ def test_tab_completes_slash_commands() -> None:
 def test_tab_completes_every_command() -> None:
     """None that there is not, and all that there are."""
     with server() as wss, typing_to(wss, '--slash', '-P') as (window, _, log):
+        window.shows(CONNECTED, '>')
         window.type('/' + TAB)
         window.until(lambda: window.lines()[-1] == '> /' and len(window.lines()) == 3)
         commands = window.lines()[1].split()
@@ -511,7 +511,7 @@ def test_no_text_on_a_terminal_without_abilities() -> None:
         window.ends()
 
 
-@pytest.mark.parametrize(('encoding', 'shown'), [('ascii', '\\u20ac\\xfc'), ('latin-1', '\\u20ac\xfc')])
+@pytest.mark.parametrize(('encoding', 'shown'), [('ascii', '\\u20ac\\xfc'), ('iso8859-1', '\\u20ac\xfc')])
 def test_what_the_terminal_lacks_is_told_once(encoding: str, shown: str) -> None:
     said = f"(This terminal's encoding is {encoding}; what it lacks is shown like \\u20ac.)"
     with server() as wss, typing_to(wss, env={'PYTHONIOENCODING': encoding}, columns=90) as (window, ws, _):
