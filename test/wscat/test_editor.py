@@ -97,7 +97,8 @@ def test_history(keys: str, text: str) -> None:
 
 
 KEYS = st.text(
-    st.sampled_from('ab ü日\t\x01\x02\x04\x05\x07\x08\x0b\x12\x13\x15\x17\x19\r\n\x1b[]O~ABCDFH;01257') | st.characters()
+    st.sampled_from('ab ü日\t\x01\x02\x04\x05\x07\x08\x0b\x12\x13\x15\x17\x19\r\n\x1b[]O~ABCDFH;01257')
+    | st.characters()
 )
 
 

@@ -59,7 +59,7 @@ def test_two_sessions_at_the_same_time_keep_all_lines(tmp_path: Path) -> None:
     assert opened(file).load() == ['one', 'two', 'three']
 
 
-ADD_MANY = '''
+ADD_MANY = """
 import sys
 from ws.wscat.history import History
 
@@ -67,7 +67,7 @@ session = History(sys.argv[1], sys.exit)
 session.load()
 for number in range(300):
     session.add([f'{sys.argv[2]} {number}'])
-'''
+"""
 
 
 def test_many_processes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 # What a terminal would obey, or what would change the order of what is read: control characters, the marks of
@@ -32,6 +33,11 @@ def is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """With how many same characters, or rows, both begin."""
+    return next((place for place, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
 
 
 def _escaped(character: str) -> str:

@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from typing import NamedTuple, Optional
 
-from .characters import visible_typed, width_of
+from .characters import shared, visible_typed, width_of
 
 #: Stands where the line goes on beyond what is drawn, unless the window is too narrow for that.
 _MORE = '...'
@@ -49,8 +49,8 @@ def change(old: Drawing, new: Drawing) -> str:
 
 def _parting(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[int, int]:
     """In which row they begin to differ, and with which of its characters."""
-    row = next((row for row, pair in enumerate(zip(old, new)) if pair[0] != pair[1]), min(len(old), len(new)) - 1)
-    place = len(os.path.commonprefix([old[row], new[row]]))
+    row = min(shared(old, new), len(old) - 1, len(new) - 1)
+    place = shared(old[row], new[row])
     while place and not all(map(width_of, old[row][place : place + 1] + new[row][place : place + 1])):
         place -= 1  # what has no width belongs to what stands before it
     return row, place

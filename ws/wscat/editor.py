@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Optional
+
+from .characters import shared
 
 # One key: an escape sequence, as much ordinary text as there is, or a control character. A sequence that has not come
 # whole yet is none of them.
@@ -214,7 +215,7 @@ class LineEditor:
         found = self._begun()
         if not found:
             return self._insert(_TAB)
-        ending = os.path.commonprefix(found)[self.cursor :] + ('' if len(found) > 1 else ' ')
+        ending = found[0][self.cursor : shared(min(found), max(found))] + ('' if len(found) > 1 else ' ')
         self._insert(ending)
         self.candidates = [] if ending else found
 

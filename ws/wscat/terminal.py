@@ -134,7 +134,7 @@ class Terminal:
             text.encode(stream.encoding)
         except UnicodeEncodeError:
             self._told = True
-            return f'(This terminal\'s encoding is {stream.encoding}; what it lacks is shown like \\u20ac.)\n'
+            return f"(This terminal's encoding is {stream.encoding}; what it lacks is shown like \\u20ac.)\n"
         return ''
 
     # -- the screen --------------------------------------------------------------------------------------------------
