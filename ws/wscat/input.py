@@ -42,8 +42,8 @@ class Lines:
 class Pieces:
     """What a pipe delivers, as it comes, with or without an encoding."""
 
-    def __init__(self, encoding: Optional[str]) -> None:
-        self._decoder = codecs.getincrementaldecoder(encoding)('strict') if encoding else None
+    def __init__(self, encoding: Optional[str], errors: str = 'strict') -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors) if encoding else None
 
     def feed(self, data: bytes) -> Iterator[Union[str, bytes, None]]:
         """As :meth:`Lines.feed`."""

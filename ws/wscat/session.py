@@ -76,7 +76,8 @@ class Session:
     def _set_up_input(self) -> None:
         options = self.options
         typed = are_terminals(sys.stdin)
-        encoding = sys.stdin.encoding if typed else 'utf-8'
+        # What is typed and is no text is refused line by line; a pipe that brings such a thing is not read on.
+        encoding, errors = (sys.stdin.encoding, 'surrogateescape') if typed else ('utf-8', 'strict')
         self._interactive = typed and are_terminals(sys.stdout) and not options.execute and not options.raw
         self._terminal: Optional[Terminal] = None
         self._source: Union[Terminal, Lines, Pieces]
@@ -84,9 +85,9 @@ class Session:
             commands = _COMMANDS if options.slash else ()
             self._source = self._terminal = Terminal(sys.stdin, sys.stdout, commands, self._history())
         elif options.raw or (options.binary and not typed):
-            self._source = Pieces(None if options.binary else encoding)
+            self._source = Pieces(None if options.binary else encoding, errors)
         else:
-            self._source = Lines(encoding, 'surrogateescape' if typed else 'strict')
+            self._source = Lines(encoding, errors)
         self._output = Output(options, self._terminal, self._interactive)
         self._values = Values() if options.json else None
         self._typed = typed
