@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -56,11 +57,16 @@ def arguments(command: str, port: int) -> list[str]:
 def in_bash(command: str, folder: Path, port: int = 0) -> str:
     """What it prints."""
     rest = command.replace('localhost:8080', f'127.0.0.1:{port}')
-    program = f'wscat() {{ "{sys.executable}" -m ws "$@"; }}\n'
+    return in_shell('bash', f'wscat() {{ "{sys.executable}" -m ws "$@"; }}\n{rest}', folder)
+
+
+def in_shell(shell: str, script: str, folder: Path) -> str:
+    if shutil.which(shell) is None:
+        pytest.skip(f'{shell} was not found')
     result = subprocess.run(
-        ['bash', '-c', program + rest],
+        [shell, '-c', script],
         cwd=folder, capture_output=True, encoding='utf-8', timeout=TIMEOUT, stdin=subprocess.DEVNULL,
-        env={'PYTHONPATH': str(ROOT), 'PATH': '/usr/bin:/bin'},
+        env={'PYTHONPATH': str(ROOT), 'PATH': '/usr/bin:/bin', 'HOME': str(folder)},
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, '')
     return result.stdout
@@ -153,10 +159,16 @@ def _(command: str, folder: Path) -> None:
 
 
 @check('source <(wscat --completion zsh)')
+def _(command: str, folder: Path) -> None:
+    program = f'wscat() {{ "{sys.executable}" -m ws "$@" }}'
+    shown = in_shell('zsh', f'{program}; autoload -Uz compinit; compinit -u -D; {command}; print $_comps[wscat]', folder)
+    assert shown == '_wscat\n'
+
+
 @check('wscat --completion fish | source')
 def _(command: str, folder: Path) -> None:
-    """Those shells have their tests in test/wscat/test_completion.py."""
-    assert in_bash(f'wscat {shlex.split(command.replace("source <(", "").replace(")", ""))[1]} zsh', folder)
+    program = f'function wscat; {sys.executable} -m ws $argv; end'
+    assert '--reconnect' in in_shell('fish', f'{program}; {command}; complete -C "wscat --recon"', folder)
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_nobody_is_there() -> None:
         address = peer.address
     result = run('--bench', address, '--connections', '2')
     assert (result.status, result.errors) == (1, 'error: no connection could be opened\n')
-    assert '          2  Connection refused' in result.output.splitlines()
+    assert f'          2  Connection refused: {address}' in result.output.splitlines()
 
 
 def test_ctrl_c_shows_what_was_measured() -> None:

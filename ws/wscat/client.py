@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from ..reconnecting_websocket import ReconnectingWebSocket
+from ..typing import ReconnectingOptions
 from ..websocket import WebSocket
 from .commands import Connection
 from .connecting import client_options, faults_of_usage, subprotocols, url_of
@@ -18,6 +19,8 @@ from .session import NOT_SENT, Session
 _GOOD_CODES = (1000, 1001, 1005)
 _NORMAL_CLOSURE = 1000
 _NO_CLOSE_FRAME = 1006
+#: Somebody is waiting. How long an attempt may take is said by handshakeTimeout, as without --reconnect.
+_RECONNECTING: ReconnectingOptions = {'minReconnectionDelay': 500, 'jitter': 1, 'connectionTimeout': 0}
 
 
 class Client(Session):
@@ -41,8 +44,7 @@ class Client(Session):
         url, names = url_of(self.options.connect), subprotocols(self.options)
         if not self.options.reconnect:
             return WebSocket(url, names, self._client_options)
-        # How long an attempt may take is said by handshakeTimeout, as without --reconnect.
-        return ReconnectingWebSocket(url, names, {**self._client_options, 'connectionTimeout': 0})
+        return ReconnectingWebSocket(url, names, {**self._client_options, **_RECONNECTING})
 
     def _on_open(self) -> None:
         if self._leaving:

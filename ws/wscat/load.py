@@ -255,7 +255,7 @@ class Load:
         self._phase = _CLOSING
         if not results.interrupted:
             results.missing += self._under_way()
-            if results.sent and not results.returned:
+            if complaint is None and results.sent and not results.returned:
                 complaint = self._no_echo()
         results.complaint = complaint
         for link in list(self._links):

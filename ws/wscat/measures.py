@@ -181,7 +181,6 @@ def as_json(results: Results) -> str:
             'complaint': results.complaint,
         },
         indent=2,
-        ensure_ascii=False,
     )
 
 

@@ -17,7 +17,7 @@ _TALKING = (CONNECT, LISTEN)
 _CALLING = (CONNECT, BENCH)
 
 #: Ways to complete a value, besides a list of what it may be.
-FILE, HEADER = ['FILE'], ['HEADER']
+FILE, HEADER = ('FILE',), ('HEADER',)
 
 _FLAG: Mapping[str, Any] = {'action': 'store_true'}
 _LIST: Mapping[str, Any] = {'action': 'append', 'default': []}
@@ -38,7 +38,7 @@ class Option(NamedTuple):
     modes: tuple[str, ...] = _EVERYWHERE
     more: str = ''
     #: FILE, HEADER, or what the value may be.
-    completed: Any = ()
+    completed: tuple[str, ...] = ()
 
     @property
     def flags(self) -> list[str]:
@@ -118,7 +118,7 @@ GROUPS = (
     Group('Connection', (
         Option(
             '--reconnect', '', 'connect again whenever the connection is lost or cannot be made', _FLAG, (CONNECT,),
-            'The first attempt follows after 1 to 5 seconds, the next ones after up to 10. You are told when the '
+            'The first attempt follows after half a second to a second, the next ones after up to 10 seconds. You are told when the '
             'connection is lost and when it is back. What you type meanwhile is sent then; piped input waits. A '
             'message that was under way is not sent again.',
         ),
