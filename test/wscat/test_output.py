@@ -28,8 +28,9 @@ def say(ws: WebSocket) -> None:
 
 
 def test_times_on_a_terminal() -> None:
-    with server() as wss, typing_to(wss, '-t', '-P') as (window, ws, _):
+    with server() as wss, typing_to(wss, '-t', '-P') as (window, ws, log):
         window.type('hello' + ENTER)
+        assert log.get()[1] == 'hello'
         ws.send('one\ntwo')
         ws.ping('x')
         window.until(lambda: len(window.lines()) == 6 and window.lines()[5] == '>')

@@ -11,7 +11,7 @@ import sys
 from datetime import datetime
 from typing import Optional, TextIO, Union
 
-from .record import Record
+from .record import Record, RecordError
 from .terminal import Terminal, are_terminals, visible
 
 #: How many bytes of a binary message are shown on a terminal.
@@ -77,7 +77,7 @@ class Output:
 
     def message(self, data: Message) -> None:
         if self._record is not None:
-            self._record.add(self._as_it_is(data))
+            self._add_to(self._record, data)
         if self._options.json and isinstance(data, str):
             data = laid_out(data)
         if self._as_is:
@@ -86,6 +86,14 @@ class Output:
             self._write(sys.stdout, shown(data), _BLUE, '< ', keep='\n\t')
         else:
             self._write(sys.stdout, shown(data), keep='\n\t')
+
+    def _add_to(self, record: Record, data: Message) -> None:
+        try:
+            record.add(self._as_it_is(data))
+        except RecordError:
+            self.close()
+            self._record = None  # it is told once
+            raise
 
     def _pass_on(self, data: Message) -> None:
         if isinstance(data, str):
