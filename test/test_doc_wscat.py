@@ -161,7 +161,8 @@ def _(command: str, folder: Path) -> None:
 @check('source <(wscat --completion zsh)')
 def _(command: str, folder: Path) -> None:
     program = f'wscat() {{ "{sys.executable}" -m ws "$@" }}'
-    shown = in_shell('zsh', f'{program}; autoload -Uz compinit; compinit -u -D; {command}; print $_comps[wscat]', folder)
+    script = f'{program}; autoload -Uz compinit; compinit -u -D; {command}; print $_comps[wscat]'
+    shown = in_shell('zsh', script, folder)
     assert shown == '_wscat\n'
 
 
@@ -188,7 +189,9 @@ def test_options_exist() -> None:
 def test_defaults() -> None:
     parser = make_parser()
     with_defaults = {
-        option.strip('`'): float(found[1]) for option, text in rows('option') if (found := re.search(r'\((\d+)\)$', text))
+        option.strip('`'): float(found[1])
+        for option, text in rows('option')
+        if (found := re.search(r'\((\d+)\)$', text))
     }
     assert with_defaults == {
         name: parser.get_default(name[2:].replace('-', '_'))

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -114,7 +113,9 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
     assert result.errors.startswith(f'error: {complaint}')
 
 
-@pytest.mark.parametrize('arguments', [['--in-flight', '10', '--size', '1'], ['--size', '0'], ['--rate', '1', '--size', '5']])
+@pytest.mark.parametrize(
+    'arguments', [['--in-flight', '10', '--size', '1'], ['--size', '0'], ['--rate', '1', '--size', '5']]
+)
 def test_small_messages(arguments: list[str]) -> None:
     plan_of(parse(['--bench', 'a', *arguments]))
 

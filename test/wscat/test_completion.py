@@ -72,8 +72,10 @@ def test_an_option(window: Window) -> None:
 def test_a_list_of_options(window: Window) -> None:
     window.type('wscat --co' + TAB + TAB)
     window.until(
-        lambda: {'--color', '--connect', '--completion', '--connections'} - {'--color'}
-        <= set(re.findall(r'--[\w-]+', '\n'.join(window.lines()[1:])))
+        lambda: (
+            {'--color', '--connect', '--completion', '--connections'} - {'--color'}
+            <= set(re.findall(r'--[\w-]+', '\n'.join(window.lines()[1:])))
+        )
     )
 
 
@@ -112,7 +114,8 @@ def fish(line: str, folder: Path) -> list[str]:
     (folder / 'completion').write_text(completion('fish'))
     result = subprocess.run(
         ['fish', '--no-config', '-c', f'source completion; complete -C {line!r}'],
-        cwd=folder, capture_output=True, encoding='utf-8', timeout=TIMEOUT, env={'HOME': str(folder), 'PATH': '/usr/bin:/bin'},
+        cwd=folder, capture_output=True, encoding='utf-8', timeout=TIMEOUT,
+        env={'HOME': str(folder), 'PATH': '/usr/bin:/bin'},
     )  # fmt: skip
     assert result.stderr == ''
     return [offered.partition('\t')[0] for offered in result.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""What the command line says of a connection: headers from files, keys and their passphrases, addresses to listen on."""
+"""What the command line says of a connection: headers from files, keys and passphrases, addresses to listen on."""
 
 from __future__ import annotations
 

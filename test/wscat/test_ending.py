@@ -21,7 +21,8 @@ INTERRUPTED = 'error: interrupted before everything was sent\n'
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     pipes = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **options}
-    return subprocess.Popen([sys.executable, '-W', 'error', '-m', 'ws', *arguments], cwd=ROOT, encoding='utf-8', **pipes)
+    command = [sys.executable, '-W', 'error', '-m', 'ws', *arguments]
+    return subprocess.Popen(command, cwd=ROOT, encoding='utf-8', **pipes)
 
 
 def ending(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -9,9 +9,9 @@ from ws.wscat.usage import BENCH, CONNECT, LISTEN, all_options
 
 #: What Node's wscat 6.1 takes.
 NODES = (
-    '-V --version --auth --ca --cert --host --key --max-redirects --no-color --passphrase --proxy --slash -c --connect '
-    '-H --header -l --listen -L --location -n --no-check -o --origin -p --protocol -P --show-ping-pong -s --subprotocol '
-    '-w --wait -x --execute -h --help'
+    '-V --version --auth --ca --cert --host --key --max-redirects --no-color --passphrase --proxy --slash -c '
+    '--connect -H --header -l --listen -L --location -n --no-check -o --origin -p --protocol -P --show-ping-pong -s '
+    '--subprotocol -w --wait -x --execute -h --help'
 )
 
 

@@ -51,9 +51,7 @@ def test_times_in_a_pipe() -> None:
         wss.on('connection', say)
         result = run(url_of(wss), '--timestamps', '-w', '-1', '-v')
     assert result.status == 0
-    first, second, third = re.fullmatch(
-        rb'(\S+ \{"one": 1\}\n)(\0\xff)(\S+ two\nlines\n)', result.bytes
-    ).groups()  # type: ignore[union-attr]
+    first, second, third = re.fullmatch(rb'(\S+ \{"one": 1\}\n)(\0\xff)(\S+ two\nlines\n)', result.bytes).groups()  # type: ignore[union-attr]
     for line in (first, third):
         assert before <= datetime.fromisoformat(line.split()[0].decode()) <= datetime.now().astimezone()
     assert second == b'\0\xff'

@@ -80,9 +80,7 @@ def test_execute_several_messages() -> None:
         assert run('-c', url_of(wss), '-x', 'one', '-x', 'two', '-w', '0.3', data=b'not sent') == (0, 'one\ntwo\n', '')
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'errors'), [(['-x', 'go'], 'Disconnected (code: 1000, reason: "")\n'), ([], '')]
-)
+@pytest.mark.parametrize(('arguments', 'errors'), [(['-x', 'go'], 'Disconnected (code: 1000, reason: "")\n'), ([], '')])
 def test_waiting_without_end_ends_when_the_peer_closes(arguments: list[str], errors: str) -> None:
     with server() as wss:
         wss.on(

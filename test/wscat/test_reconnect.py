@@ -100,13 +100,13 @@ def test_who_is_not_there_yet_is_waited_for() -> None:
 
 
 def test_closing_by_command_is_for_good() -> None:
-    with server() as wss, connections(wss) as found:
-        with python('-m', 'ws', url_of(wss), '--reconnect', '--slash') as window:
-            _, log = found.get()
-            window.type('/close 4000 enough' + ENTER)
-            assert log.get() == ('close', 4000, 'enough')
-            window.ends()
-            assert window.lines()[-1] == 'Disconnected (code: 4000, reason: "enough")'
+    arguments = ('-m', 'ws', '--reconnect', '--slash')
+    with server() as wss, connections(wss) as found, python(*arguments, url_of(wss)) as window:
+        _, log = found.get()
+        window.type('/close 4000 enough' + ENTER)
+        assert log.get() == ('close', 4000, 'enough')
+        window.ends()
+        assert window.lines()[-1] == 'Disconnected (code: 4000, reason: "enough")'
 
 
 def test_wrong_usage_is_found_before() -> None:

@@ -90,12 +90,11 @@ def _zsh() -> str:
 
 def _zsh_specification(option: Option) -> str:
     explanation = _quoted(f'[{_escaped(option.brief, "[]:")}]{_zsh_value(option)}')
-    if option.repeated:
-        before = "'*'"
-    else:
-        before = _quoted(f'({" ".join(option.flags)})') if len(option.flags) > 1 else ''
-    flags = '{' + ','.join(option.flags) + '}' if len(option.flags) > 1 else option.name
-    return f'{before}{flags}{explanation}'
+    if len(option.flags) == 1:
+        return f'{option.name}{explanation}'
+    # '*': it may come again; '(…)': none of these comes any more.
+    before = '*' if option.repeated else f'({" ".join(option.flags)})'
+    return f'{_quoted(before)}{{{",".join(option.flags)}}}{explanation}'
 
 
 def _zsh_value(option: Option) -> str:

@@ -110,7 +110,18 @@ def _lines_of(file: str) -> Iterator[tuple[str, str]]:
 
 
 def _passphrase_is_wrong(options: argparse.Namespace, error: ssl.SSLError) -> bool:
-    raise NotImplementedError
+    """Of all that OpenSSL can find wrong with certificates and keys, this has no name of its own."""
+    if b'ENCRYPTED' not in (_contents('key', options.key) or b'') or error.reason == 'KEY_VALUES_MISMATCH':
+        return False
+    return all(_holds_certificates(_contents(name, getattr(options, name))) for name in ('ca', 'cert'))
+
+
+def _holds_certificates(pem: Optional[bytes]) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=(pem or b'').decode('ascii', 'ignore'))
+    except ssl.SSLError:
+        return False
+    return True
 
 
 def _wrong_passphrase(options: argparse.Namespace) -> str:

@@ -118,9 +118,9 @@ GROUPS = (
     Group('Connection', (
         Option(
             '--reconnect', '', 'connect again whenever the connection is lost or cannot be made', _FLAG, (CONNECT,),
-            'The first attempt follows after half a second to a second, the next ones after up to 10 seconds. You are told when the '
-            'connection is lost and when it is back. What you type meanwhile is sent then; piped input waits. A '
-            'message that was under way is not sent again.',
+            'The first attempt follows after half a second to a second, the next ones after up to 10 seconds. You are '
+            'told when the connection is lost and when it is back. What you type meanwhile is sent then; piped input '
+            'waits. A message that was under way is not sent again.',
         ),
         Option(
             '--ping-interval', 'SECONDS', 'send a ping whenever nothing has come for so long',
@@ -191,7 +191,10 @@ GROUPS = (
     )),
     Group('Load test', (
         Option('--connections', 'N', 'how many (default: 10)', {'type': values.count, 'default': 10}, (BENCH,)),
-        Option('--duration', 'SECONDS', 'how long to send (default: 10)', {'type': values.some_seconds, 'default': 10.0}, (BENCH,)),
+        Option(
+            '--duration', 'SECONDS', 'how long to send (default: 10)',
+            {'type': values.some_seconds, 'default': 10.0}, (BENCH,),
+        ),
         Option('--messages', 'N', 'how many to send at most, on all connections', {'type': values.count}, (BENCH,)),
         Option('--size', 'BYTES', 'size of a message (default: 64)', {'type': values.size, 'default': 64}, (BENCH,)),
         Option(
@@ -253,20 +256,20 @@ ENVIRONMENT = (
 
 #: Paragraphs.
 LOAD_TEST = (
-    'wscat --bench opens all connections, and then sends messages for --duration seconds, or --messages of them if that '
-    'is less. The server has to send each message back, as an echo server does; if it does not, wscat says so. Each '
-    'message carries a number of its own. At the end, answers have 5 more seconds to come; then the connections are '
-    'closed with code 1000. Ctrl-C ends the test early, and shows what was measured until then.',
-    'Without --rate, each connection sends a message when the answer to another one has come, so that --in-flight of '
-    'them are always under way. This finds out how much the server can do. Its latency is flattering: while the server '
-    'stalls, few messages are sent that could notice it (coordinated omission).',
+    'wscat --bench opens all connections, and then sends messages for --duration seconds, or --messages of them if '
+    'that is less. The server has to send each message back, as an echo server does; if it does not, wscat says so. '
+    'Each message carries a number of its own. At the end, answers have 5 more seconds to come; then the '
+    'connections are closed with code 1000. Ctrl-C ends the test early, and shows what was measured until then.',
+    'Without --rate, each connection sends a message when the answer to another one has come, so that --in-flight '
+    'of them are always under way. This finds out how much the server can do. Its latency is flattering: while the '
+    'server stalls, few messages are sent that could notice it (coordinated omission).',
     'With --rate, messages are due at fixed times, on one connection after the other. Latency counts from when a '
-    'message was due, however late it was sent. This finds out how long users wait who do not wait for each other. The '
-    'test ends if too many messages are under way.',
+    'message was due, however late it was sent. This finds out how long users wait who do not wait for each other. '
+    'The test ends if too many messages are under way.',
     'Latency is the time from sending a message, or from when it was due, to its answer, as wscat has seen it: this '
-    'includes the network, and wscat itself, which is one thread of Python. It has a precision of 0.2 %. Opening is the '
-    'time from the first step of connecting, up to 32 connections at a time, to the answer to the handshake. If wscat '
-    'takes all of a processor, it is wscat that was measured: the server can do more than that.',
+    'includes the network, and wscat itself, which is one thread of Python. It has a precision of 0.2 %. Opening is '
+    'the time from the first step of connecting, up to 32 connections at a time, to the answer to the handshake. If '
+    'wscat takes all of a processor, it is wscat that was measured: the server can do more than that.',
     'The exit status is 1 if a connection could not be opened, or was lost, or a message did not come back.',
 )
 
