@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
@@ -18,7 +19,7 @@ from typing import Any, Optional
 
 import pyte
 from documents import ROOT
-from support import TIMEOUT
+from support import TIMEOUT, until_at_rest
 
 CTRL_A, CTRL_C, CTRL_D, CTRL_K, CTRL_U, CTRL_W, CTRL_Y, CTRL_Z = map(chr, (1, 3, 4, 11, 21, 23, 25, 26))
 UP, DOWN, RIGHT, LEFT = '\x1b[A', '\x1b[B', '\x1b[C', '\x1b[D'
@@ -69,6 +70,14 @@ class Window:
 
     def type(self, keys: str, encoding: str = 'utf-8') -> None:
         os.write(self._master, keys.encode(encoding))
+
+    def until_read(self) -> None:
+        """The program has taken all that was typed, and has come to rest."""
+        unread = array.array('i', [1])
+        while unread[0]:
+            fcntl.ioctl(self._slave, termios.FIONREAD, unread)
+            time.sleep(0.002)
+        until_at_rest(self.process.pid)
 
     def resize(self, columns: int, rows: int) -> None:
         self._screen.resize(rows, columns)

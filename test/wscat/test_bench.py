@@ -22,10 +22,11 @@ from ws.wscat.options import UsageError, parse
 
 def test_a_table() -> None:
     with echo_server() as wss:
-        result = run('--bench', url_of(wss), '--connections', '3', '--messages', '50')
+        url = url_of(wss)
+        result = run('--bench', url, '--connections', '3', '--messages', '50')
     assert (result.status, result.errors) == (0, '')
     lines = result.output.splitlines()
-    assert lines[0] == f'3 connections to {url_of(wss)}; text messages of 64 bytes, 1 in flight on each'
+    assert lines[0] == f'3 connections to {url}; text messages of 64 bytes, 1 in flight on each'
     assert lines[2] == 'Connections  3 opened, 0 failed, 0 lost'
     assert lines[3] == 'Messages     50 sent, 50 came back, 0 missing'
     assert lines[6].split() == ['p50', 'p90', 'p99', 'max']

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import TIMEOUT
 from terminals import run
-from window import ENTER, Window
+from window import CTRL_U, ENTER, Window
 
 from ws.wscat.completion import completion
 from ws.wscat.usage import SHELLS, all_options
@@ -36,16 +36,18 @@ _START = {
     'bash': ['bash', '--norc', '--noprofile', '-i'],
     'zsh': ['zsh', '-f', '-i'],
 }
+_CLEAR = r"printf '\033[H\033[2J'"
 _PREPARE = {
     'bash': "bind 'set bell-style none'; PS1='% '; source completion",
     'zsh': "PS1='%% '; unsetopt beep; LISTMAX=1000; autoload -Uz compinit; compinit -u -D; source ./completion",
 }
 
 
-@pytest.fixture(params=list(_START))
-def window(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Window]:
+@pytest.fixture(scope='module', params=list(_START))
+def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
     """A shell that knows our completions, in a folder with two files."""
     shell = request.param
+    tmp_path = tmp_path_factory.mktemp(shell)
     if shutil.which(shell) is None:
         pytest.skip(f'{shell} was not found')
     (tmp_path / 'completion').write_text(completion(shell))
@@ -54,9 +56,17 @@ def window(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Window]:
     environment = {'HOME': str(tmp_path), 'ZDOTDIR': str(tmp_path)}
     with Window('/usr/bin/env', '-C', str(tmp_path), *_START[shell], columns=110, env=environment) as window:
         window.until(lambda: window.lines()[-1] != '')
-        window.type(f"{_PREPARE[shell]}; printf '\\033[H\\033[2J'{ENTER}")
-        window.until(lambda: window.lines() == ['%'])
+        window.type(f'{_PREPARE[shell]}; {_CLEAR}{ENTER}')
         yield window
+
+
+@pytest.fixture
+def window(shell: Window) -> Window:
+    """The same, with nothing typed."""
+    shell.until(lambda: any(line.startswith('%') for line in shell.lines()))
+    shell.type(f'{CTRL_U} {_CLEAR}{ENTER}')
+    shell.until(lambda: shell.lines() == ['%'])
+    return shell
 
 
 def comes_to(window: Window, line: str) -> None:

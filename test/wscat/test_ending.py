@@ -87,9 +87,12 @@ def test_a_listener_whom_nobody_has_called_has_not_sent_its_message() -> None:
 def test_a_pipe_in_which_nothing_comes_leaves_nothing_unsent() -> None:
     with server() as wss:
         connections = Waiter()
-        wss.on('connection', lambda ws: connections(Log(ws, 'close')))
+        wss.on('connection', lambda ws: connections(ws, Log(ws, 'close')))
         with start('-c', url_of(wss), stdin=subprocess.PIPE) as process:
-            log = connections.get()[0]
+            ws, log = connections.get()
+            ws.send('hello')
+            assert process.stdout is not None
+            assert process.stdout.readline() == 'hello\n'
             process.send_signal(signal.SIGINT)
             assert log.get() == ('close', 1000, '')
             assert process.wait(TIMEOUT) == 0
@@ -111,7 +114,9 @@ def test_what_the_peer_has_not_read_is_not_sent(tmp_path: Path) -> None:
 def test_typed_lines_that_were_not_sent_are_an_error(key: str, complaint: str) -> None:
     with RawServer() as peer, python('-m', 'ws', peer.address) as window:
         peer.take()
-        window.type('early' + ENTER + key)
+        window.type('early' + ENTER)
+        window.until_read()  # a Ctrl-C takes away what is not
+        window.type(key)
         window.ends(1)
         window.shows(complaint.rstrip())
 

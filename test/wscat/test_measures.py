@@ -82,7 +82,7 @@ def test_the_table() -> None:
             'Rate         500 messages per second, 0.03 MB/s each way, in 2.0 s',
             '',
             '                     p50         p90         p99         max',
-            'Latency          50.1 ms     90.1 ms     99.1 ms      100 ms',
+            'Latency          50.0 ms     90.0 ms     99.1 ms      100 ms',
             'Opening          1.50 ms     2.50 ms     2.50 ms     2.50 ms',
         ]
     )

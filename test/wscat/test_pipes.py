@@ -271,7 +271,7 @@ def test_piped_input_goes_to_the_client_that_comes() -> None:
         (['-l', '0', '--max-redirects'], '--max-redirects works with --connect only'),
         (['-c', 'ws+unix:/x', '--proxy', 'x'], '--proxy: there is none to a UNIX socket'),
         (['-c', 'x', '--nonsense'], 'unrecognized arguments: --nonsense'),
-        (['-c', 'x', '--exec', 'x'], 'unrecognized arguments: --exec x'),
+        (['-c', 'x', '--exec', 'x'], 'unrecognized arguments: --exec'),
         (['-c'], 'argument -c/--connect: expected one argument'),
         (['-c', 'x', '-x', '\udcff'], '--execute: the message is not text'),
     ],

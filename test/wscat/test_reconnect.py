@@ -76,6 +76,9 @@ def test_a_message_to_execute_is_sent_once() -> None:
             assert log.get()[:2] == ('message', 'once')
             ws.close(4000)
             ws, log = found.get()
+            assert process.stderr is not None
+            assert b'connecting again' in process.stderr.readline()
+            assert process.stderr.readline() == b'Connected again\n'
             process.send_signal(signal.SIGTERM)
             assert log.get() == ('close', 1000, '')
             assert process.wait(TIMEOUT) == 0

@@ -19,12 +19,19 @@ def _quoted(text: str) -> str:
 
 # -- bash -------------------------------------------------------------------------------------------------------------
 
-# A value may follow as a word of its own, or behind '=', which bash takes for a word, too.
+# A value may follow as a word of its own, or behind '=', which bash takes for a word, too; as it does '@', and yet has it
+# replaced together with what follows.
 _BASH = """\
+_wscat_header() {{
+    local line
+    [[ $1 == @* || ${{COMP_WORDS[COMP_CWORD-1]}} == @ ]] || return
+    while IFS= read -r line; do COMPREPLY+=("@$line"); done < <(compgen -f -- "${{1#@}}")
+}}
+
 _wscat() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} option=${{COMP_WORDS[COMP_CWORD-1]}} line
     [[ $word == = ]] && word=
-    [[ $option == = ]] && option=${{COMP_WORDS[COMP_CWORD-2]}}
+    [[ $option == [=@] ]] && option=${{COMP_WORDS[COMP_CWORD-2]}}
     COMPREPLY=()
     case $option in
 {cases}
@@ -37,10 +44,7 @@ complete -F _wscat wscat
 
 _BASH_ACTIONS = {
     'FILE': 'compopt -o default 2>/dev/null; return',
-    'HEADER': (
-        '[[ $word == @* ]] && while IFS= read -r line; do COMPREPLY+=("@$line"); done '
-        '< <(compgen -f -- "${word#@}"); return'
-    ),
+    'HEADER': '_wscat_header "$word"; return',
 }
 
 
@@ -83,18 +87,25 @@ if [[ $funcstack[1] == _wscat ]]; then _wscat "$@"; else compdef _wscat wscat; f
 """
 
 
+# Beside a message that says what is expected, zsh would not complete options at once.
+_ZSH_URL = """'::URL: _guard "^-*" URL'"""
+
+
 def _zsh() -> str:
-    lines = [*(_zsh_specification(option) for option in all_options()), "'::URL:'"]
+    lines = [*(_zsh_specification(option) for option in all_options()), _ZSH_URL]
     return _ZSH.format(specifications=' \\\n'.join(f'        {line}' for line in lines))
 
 
 def _zsh_specification(option: Option) -> str:
     explanation = _quoted(f'[{_escaped(option.brief, "[]:")}]{_zsh_value(option)}')
-    if len(option.flags) == 1:
-        return f'{option.name}{explanation}'
+    flags = option.flags
+    if option.value and not option.optional:  # it may follow in the same word
+        flags = [flag + ('+' if len(flag) == 2 else '=') for flag in flags]
+    if len(flags) == 1:
+        return f'{flags[0]}{explanation}'
     # '*': it may come again; '(…)': none of these comes any more.
     before = '*' if option.repeated else f'({" ".join(option.flags)})'
-    return f'{_quoted(before)}{{{",".join(option.flags)}}}{explanation}'
+    return f'{_quoted(before)}{{{",".join(flags)}}}{explanation}'
 
 
 def _zsh_value(option: Option) -> str:

@@ -113,13 +113,14 @@ def _passphrase_is_wrong(options: argparse.Namespace, error: ssl.SSLError) -> bo
     """Of all that OpenSSL can find wrong with certificates and keys, this has no name of its own."""
     if b'ENCRYPTED' not in (_contents('key', options.key) or b'') or error.reason == 'KEY_VALUES_MISMATCH':
         return False
-    return all(_holds_certificates(_contents(name, getattr(options, name))) for name in ('ca', 'cert'))
+    others = [_contents('ca', options.ca), _contents('cert', options.cert)]
+    return all(_holds_certificates(pem) for pem in others if pem is not None)
 
 
-def _holds_certificates(pem: Optional[bytes]) -> bool:
+def _holds_certificates(pem: bytes) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=(pem or b'').decode('ascii', 'ignore'))
-    except ssl.SSLError:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode('ascii', 'ignore'))
+    except (ssl.SSLError, ValueError):
         return False
     return True
 

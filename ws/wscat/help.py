@@ -75,6 +75,7 @@ def manual_page() -> str:
 
 def _manual_lines() -> Iterator[str]:
     yield f'.TH WSCAT 1 "" "ws {__version__}" "User Commands"'
+    yield '.nh\n.ad l'  # no hyphenation, and a ragged right: what is to be typed can be searched, and copied
     yield from _section('NAME', [f'wscat \\- {_roff(SUMMARY)}'])
     yield from _section('SYNOPSIS', _synopsis())
     yield from _section('DESCRIPTION', _paragraphs([ABOUT, *NOTES]))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -24,6 +25,9 @@ _LIST: Mapping[str, Any] = {'action': 'append', 'default': []}
 
 #: The shells that there are completions for.
 SHELLS = ('bash', 'zsh', 'fish')
+
+
+_drop_brackets = re.compile(r' \([^)]*\)?\Z').sub
 
 
 class Option(NamedTuple):
@@ -65,8 +69,8 @@ class Option(NamedTuple):
 
     @property
     def brief(self) -> str:
-        """The first thing that `text` says."""
-        return self.text.partition(';')[0].partition(' (')[0].partition('. ')[0]
+        """The first thing that `text` says, without what it says in brackets at the end."""
+        return _drop_brackets('', self.text.partition(';')[0].partition('. ')[0])
 
 
 class Group(NamedTuple):
