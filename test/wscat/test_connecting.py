@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import socket
 from pathlib import Path
@@ -14,7 +15,7 @@ from terminals import run
 from window import ENTER, python
 
 from ws import WebSocket
-from ws.wscat.connecting import client_options
+from ws.wscat.connecting import client_options, faults_of_usage
 from ws.wscat.options import UsageError, parse
 
 # -- headers from a file -----------------------------------------------------------------------------------------------
@@ -63,12 +64,25 @@ def key_options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 
 
 def test_a_wrong_passphrase(key_options: list[str]) -> None:
-    key = key_options[-1]
-    for mode in ([], ['--bench'], ['--reconnect']):
-        result = run('wss://localhost', *mode, *key_options, '--passphrase', 'wrong')
-        assert result == (2, '', f'error: --passphrase: it is not the one of {key}\n')
+    options = parse(['wss://localhost', *key_options, '--passphrase', 'wrong'])
+    with pytest.raises(UsageError, match=f'^--passphrase: it is not the one of {key_options[-1]}$'):
+        make(options)
 
 
+def make(options: argparse.Namespace) -> None:
+    """A client with these options."""
+    with faults_of_usage(options):
+        WebSocket(options.connect, client_options(options))
+
+
+@pytest.mark.parametrize('mode', [[], ['--bench'], ['--reconnect']])
+@pytest.mark.parametrize('key_options', ['PKCS8'], indirect=True)
+def test_a_wrong_passphrase_in_each_mode(mode: list[str], key_options: list[str]) -> None:
+    result = run('wss://localhost', *mode, *key_options, '--passphrase', 'wrong')
+    assert result == (2, '', f'error: --passphrase: it is not the one of {key_options[-1]}\n')
+
+
+@pytest.mark.parametrize('key_options', ['PKCS8'], indirect=True)
 def test_a_wrong_passphrase_that_was_asked_for(key_options: list[str]) -> None:
     with python('-m', 'ws', 'wss://localhost', *key_options, '--passphrase', columns=200) as window:
         window.shows('Passphrase:')
@@ -78,18 +92,17 @@ def test_a_wrong_passphrase_that_was_asked_for(key_options: list[str]) -> None:
 
 
 def test_no_passphrase(key_options: list[str]) -> None:
-    result = run('wss://localhost', *key_options)
-    assert result == (2, '', f'error: --key: {key_options[-1]} needs a passphrase: use --passphrase\n')
+    with pytest.raises(UsageError, match=f'^--key: {key_options[-1]} needs a passphrase: use --passphrase$'):
+        make(parse(['wss://localhost', *key_options]))
 
 
 def test_other_faults_of_a_key(key_options: list[str], tmp_path: Path) -> None:
-    trustme.CA().issue_cert('another.example').cert_chain_pems[0].write_to_path(tmp_path / 'cert.pem')
-    result = run('wss://localhost', *key_options, '--passphrase', 'secret')
-    assert result.status == 2
-    assert result.errors.startswith('error: --ca, --cert, --key or --passphrase: ')
-    (tmp_path / 'cert.pem').write_text('no certificate')
-    result = run('wss://localhost', *key_options, '--passphrase', 'secret')
-    assert result.errors.startswith('error: --ca, --cert, --key or --passphrase: ')
+    options = parse(['wss://localhost', *key_options, '--passphrase', 'secret'])
+    another = trustme.CA().issue_cert('another.example').cert_chain_pems[0].bytes()
+    for cert in (another, b'no certificate', b''):
+        (tmp_path / 'cert.pem').write_bytes(cert)
+        with pytest.raises(UsageError, match='^--ca, --cert, --key or --passphrase: '):
+            make(options)
 
 
 # -- where to listen ---------------------------------------------------------------------------------------------------

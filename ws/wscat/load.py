@@ -192,9 +192,7 @@ class Load:
     def _on_message(self, link: _Link, message: Message) -> None:
         since = link.under_way.pop(message, None)
         if since is None:
-            self._results.others += 1
-            if self._stranger is None:
-                self._stranger = message
+            self._on_stranger(message)
             return
         now = time.monotonic()
         self._results.returned += 1
@@ -204,6 +202,18 @@ class Load:
             self._send(link, now)
         elif self._phase == _SETTLING and not self._under_way():
             self._close()
+
+    def _on_stranger(self, message: Message) -> None:
+        """Some servers say something first, or send everything to everybody."""
+        self._results.others += 1
+        if self._stranger is None:
+            self._stranger = message
+        if self._phase == _SETTLING and self._is_no_echo_server():
+            self._close()
+
+    def _is_no_echo_server(self) -> bool:
+        """It has answered everything, with something else."""
+        return not self._results.returned and self._results.others >= self._results.sent
 
     def _on_error(self, error: Exception) -> None:
         if self._phase != _CLOSING:
@@ -242,8 +252,7 @@ class Load:
         if self._phase != _MEASURING:
             return
         self._phase = _SETTLING
-        is_no_echo = self._stranger is not None and not self._results.returned
-        if is_no_echo or not self._under_way():
+        if self._is_no_echo_server() or not self._under_way():
             self._close()
         else:
             self._loop.call_later(self._patience * 1000, self._close)
