@@ -101,7 +101,7 @@ def test_other_faults_of_a_key(key_options: list[str], tmp_path: Path) -> None:
     another = trustme.CA().issue_cert('another.example').cert_chain_pems[0].bytes()
     for cert in (another, b'no certificate', b''):
         (tmp_path / 'cert.pem').write_bytes(cert)
-        with pytest.raises(UsageError, match='^--ca, --cert, --key or --passphrase: '):
+        with pytest.raises(UsageError, match=r'^--ca, --cert, --key or --passphrase: '):
             make(options)
 
 
