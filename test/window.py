@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
@@ -19,7 +20,7 @@ from typing import Any, Optional
 import pyte
 from documents import ROOT
 from screens import Screen, text_of
-from support import TIMEOUT
+from support import TIMEOUT, until_at_rest
 
 CTRL_A, CTRL_C, CTRL_D, CTRL_E, CTRL_G, CTRL_K, CTRL_R, CTRL_S = map(chr, (1, 3, 4, 5, 7, 11, 18, 19))
 CTRL_U, CTRL_W, CTRL_Y, CTRL_Z = map(chr, (21, 23, 25, 26))
@@ -87,6 +88,14 @@ class Window:
         """The same, as a terminal sends what is pasted."""
         self.until(lambda: b'\x1b[?2004h' in self.output)
         self.type(f'\x1b[200~{text}\x1b[201~')
+
+    def until_read(self) -> None:
+        """The program has taken all that was typed, and has come to rest."""
+        unread = array.array('i', [1])
+        while unread[0]:
+            fcntl.ioctl(self._slave, termios.FIONREAD, unread)
+            time.sleep(0.002)
+        until_at_rest(self.process.pid)
 
     def resize(self, columns: int, rows: int) -> None:
         self._screen.resize(rows, columns)
