@@ -8,13 +8,14 @@ import threading
 
 from ..protocol.url import without_credentials
 from ..websocket import WebSocket
+from .characters import visible
 from .connecting import client_options, faults_of_usage, subprotocols, url_of
 from .load import MOST_UNDER_WAY, Load
 from .measures import Plan, Results, as_json, table
 from .options import UsageError
 from .output import print_text
 from .signals import SIGNAL_POLL, EndSignals, Interrupted
-from .terminal import are_terminals, visible
+from .terminal import are_terminals
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
