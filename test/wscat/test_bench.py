@@ -115,9 +115,10 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    'arguments', [['--in-flight', '10', '--size', '1'], ['--size', '0'], ['--rate', '1', '--size', '5']]
+    'arguments',
+    [['--in-flight', '10', '--size', '1'], ['--size', '0'], ['--rate', '1', '--size', '5'], ['--size', '1000000000']],
 )
-def test_small_messages(arguments: list[str]) -> None:
+def test_sizes(arguments: list[str]) -> None:
     plan_of(parse(['--bench', 'a', *arguments]))
 
 

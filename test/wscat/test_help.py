@@ -12,6 +12,9 @@ from documents import ROOT
 from support import TIMEOUT
 from terminals import run
 
+from ws.options import LIMITS, RECONNECTING_OPTIONS
+from ws.websocket_server import SERVER_OPTIONS
+from ws.wscat import client, load
 from ws.wscat.help import help_text, manual_page
 from ws.wscat.usage import EXAMPLES, GROUPS, LOAD_TEST, NOTES, STATUSES, all_options
 
@@ -44,6 +47,18 @@ def test_the_help_has_all_that_is_short() -> None:
 def test_no_option_is_there_twice() -> None:
     flags = [flag for option in all_options() for flag in option.flags]
     assert len(flags) == len(set(flags))
+
+
+def test_numbers_in_the_texts() -> None:
+    """Those that the texts don't take from where they are defined."""
+    text = in_one_line(manual_page())
+    assert (LIMITS['pingTimeout'], 'If nothing comes within 20 seconds' in text) == (20_000, True)
+    assert (load.PATIENCE, 'answers have 5 more seconds' in text) == (5, True)
+    assert (load._AT_ONCE, 'up to 32 connections at a time' in text) == (32, True)
+    least, jitter = client._RECONNECTING['minReconnectionDelay'], client._RECONNECTING['jitter']
+    assert (least, jitter, 'after half a second to a second' in text) == (500, 1, True)
+    assert (RECONNECTING_OPTIONS['maxReconnectionDelay'], 'after up to 10 seconds' in text) == (10_000, True)
+    assert (SERVER_OPTIONS['host'], '(default: 0.0.0.0)' in text) == ('0.0.0.0', True)
 
 
 # -- the manual page ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         binary=options.binary,
     )
     most = plan.in_flight if plan.rate is None else MOST_UNDER_WAY
-    if most > 10**plan.size:
+    if plan.size < len(str(most - 1)) and most > 1:
         raise UsageError(f'--size: {plan.size} bytes are too few to tell {most:,} messages under way from each other')
     return plan
 

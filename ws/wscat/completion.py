@@ -19,8 +19,8 @@ def _quoted(text: str) -> str:
 
 # -- bash -------------------------------------------------------------------------------------------------------------
 
-# A value may follow as a word of its own, or behind '=', which bash takes for a word, too. It takes '@' for one as well, and
-# yet has it replaced together with what follows.
+# A value may follow as a word of its own, or behind '=', which bash takes for a word, too. It takes '@' for another,
+# and yet has it replaced together with what follows.
 _BASH = """\
 _wscat_header() {{
     local line

@@ -156,7 +156,7 @@ class Load:
                 self._send(link, time.monotonic())
 
     def _send_what_is_due(self, rate: float) -> None:
-        now = time.monotonic()
+        now = min(time.monotonic(), self._began + self._plan.duration)  # what is due later is not sent
         due = self._began + self._results.sent / rate
         for _ in range(_MOST_PER_TURN):
             if self._phase != _MEASURING or due > now:
