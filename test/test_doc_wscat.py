@@ -15,7 +15,7 @@ import trustme
 from documents import ROOT, Document, free_port, port_of
 from support import TIMEOUT, Log, Waiter, echo_server, server
 from terminals import run
-from window import CTRL_C, CTRL_D, ENTER, python
+from window import CTRL_C, CTRL_D, ENTER, UP, python
 
 from ws import WebSocket
 from ws.wscat.options import make_parser
@@ -79,6 +79,16 @@ def _(command: str, folder: Path) -> None:
         window.until(lambda: window.lines()[-3:] == ['> hello', '< hello', '>'])
         window.type(CTRL_D)
         window.ends()
+
+
+@check('wscat localhost:8080 --history')
+def _(command: str, folder: Path) -> None:
+    with echo_server() as wss:
+        for keys in ('hello' + ENTER, UP + ENTER):
+            with python('-m', 'ws', *arguments(command, port_of(wss)), env={'HOME': str(folder)}) as window:
+                window.type(keys)
+                window.until(lambda: window.lines()[-3:] == ['> hello', '< hello', '>'])
+    assert (folder / '.local/state/wscat/history').read_text() == 'hello\n'
 
 
 @check('wscat localhost:8080 -x hello -w 0.5')
