@@ -122,6 +122,6 @@ def test_sizes(arguments: list[str]) -> None:
     plan_of(parse(['--bench', 'a', *arguments]))
 
 
-def test_what_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_small() -> None:
     with pytest.raises(UsageError):
         plan_of(parse(['--bench', 'a', '--in-flight', '2', '--size', '0']))
