@@ -14,12 +14,14 @@
 #   make chaos      a network that loses, delays and reorders, links that go down, hosts that vanish; in namespaces of their own
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
-#   make installs   pip install on every Python found, and an import
+#   make dist       the sdist and the wheel without the accelerator, in dist; both checked, and built twice to compare
+#   make wheels     the same, and wheels with the accelerator for every Python found; all of them installed and tried
+#   make api        writes test/public_api.txt anew, when what is public was meant to change
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
 PYTHON ?= python3
-PYTHONS ?= 3.9 3.10 3.11 3.12 3.13
+PYTHONS ?= 3.9 3.10 3.11 3.12 3.13 3.14
 VENV ?= .venv
 T ?=
 B ?=
@@ -36,7 +38,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons dist wheels api bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -138,8 +140,16 @@ endef
 pythons:
 	$(call on-each-python,$(MAKE) --no-print-directory test-quick PYTHON="$$python" VENV=.venv-$$version)
 
-installs:
-	$(call on-each-python,.ci/check-install "$$python")
+dist: $(VENV)/installed-dist
+	$(BIN)/python .ci/make-dist dist
+
+# See .ci/make-wheel and .ci/check-install.
+wheels: dist
+	$(call on-each-python,wheel=$$(AUDITWHEEL=$(CURDIR)/$(BIN)/auditwheel .ci/make-wheel "$$python" dist/*.tar.gz dist) \
+	    && .ci/check-install "$$python" "$$wheel" dist/*-none-any.whl)
+
+api: $(VENV)/installed-test
+	PYTHONPATH=test $(BIN)/python -m public_api
 
 BENCH_PARTS := bench/build/load bench/build/optional bench/build/echo bench/.venv/ours bench/node_modules/installed
 

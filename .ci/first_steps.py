@@ -46,23 +46,28 @@ def first_program(description: str) -> None:
 
 
 def wscat_against_itself() -> None:
-    with running(WSCAT, '-l', '0', '-v') as server:
-        port = re.search(r'port (\d+)', server.stderr.readline())[1]
-        server.stdin.write('answer\n')
-        server.stdin.flush()
-        for client in ([WSCAT], [sys.executable, '-m', 'ws']):
-            assert output_of(*client, '-c', f'localhost:{port}', '-x', 'question', '-w', '0.5') in ('answer\n', '')
-            assert server.stdout.readline() == 'question\n'
+    for program in ([WSCAT], [sys.executable, '-m', 'ws']):
+        with running(*program, '-l', '0', '-v') as server:
+            port = re.search(r'port (\d+)', server.stderr.readline())[1]
+            with running(*program, '-c', f'localhost:{port}') as client:
+                says(client, 'question', server)
+                says(server, 'answer', client)
+
+
+def says(one: subprocess.Popen[str], text: str, other: subprocess.Popen[str]) -> None:
+    one.stdin.write(f'{text}\n')
+    one.stdin.flush()
+    assert other.stdout.readline() == f'{text}\n', other.stderr.read()
 
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A server, which Ctrl-C ends without a word."""
+    """What Ctrl-C ends without a word."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, encoding='utf-8') as process:
         try:
             yield process
-            process.send_signal(signal.SIGINT)
+            process.terminate() if sys.platform == 'win32' else process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=TIMEOUT)
             assert (output, errors.count('Traceback')) == ('', 0), (output, errors)
         finally:
