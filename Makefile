@@ -141,7 +141,7 @@ pythons:
 	$(call on-each-python,$(MAKE) --no-print-directory test-quick PYTHON="$$python" VENV=.venv-$$version)
 
 dist: $(VENV)/installed-dist
-	$(BIN)/python .ci/make-dist dist
+	$(BIN)/python .ci/make_dist.py dist
 
 # See .ci/make-wheel and .ci/check-install.
 wheels: dist

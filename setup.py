@@ -17,7 +17,8 @@ class BuildWheel(bdist_wheel):
     def run(self):
         self.run_command('build_ext')
         build_ext = self.get_finalized_command('build_ext')
-        if not all(Path(build_ext.get_ext_fullpath(extension.name)).exists() for extension in build_ext.extensions or ()):
+        names = [extension.name for extension in self.distribution.ext_modules or ()]
+        if not all(Path(build_ext.get_ext_fullpath(name)).exists() for name in names):
             self.distribution.ext_modules = None
             self.root_is_pure = True
         super().run()
@@ -28,7 +29,8 @@ def description():
     metadata = configparser.ConfigParser()
     metadata.read('setup.cfg', encoding='utf-8')
     urls = dict(line.split(' = ') for line in metadata['metadata']['project_urls'].strip().splitlines())
-    [version] = re.findall("^__version__ = '(.+)'$", Path('ws', '__init__.py').read_text(encoding='utf-8'), re.MULTILINE)
+    code = Path('ws', '__init__.py').read_text(encoding='utf-8')
+    [version] = re.findall("^__version__ = '(.+)'$", code, re.MULTILINE)
     text = Path('README.md').read_text(encoding='utf-8')
     for start, kind in ((r'(!\[[^\]]*\]\()', 'raw'), (r'((?<!!)\[[^\]]*\]\()', 'blob')):
         text = re.sub(rf'{start}(?!\w+:|#)', rf'\1{urls["Source"]}/{kind}/v{version}/', text)

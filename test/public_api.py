@@ -224,8 +224,7 @@ def member(source: Source, nodes: list[Any]) -> Iterator[str]:
 def attributes(source: Source, constructor: Function) -> Iterator[tuple[str, list[str]]]:
     """Those that every object has."""
     for node in ast.walk(constructor):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        for target in targets:
+        for target in getattr(node, 'targets', None) or [getattr(node, 'target', None)]:
             if isinstance(target, ast.Attribute) and source.text(target.value) == 'self' and is_public(target.attr):
                 kind = f': {source.text(node.annotation)}' if isinstance(node, ast.AnnAssign) else ''
                 yield target.attr, [f'{target.attr}{kind}']
@@ -271,10 +270,12 @@ def fields(module_name: str, name: str) -> list[tuple[str, str]]:
     node = source.find(name)
     if not isinstance(node, ast.ClassDef):
         return []
-    own = [
-        (source.text(field.target), source.text(field.annotation)) for field in node.body if isinstance(field, ast.AnnAssign)
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    own = [field for field in node.body if isinstance(field, ast.AnnAssign)]
+    return [
+        *(inherited for base in bases for inherited in fields(module_name, base)),
+        *((source.text(field.target), source.text(field.annotation)) for field in own),
     ]
-    return [*(field for base in node.bases if isinstance(base, ast.Name) for field in fields(module_name, base.id)), *own]
 
 
 def errors() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is public is what test/public_api.txt says: no change of a name, a parameter, an option or an event goes unnoticed."""
+"""What is public is what test/public_api.txt says: no change of a name, a parameter or an option goes unnoticed."""
 
 from __future__ import annotations
 

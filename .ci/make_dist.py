@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""make-dist FOLDER: makes the sdist there and, from it, the wheel for every platform; checks both.
+"""make_dist.py FOLDER: makes the sdist there and, from it, the wheel for every platform; checks both.
 
 Each is built twice, in other folders, and must be the same byte for byte: who builds a release anew, from the same
 sources and with the same tools, can compare. SOURCE_DATE_EPOCH is the date in them, by default that of the commit.
@@ -60,13 +59,12 @@ def sources() -> list[str]:
         listed = run('git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard', output=True)
         return sorted(name for name in listed.split('\0') if (ROOT / name).is_file())
     [listing] = ROOT.glob('*.egg-info/SOURCES.txt')
-    return sorted(name for name in listing.read_text(encoding='utf-8').splitlines() if not name.startswith(listing.parent.name))
+    names = listing.read_text(encoding='utf-8').splitlines()
+    return sorted(name for name in names if not name.startswith(listing.parent.name))
 
 
-def run(*command: str, output: bool = False, **environment: str) -> str:
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, encoding='utf-8', stdout=subprocess.PIPE if output else None
-    )
+def run(*command: str, output: bool = False) -> str:
+    done = subprocess.run(command, cwd=ROOT, encoding='utf-8', stdout=subprocess.PIPE if output else None)
     if done.returncode:
         sys.exit(f'{" ".join(command)}: status {done.returncode}')
     return done.stdout or ''
