@@ -136,7 +136,7 @@ def check_sdist(sdist: Path) -> None:
 
 def check_pure(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    foreign = [name for name in names if not re.fullmatch(r'ws/.*\.py|ws/py\.typed|[\w.]+\.dist-info/.*', name)]
+    foreign = [name for name in names if not re.fullmatch(r'ws/.*\.py|ws/py\.typed|[\w.-]+\.dist-info/.*', name)]
     missing = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'ws').rglob('*.py')} - names
     if foreign or missing or not wheel.name.endswith('-py3-none-any.whl'):
         sys.exit(f'{wheel.name} has {sorted(foreign)}, and lacks {sorted(missing)}')
@@ -158,7 +158,7 @@ def check_description(wheel: Path, sdist: Path) -> None:
 
 def leads_somewhere(place: str, source: str, version: str, files: set[str]) -> bool:
     if not place.startswith(f'{source}/'):
-        return place.startswith('https://')
+        return place.startswith(('https://', '#'))
     [name] = re.findall(rf'/(?:blob|raw)/v{re.escape(version)}/([^#]+)', place) or ['']
     return name in files or any(file.startswith(f'{name.rstrip("/")}/') for file in files if name)
 

@@ -20,8 +20,11 @@ from typing import Any, Optional, Union
 
 from documents import ROOT
 
+from pyee import EventEmitter as PyeeEventEmitter
+
 import ws
 from ws import options, websocket_server
+from ws.event_target import _Misspelt
 from ws.net.loop import Handle
 from ws.rooms import rooms
 
@@ -52,8 +55,12 @@ OPTIONS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
 }
 #: Class -> the one of ws/_attaching.py that says what its listeners are given.
 LISTENERS = {'WebSocket': 'AttachToWebSocket', 'WebSocketServer': 'AttachToServer'}
-#: Public, but for the eyes of the loop.
+#: What the loop calls.
 HIDDEN = set(vars(Handle))
+#: Public, although they are not in camelCase, as all that is Node's is.
+IN_SNAKE_CASE = {'_socket', 'from_environment', *(name for name in vars(PyeeEventEmitter) if name[0] != '_')}
+#: Options of calls.
+CALLS = ['ControlOptions', 'StreamOptions', 'SendOptions', 'FrameOptions', 'ListenerOptions']
 
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
@@ -132,7 +139,8 @@ def definition(module_name: str, name: str) -> Iterator[str]:
     node = source.find(name)
     if isinstance(node, ast.ClassDef):
         yield f'class {name}({", ".join(map(source.text, node.bases))})'
-        yield from indented(f'{key}: {kind}' for key, kind in fields(module_name, name))
+        if name not in [*CALLS, *(described_by for _, described_by, _ in OPTIONS.values())]:  # which come below
+            yield from indented(f'{key}: {kind}' for key, kind in fields(module_name, name))
     elif isinstance(node, ast.ImportFrom):
         where = importlib.import_module(f'ws.{node.module}')
         value = getattr(where, name)
@@ -149,12 +157,17 @@ def one_class(name: str, cls: type) -> Iterator[str]:
         yield f'{name} = {cls.__name__}'
         return
     above = next((base for base in cls.__mro__[1:] if is_listed(base)), None)
-    yield f'class {name}({", ".join(base.__name__ for base in visible_bases(cls))})'
+    bases = [f'pyee.{base.__name__}' if base is PyeeEventEmitter else base.__name__ for base in visible_bases(cls)]
+    yield f'class {name}({", ".join(bases)})'
     parts = [part for part in cls.__mro__ if is_ours(part) and (above is None or not issubclass(above, part))]
     lines: dict[str, list[str]] = {}
     for part in reversed(parts):
         for member, text in members(part):
-            lines[member] = text
+            if member not in lines or text != [member]:  # else that was told with its type
+                lines[member] = text
+        for member, value in vars(part).items():
+            if is_public(member) and not isinstance(value, _Misspelt):
+                lines.setdefault(member, [member])  # which no statement has made
     for member in sorted(lines, key=lambda member: (member != '__init__', member)):
         yield from indented(lines[member])
     yield from indented(events(name, cls))
@@ -205,7 +218,7 @@ def by_name(body: list[ast.stmt]) -> dict[str, list[Any]]:
 
 
 def is_public(name: str) -> bool:
-    return name == '_socket' or not (name.startswith('_') or name in HIDDEN)
+    return name in IN_SNAKE_CASE or not ('_' in name or name in HIDDEN)
 
 
 def member(source: Source, nodes: list[Any]) -> Iterator[str]:
@@ -259,7 +272,7 @@ def all_options() -> Iterator[str]:
         yield f'options of {owner}'
         for name, kind in sorted(fields(module_name, described_by)):
             yield f'  {name}: {kind} ' + (f'= {defaults[name]!r}' if name in defaults else '(no effect)')
-    for method in ('ControlOptions', 'StreamOptions', 'SendOptions', 'FrameOptions', 'ListenerOptions'):
+    for method in CALLS:
         yield f'options of calls: {method}'
         yield from indented(f'{name}: {kind}' for name, kind in sorted(fields('ws.typing', method)))
 
