@@ -4,7 +4,7 @@
 #   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
 #   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
-#   make lint       ruff and mypy; and pyright knows the type of all that is public
+#   make lint       ruff; mypy for Linux, Windows and macOS; and pyright knows the type of all that is public
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make autobahn   the Autobahn test suite, all of it; without its longest cases:  make autobahn-quick
@@ -67,6 +67,8 @@ lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	@if command -v node >/dev/null; then \
 	    $(verify-types); \
 	else \

@@ -109,13 +109,16 @@ def repack(path: Path) -> None:
             ((member, archive.extractfile(member).read()) for member in archive if member.isfile()),
             key=lambda file: file[0].name,
         )
-    with path.open('wb') as file, gzip.GzipFile('', 'wb', fileobj=file, mtime=date) as zipped:
-        with tarfile.open(fileobj=zipped, mode='w', format=tarfile.PAX_FORMAT) as archive:
-            for member, data in files:
-                plain = tarfile.TarInfo(member.name)
-                plain.size, plain.mtime = len(data), date
-                plain.mode = 0o755 if member.mode & 0o100 else 0o644
-                archive.addfile(plain, io.BytesIO(data))
+    with (
+        path.open('wb') as file,
+        gzip.GzipFile('', 'wb', fileobj=file, mtime=date) as zipped,
+        tarfile.open(fileobj=zipped, mode='w', format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for member, data in files:
+            plain = tarfile.TarInfo(member.name)
+            plain.size, plain.mtime = len(data), date
+            plain.mode = 0o755 if member.mode & 0o100 else 0o644
+            archive.addfile(plain, io.BytesIO(data))
 
 
 # -- checking ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from documents import ROOT
-
 from pyee import EventEmitter as PyeeEventEmitter
 
 import ws

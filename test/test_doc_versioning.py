@@ -24,7 +24,6 @@ def metadata() -> configparser.ConfigParser:
     return parser
 
 
-
 def test_the_modules_it_names_are_those_of_the_list() -> None:
     [named] = re.findall(r' - what ([^-]*?) list in their `__all__`', TEXT)
     assert set(re.findall('`([^`]+)`', named)) <= set(MODULES)

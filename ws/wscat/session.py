@@ -322,7 +322,7 @@ class Session:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as for what a script starts in the background
             signal.signal(signal.SIGINT, self._on_interrupt)
         signal.signal(signal.SIGTERM, self._on_interrupt)
-        if self._terminal is not None:
+        if self._terminal is not None and sys.platform != 'win32':
             signal.signal(signal.SIGTSTP, self._later(self._suspend))
             signal.signal(signal.SIGWINCH, self._later(self._terminal.redraw))
 
@@ -334,7 +334,7 @@ class Session:
 
     def _suspend(self, *_: object) -> None:
         """Ctrl-Z was typed: stop, with the terminal as it was."""
-        assert self._terminal is not None
+        assert self._terminal is not None and sys.platform != 'win32'
         self._terminal.close()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._terminal.open()

@@ -9,14 +9,15 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
 from typing import Any, Optional, TextIO
 
-try:
+if sys.platform == 'win32':
+    termios: Any = None
+else:
     import termios
-except ImportError:  # Windows
-    termios = None  # type: ignore[assignment]
 
 # What a terminal would obey, or what would change the order of what is read: control characters, the marks of
 # bidirectional text, line and paragraph separators, and halves of surrogate pairs.
