@@ -334,7 +334,8 @@ class Session:
 
     def _suspend(self, *_: object) -> None:
         """Ctrl-Z was typed: stop, with the terminal as it was."""
-        assert self._terminal is not None and sys.platform != 'win32'
+        assert sys.platform != 'win32'
+        assert self._terminal is not None
         self._terminal.close()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._terminal.open()
