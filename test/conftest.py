@@ -15,8 +15,7 @@ import hypothesis
 import pytest
 
 from ws.net import main_thread
-from ws.options import CLIENT_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
