@@ -226,7 +226,7 @@ def member(source: Source, nodes: list[Any]) -> Iterator[str]:
         yield f'{source.text(node.target)}: {source.text(node.annotation)}'
     elif isinstance(node, ast.Assign):
         yield source.text(node.targets[0])
-    elif any(source.text(decorator) == 'property' for decorator in nodes[0].decorator_list):
+    elif any(source.text(decorator).endswith('property') for decorator in nodes[0].decorator_list):
         settable = '' if len(nodes) == 1 else ', settable'
         yield f'{node.name}: {source.text(nodes[0].returns)} (property{settable})'
     else:
