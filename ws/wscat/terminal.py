@@ -9,15 +9,16 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator
 from typing import Any, Optional, TextIO
 
-if sys.platform == 'win32':
-    termios: Any = None
-else:
-    import termios
+try:
+    import termios as found
+except ImportError:  # Windows
+    found = None  # type: ignore[assignment]
+#: For a type checker that looks at Windows, the module is there and has no names.
+termios: Any = found
 
 # What a terminal would obey, or what would change the order of what is read: control characters, the marks of
 # bidirectional text, line and paragraph separators, and halves of surrogate pairs.
