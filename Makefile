@@ -5,7 +5,7 @@
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
 #   make test-selectors  the tests of what waits for sockets, as on a system without epoll
 #   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
-#   make lint       ruff and mypy; and pyright knows the type of all that is public
+#   make lint       ruff; mypy for Linux, Windows and macOS; and pyright knows the type of all that is public
 #   make docs       the documents as a site, in build/site; a picture of each page:  make docs-look
 #   make docs-publish  adds the site of this version to the branch `pages`
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
@@ -19,13 +19,15 @@
 #   make rooms-load-peer  the same on Flask-SocketIO
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
-#   make installs   pip install on every Python found, and an import
+#   make dist       the sdist and the wheel without the accelerator, in dist; both checked, and built twice to compare
+#   make wheels     the same, and wheels with the accelerator for every Python found; all of them installed and tried
+#   make api        writes test/public_api.txt anew, when what is public was meant to change
 #   make pictures   those of the documents, taken anew; only one:  make pictures T='-k serverstats'
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
 PYTHON ?= python3
-PYTHONS ?= 3.9 3.10 3.11 3.12 3.13
+PYTHONS ?= 3.9 3.10 3.11 3.12 3.13 3.14
 VENV ?= .venv
 T ?=
 B ?=
@@ -44,7 +46,7 @@ NODE_PEERS := test/interop/node
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-quick test-pool test-selectors free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak \
-	chaos rooms-load rooms-load-peer attacks pythons installs pictures bench bench-quick clean node-peers
+	chaos rooms-load rooms-load-peer attacks pythons dist wheels api pictures bench bench-quick clean node-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -83,6 +85,8 @@ lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	@if command -v node >/dev/null; then \
 	    $(verify-types); \
 	else \
@@ -178,8 +182,16 @@ endef
 pythons:
 	$(call on-each-python,$(MAKE) --no-print-directory test-quick PYTHON="$$python" VENV=.venv-$$version)
 
-installs:
-	$(call on-each-python,.ci/check-install "$$python")
+dist: $(VENV)/installed-dist
+	$(BIN)/python .ci/make_dist.py dist
+
+# See .ci/make-wheel and .ci/check-install.
+wheels: dist
+	$(call on-each-python,wheel=$$(AUDITWHEEL=$(CURDIR)/$(BIN)/auditwheel .ci/make-wheel "$$python" dist/*.tar.gz dist) \
+	    && .ci/check-install "$$python" "$$wheel" dist/*-none-any.whl)
+
+api: $(VENV)/installed-test
+	PYTHONPATH=test $(BIN)/python -m public_api
 
 pictures: $(VENV)/installed-test
 	WS_TEST_PICTURES=anew $(BIN)/python -m pytest test/examples/test_pictures.py $(T)

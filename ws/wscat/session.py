@@ -331,7 +331,7 @@ class Session:
 
     def _listen_for_signals(self) -> None:
         self._signals.listen()
-        if self._terminal is not None:
+        if self._terminal is not None and sys.platform != 'win32':
             signal.signal(signal.SIGTSTP, self._later(self._suspend))
             signal.signal(signal.SIGWINCH, self._later(self._terminal.redraw))
 
@@ -351,5 +351,6 @@ class Session:
         """Ctrl-Z was typed: stop, with the terminal as it was."""
         assert self._terminal is not None
         self._terminal.close()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        if sys.platform != 'win32':  # which has no such key
+            os.kill(os.getpid(), signal.SIGSTOP)
         self._terminal.open()

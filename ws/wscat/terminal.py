@@ -18,9 +18,11 @@ from .editor import END, LineEditor
 from .history import History
 
 try:
-    import termios
+    import termios as found
 except ImportError:  # Windows
-    termios = None  # type: ignore[assignment]
+    found = None  # type: ignore[assignment]
+#: For a type checker that looks at Windows, the module is there and has no names.
+termios: Any = found
 
 #: Has the terminal mark what is pasted (bracketed paste), or no longer.
 _MARK_PASTES, _MARK_NO_PASTES = '\x1b[?2004h', '\x1b[?2004l'
