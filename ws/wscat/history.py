@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from .characters import is_text
 
-try:
+if sys.platform == 'win32':  # where there is no line editor either
+    fcntl: Any = None
+else:
     import fcntl
-except ImportError:  # Windows, where there is no line editor either
-    fcntl = None  # type: ignore[assignment]
 
 #: How many lines are kept; there may be twice as many in the file for a while.
 MAX_LINES = 1000
