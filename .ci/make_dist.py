@@ -138,9 +138,12 @@ def check_sdist(sdist: Path) -> None:
 
 
 def check_pure(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    foreign = [name for name in names if not re.fullmatch(r'ws/.*\.py|ws/py\.typed|[\w.-]+\.dist-info/.*', name)]
-    missing = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'ws').rglob('*.py')} - names
+    # The folder of data has a name with the version in it.
+    names = {re.sub(r'^[\w.-]+\.data/data/', '', name) for name in zipfile.ZipFile(wheel).namelist()}
+    needed = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'ws').rglob('*.py')}
+    needed |= {'ws/py.typed', 'share/man/man1/wscat.1'}
+    foreign = [name for name in names - needed if not re.fullmatch(r'[\w.-]+\.dist-info/.*', name)]
+    missing = needed - names
     if foreign or missing or not wheel.name.endswith('-py3-none-any.whl'):
         sys.exit(f'{wheel.name} has {sorted(foreign)}, and lacks {sorted(missing)}')
 
