@@ -570,6 +570,7 @@ def createWebSocketStream(
     return WebSocketTextStream(WebSocketStream(ws, given), encoding)
 
 
+# Any thread adds to it; it is gone through only in the child after a fork, by one.
 _streams: weakref.WeakSet[WebSocketStream] = weakref.WeakSet()
 
 
