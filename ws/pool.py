@@ -112,7 +112,8 @@ class Order:
         #: ``on_much(full)``, on the loop thread: so much waits that nothing more should be read; or little again.
         self.on_much: Callable[[bool], object] = _nobody
         self.on_refused: Callable[[], object] = _nobody
-        self._lock = threading.RLock()  # for all of the following; reentrant: a signal handler may come here in the middle
+        # For all of the following. Reentrant: a signal handler may come here in the middle of it.
+        self._lock = threading.RLock()
         self._calls: deque[_Call] = deque()
         self._held: deque[_Call] = deque()  # events that wait for `pause(False)`
         self._size = 0

@@ -35,7 +35,7 @@ _LONGEST_DELAY = 2**31 - 1
 _Call = tuple[Callable[..., object], tuple[Any, ...], bool]
 
 
-# What any thread does to a timer, it does under this lock. Reentrant: a signal handler may come here in the middle of it.
+# What any thread does to a timer, it does under this lock. Reentrant: a signal handler may come here in the middle.
 _lock = threading.RLock()
 
 
@@ -132,8 +132,8 @@ class Timeout:
 
 
 class _Wait:
-    """A delay that is passing: what the loop holds for a :class:`Timeout`. Any thread may begin and cancel it, under the
-    lock; the rest belongs to the loop thread.
+    """A delay that is passing: what the loop holds for a :class:`Timeout`. Any thread may begin and cancel it, under
+    the lock; the rest belongs to the loop thread.
 
     Each refresh begins another one. So a thread that ends the last one, because its time has come, can't end by that
     what a second thread has just begun.

@@ -148,8 +148,8 @@ def _works(thread: threading.Thread, frames: Optional[dict[int, FrameType]]) -> 
 
 
 def _pool_is_busy(thread: threading.Thread) -> bool:
-    """Whether the pool of `thread` has fewer idle threads than threads, by its own count; one that is shut down, or that
-    nobody has any more, has no idle ones. Private, too."""
+    """Whether the pool of `thread` has fewer idle threads than threads, by its own count; one that is shut down, or
+    that nobody has any more, has no idle ones. Private, too."""
     try:
         pool = thread._args[0]()  # type: ignore[attr-defined]
         return pool is None or bool(pool._shutdown or pool._idle_semaphore._value < len(pool._threads))

@@ -195,7 +195,7 @@ class Loop:
 
     def __init__(self, on_start: Callable[[], object] = _ignore) -> None:
         self._on_start = on_start  # told, on the thread that starts it, when there is going to be a loop thread
-        # For the next four, and for beginning and ending. Reentrant: a signal handler may come here in the middle of it.
+        # For the next four, and for the beginning and end. Reentrant: a signal handler may come here in the middle.
         self._lock = threading.RLock()
         #: Notified when the last referenced handle goes, and when the thread ends.
         self._changed = threading.Condition(self._lock)

@@ -45,8 +45,8 @@ def look() -> None:
 
 
 def frames_of_others() -> Optional[dict[int, FrameType]]:
-    """Where each thread is; None if there is no GIL: the others go on meanwhile, and who looks at the frames of a thread
-    that runs may crash the process."""
+    """Where each thread is; None if there is no GIL: the others go on meanwhile, and who looks at the frames of a
+    thread that runs may crash the process."""
     is_gil_enabled = getattr(sys, '_is_gil_enabled', None)
     return sys._current_frames() if is_gil_enabled is None or is_gil_enabled() else None
 

@@ -73,7 +73,7 @@ class Network:
         self.presence: Presence = Presence()
         self._copies: dict[tuple[str, int], None] = {}  # messages to several rooms that have come
         self._asked: dict[str, Timer] = {}  # rooms whose members others have asked for
-        self._owes = False  # something could not be said: set by any thread, undone by the loop thread, which makes up for it
+        self._owes = False  # something could not be said. Set by any thread; the loop thread undoes it, and says all
         self._beat: Optional[Timer] = None
         self._closed = False
 
