@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -17,6 +18,8 @@ import pytest
 from ws.net import main_thread
 from ws.options import CLIENT_OPTIONS
 from ws.websocket_server import SERVER_OPTIONS
+
+sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that are missing
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(

@@ -15,9 +15,6 @@ from typing import Any, Optional
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509 import load_pem_x509_certificate
 from streams import in_thread, tcp_pair
 from support import TIMEOUT
 
@@ -36,6 +33,7 @@ def chain_of(certificate: trustme.LeafCert) -> bytes:
 
 
 def encrypted_key(certificate: trustme.LeafCert, passphrase: bytes) -> bytes:
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
     key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -205,6 +203,9 @@ def test_a_passphrase_for_a_key_that_needs_none_does_no_harm(certificate: trustm
 
 
 def pfx_of(certificate: trustme.LeafCert, passphrase: Optional[bytes] = None, leave_out: str = '') -> bytes:
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
+    pkcs12 = pytest.importorskip('cryptography.hazmat.primitives.serialization.pkcs12')
+    load_pem_x509_certificate = pytest.importorskip('cryptography.x509').load_pem_x509_certificate
     certs = [load_pem_x509_certificate(pem.bytes()) for pem in certificate.cert_chain_pems]
     key: Any = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
     encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
