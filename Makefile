@@ -3,7 +3,8 @@
 #   make demo       a server and a client hold a conversation
 #   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
-#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
+#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none, in ten minutes
+#   make races      the tests of threads under ThreadSanitizer, Python and the accelerator: builds a Python for it, as above
 #   make lint       ruff and mypy; and pyright knows the type of all that is public
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
 #   make sanitize   the quick tests, the accelerator under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -36,7 +37,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded races lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -58,8 +59,31 @@ test-pool: $(VENV)/installed-test
 
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:
-	python=$$(.ci/find-free-threaded --build) && PYTHON_GIL=0 $(MAKE) --no-print-directory test-quick \
-		PYTHON="$$python" VENV=.venv-free-threaded T='-n 2 --dist worksteal $(T)'
+	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory test-free-threaded PYTHON="$$python" VENV=.venv-free-threaded
+
+test-free-threaded: $(VENV)/installed-some
+	PYTHON_GIL=0 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not interop and not browser and not hosts' $(T)
+
+# What threads do to each other. Races in Python itself that are known are listed in .ci/python-races.
+RACES := build/races
+RACE_TESTS := $(addprefix test/,test_threads.py test_executor.py test_timers.py native rooms/test_rooms.py net/test_loop.py \
+	net/test_workers.py net/test_stream.py net/test_tls.py net/test_resolver.py)
+races:
+	python=$$(.ci/find-free-threaded --build --sanitized) && $(MAKE) --no-print-directory test-races \
+		PYTHON="$$python" VENV=.venv-races
+
+# In a copy, as what is built there fits no other Python. It is built as Python was: with -fsanitize=thread.
+test-races: $(VENV)/python-$(VERSION)
+	rm -rf $(RACES)
+	mkdir -p $(RACES)
+	cp -r ws $(PACKAGING) pyproject.toml README.md LICENSE $(RACES)
+	rm -f $(RACES)/ws/_native/*.so
+	$(BIN)/python -m pip install -qq --editable $(RACES)
+	$(call install-some,$(BIN)/python)
+	cd $(RACES) && $(CURDIR)/$(BIN)/python -c 'import ws; assert ws.speedups'
+	TSAN_OPTIONS="suppressions=$(CURDIR)/.ci/python-races log_path=$(CURDIR)/$(RACES)/report exitcode=0" PYTHON_GIL=0 \
+	    PYTHONPATH=$(RACES) $(BIN)/pytest -p no:cacheprovider --timeout 600 -m 'not slow and not interop' $(RACE_TESTS) $(T)
+	@! cat $(RACES)/report.* 2>/dev/null && echo 'No races.'
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
@@ -167,6 +191,25 @@ $(VENV)/installed: $(VENV)/python-$(VERSION) $(EXTENSION)
 
 $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	$(BIN)/python -m pip install -qq --editable '.[$*]'
+	touch $@
+
+# What has no package for this Python is left out of the tests, or there is a stand-in for it.
+define EXTRA_TEST
+import importlib.metadata as metadata
+print(*(one.partition(';')[0].strip() for one in metadata.requires('node-ws') if '"test"' in one), sep='\n')
+endef
+export EXTRA_TEST
+
+define install-some
+$(1) -c "$$EXTRA_TEST" >$(VENV)/requirements
+$(1) -m pip install -qq --only-binary :all: -r $(VENV)/requirements 2>/dev/null || while read -r package; do \
+    $(1) -m pip install -qq --only-binary :all: "$$package" 2>/dev/null \
+        || echo "SKIPPED: what needs $$package, which cannot be installed on $$($(1) --version)"; \
+done < $(VENV)/requirements
+endef
+
+$(VENV)/installed-some: $(VENV)/installed
+	$(call install-some,$(BIN)/python)
 	touch $@
 
 # A host that cannot be installed is left out of the tests.
