@@ -16,6 +16,7 @@
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
 #   make installs   pip install on every Python found, and an import
+#   make bench-threads  what threads bring and cost, with and without the GIL: on Pythons that are built if there are none
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
@@ -37,7 +38,7 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded races lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool free-threaded races lint coverage sanitize autobahn autobahn-quick fuzz soak chaos attacks pythons installs bench bench-quick bench-threads clean node-peers chromium
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -172,6 +173,13 @@ bench: $(BENCH_PARTS)
 
 bench-quick: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py --quick $(B)
+
+bench-threads: bench/build/load
+	for kind in --with-gil ''; do \
+	    python=$$(.ci/find-free-threaded --build $$kind) && $(MAKE) --no-print-directory PYTHON="$$python" \
+	        VENV=.venv-threads$$kind .venv-threads$$kind/installed || exit 1; \
+	done
+	PYTHONPATH=bench .venv-threads/bin/python bench/threads.py $(B) .venv-threads--with-gil/bin/python .venv-threads/bin/python
 
 clean:
 	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/_native/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
