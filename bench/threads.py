@@ -120,7 +120,10 @@ def echoes(python: str) -> dict[str, float]:
     """One thread does all: what it costs that others could run."""
     figures = {}
     frames = BENCH / 'build' / 'threads.frames'
-    for name, size, connections, in_flight in [('1 connection, 64 B, 64 in flight', 64, 1, 64), ('100, 1 KiB × 8', 1024, 100, 8)]:
+    for name, size, connections, in_flight in [
+        ('1 connection, 64 B, 64 in flight', 64, 1, 64),
+        ('100, 1 KiB × 8', 1024, 100, 8),
+    ]:
         frames.write_bytes(masked_frames('binary', make_payloads('binary', size, 8), deflate=False))
         with Measured(python, 'echo', everywhere=False) as measured:
             command = ['build/load', str(measured.port), 'echo', str(frames), str(connections), str(in_flight)]
@@ -143,7 +146,9 @@ def main() -> None:
     parser.add_argument('pythons', nargs='+')
     arguments = parser.parse_args()
     for python in arguments.pythons:
-        about = 'import sys, ws; print(sys.version.split()[0], "GIL" if getattr(sys, "_is_gil_enabled", lambda: True)() '
+        about = (
+            'import sys, ws; print(sys.version.split()[0], "GIL" if getattr(sys, "_is_gil_enabled", lambda: True)() '
+        )
         about += 'else "no GIL", "" if ws.speedups else "no accelerator")'
         print(python, subprocess.run([python, '-c', about], check=True, capture_output=True, text=True).stdout.strip())
     figures: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -156,7 +161,9 @@ def main() -> None:
         print(name)
         for python in arguments.pythons:
             found = by_python[python]
-            median, least, most = (f'{f(found):,.{0 if f(found) > 1000 else 3}f}' for f in (statistics.median, min, max))
+            median, least, most = (
+                f'{f(found):,.{0 if f(found) > 1000 else 3}f}' for f in (statistics.median, min, max)
+            )
             print(f'    {median:>10} ({least} to {most})  {python}')
 
 

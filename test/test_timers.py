@@ -253,7 +253,6 @@ class TestClear:
         assert on_loop(lambda: time.sleep(0.01)) is None
         assert len(called) == count
 
-
     def test_two_threads_refresh_at_the_same_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         timeout = setTimeout(print, HOUR)
         other = threading.Thread(target=timeout.refresh)
