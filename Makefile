@@ -212,7 +212,7 @@ define install-some
 $(1) -c "$$EXTRA_TEST" >$(VENV)/requirements
 $(1) -m pip install -qq --only-binary :all: -r $(VENV)/requirements 2>/dev/null || while read -r package; do \
     $(1) -m pip install -qq --only-binary :all: "$$package" 2>/dev/null \
-        || echo "SKIPPED: what needs $$package, which cannot be installed on $$($(1) --version)"; \
+        || echo "SKIPPED: what needs $$package and has no stand-in, as it cannot be installed on $$($(1) -VV | cut -d'(' -f1)"; \
 done < $(VENV)/requirements
 endef
 

@@ -151,6 +151,8 @@ def test_a_path_is_read(authority: trustme.CA, certificate: trustme.LeafCert, tm
 
 @pytest.mark.parametrize('option', ['ca', 'cert', 'key', 'pfx'])
 def test_a_path_to_nowhere(option: str, certificate: trustme.LeafCert, tmp_path: Path) -> None:
+    if option == 'pfx':
+        pytest.importorskip('cryptography')
     given = {'cert': chain_of(certificate), 'key': certificate.private_key_pem.bytes()} if option != 'pfx' else {}
     with pytest.raises(FileNotFoundError, match='nowhere'):
         client_context(**{**given, option: tmp_path / 'nowhere'})
@@ -237,6 +239,7 @@ def test_pfx(passphrase: Any) -> None:
 
 @pytest.mark.skipif(shutil.which('openssl') is None, reason='there is no openssl command')
 def test_pfx_made_by_openssl(certificate: trustme.LeafCert, authority: trustme.CA, tmp_path: Path) -> None:
+    pytest.importorskip('cryptography')
     for name, pem in (('cert', chain_of(certificate)), ('key', certificate.private_key_pem.bytes())):
         (tmp_path / name).write_bytes(pem)
     command = 'openssl pkcs12 -export -in cert -inkey key -out pfx -passout pass:secret'
@@ -254,6 +257,7 @@ class TestPfxThatCannotBeUsed:
 
     @pytest.mark.parametrize('rubbish', [b'', b'rubbish', bytes(1000), bytearray(b'x')])
     def test_rubbish(self, make: Any, rubbish: Any) -> None:
+        pytest.importorskip('cryptography')
         with pytest.raises(ValueError, match=r'^pfx cannot be opened: '):
             make(pfx=rubbish)
 
