@@ -61,8 +61,10 @@ class CA:
     def create_child_ca(self) -> CA:
         return CA(self)
 
-    def issue_cert(self, *identities: str, common_name: Optional[str] = None, **others: Any) -> LeafCert:
-        subject = f'/O=A test/OU=Testing cert #{next(_numbers)}' + (f'/CN={common_name}' if common_name else '')
+    def issue_cert(
+        self, *identities: str, common_name: Optional[str] = None, organization_name: str = 'A test', **others: Any
+    ) -> LeafCert:
+        subject = f'/O={organization_name}/OU=Testing cert #{next(_numbers)}' + (f'/CN={common_name}' if common_name else '')
         names = ','.join(map(_alternative_name, identities))
         extensions = (
             'basicConstraints=critical,CA:FALSE',
