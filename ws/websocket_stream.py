@@ -43,6 +43,8 @@ class WebSocketStream(io.RawIOBase):
     _untold = False
     #: What reading gives at the end.
     _nothing: Any = b''
+    # Here, as Python takes down the names of modules first.
+    _is_finalizing = staticmethod(sys.is_finalizing)
 
     def __init__(self, ws: WebSocket, options: Options) -> None:
         super().__init__()
@@ -360,6 +362,8 @@ class WebSocketStream(io.RawIOBase):
         has prevented that, or an error that no other call has raised. On the loop thread, it doesn't wait. An attempt
         to connect is given up. Does nothing if the stream is closed.
         """
+        if self._is_finalizing():  # a file over this one is closed by its destructor: the connection ended before
+            return
         with self._changed:
             if self._closed:
                 return
