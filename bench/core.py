@@ -14,6 +14,7 @@ from typing import Any
 from frames import masked_frame
 
 from ws import WebSocket, speedups
+from ws.connection import HandedOver
 from ws.net.lifetime import get_loop
 from ws.net.poller import READ
 from ws.net.stream import Stream
@@ -29,7 +30,7 @@ def connection() -> tuple[WebSocket, Stream, socket.socket]:
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     stream = Stream(get_loop(), ours)
-    ws = WebSocket((Request('GET', '/', '1.1', Headers(), []), stream, b''), {})
+    ws = WebSocket(HandedOver(Request('GET', '/', '1.1', Headers(), []), stream, b''), None, {})
     return ws, stream, theirs
 
 

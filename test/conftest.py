@@ -16,8 +16,7 @@ import hypothesis
 import pytest
 
 from ws.net import main_thread
-from ws.options import CLIENT_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 
 sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that are missing
 

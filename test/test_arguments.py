@@ -21,8 +21,7 @@ import trustme
 from support import Waiter, client, end, no_server, open_pair, server, url_of, wait_for
 
 from ws import ReconnectingWebSocket, Sender, WebSocket, WebSocketServer, connect, createServer, timers
-from ws.options import CLIENT_OPTIONS, RECONNECTING_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import CLIENT_OPTIONS, RECONNECTING_OPTIONS, SERVER_OPTIONS
 
 
 @pytest.fixture

@@ -13,10 +13,9 @@ from support import Waiter, end
 
 import ws
 from ws import WebSocket, WebSocketServer
-from ws.net.loop import Handle
-from ws.options import CLIENT_OPTIONS
+from ws.net.guests import Handle
+from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 from ws.protocol.http import MAX_HEAD, MAX_HEADERS
-from ws.websocket_server import SERVER_OPTIONS
 
 COMPATIBILITY = Document('doc/compatibility.md')
 
@@ -101,7 +100,7 @@ def emitted(module: str) -> set[str]:
 
 
 def test_all_events() -> None:
-    for module, heading in ('websocket.py', 'WebSocket: methods'), ('websocket_server.py', 'WebSocketServer: methods'):
+    for module, heading in ('connection.py', 'WebSocket: methods'), ('websocket_server.py', 'WebSocketServer: methods'):
         events = emitted(module)
         assert {'error', 'close'} <= events
         text = ' '.join(row[1] for row in TOPICS if row[0].startswith(heading) and row[1].startswith('event '))

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from documents import Checks, Runner, connect
 
-from ws.options import CLIENT_OPTIONS, DEFLATE_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import CLIENT_OPTIONS, DEFLATE_OPTIONS, SERVER_OPTIONS
 
 COMPRESSION = Checks('doc/compression.md')
 TEXT = COMPRESSION.document.path.read_text(encoding='utf-8')

@@ -16,11 +16,10 @@ from proxies import running
 from support import TIMEOUT, Log, Waiter, read_all, server
 
 from ws import HandshakeError, WebSocket
-from ws.options import CLIENT_OPTIONS
+from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 from ws.protocol.body import MAX_BODY
 from ws.protocol.http import MAX_HEAD, MAX_HEADERS, MAX_TARGET
 from ws.server.opening import REST_LIMIT
-from ws.websocket_server import SERVER_OPTIONS
 
 SECURITY = Checks('doc/security.md')
 TEXT = SECURITY.document.path.read_text(encoding='utf-8')

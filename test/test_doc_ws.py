@@ -32,11 +32,10 @@ from ws import (
     timers,
 )
 from ws.client.request import ClientRequest
-from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS, PROXY_OPTIONS, RECONNECTING_OPTIONS
+from ws.options import CLIENT_OPTIONS, DUPLEX_OPTIONS, PROXY_OPTIONS, RECONNECTING_OPTIONS, SERVER_OPTIONS
 from ws.protocol.handshake import ClientHandshake
 from ws.protocol.http import Headers, Request, Response
 from ws.protocol.url import parse_url
-from ws.websocket_server import SERVER_OPTIONS
 
 REFERENCE = Checks('doc/ws.md')
 TEXT = REFERENCE.document.path.read_text(encoding='utf-8')

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from documents import ROOT, Checks, Document, Runner, child, connect, free_port
 
-from ws.options import CLIENT_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 
 README = Checks('README.md')
 DOCUMENTS = [

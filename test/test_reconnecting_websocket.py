@@ -40,7 +40,7 @@ from ws import (
 )
 from ws.client.request import ClientRequest
 from ws.options import RECONNECTING_OPTIONS, Options
-from ws.reconnecting_websocket import reconnection_delay
+from ws.reconnecting.rules import reconnection_delay
 
 FAST = {'minReconnectionDelay': 5, 'maxReconnectionDelay': 20, 'jitter': 0, 'closeTimeout': 2000}
 #: A delay that no test lives to see the end of.
@@ -129,7 +129,7 @@ def test_it_has_the_face_of_a_websocket() -> None:
         'createWebSocketStream',
     }  # fmt: skip
     names = {name for name in dir(WebSocket) if not name.startswith('_')} - of_the_module - {'upgradeReq'}
-    assert names <= set(dir(ReconnectingWebSocket)) | {'url'}
+    assert names <= set(dir(ReconnectingWebSocket)) | {'options', 'url'}
     assert WebSocket._emits == ReconnectingWebSocket._emits
 
 

@@ -20,7 +20,7 @@ import pytest
 from documents import ROOT, Document
 
 import ws
-from ws import options, websocket_server
+from ws import options
 from ws import typing as types
 
 # -- the package itself -----------------------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ from ws import typing as types
 TABLES = [
     (types.ClientOptions, options.CLIENT_OPTIONS, 'WebSocket'),
     (types.ReconnectingOptions, options.RECONNECTING_OPTIONS, 'ReconnectingWebSocket'),
-    (types.ServerOptions, websocket_server.SERVER_OPTIONS, 'WebSocketServer'),
+    (types.ServerOptions, options.SERVER_OPTIONS, 'WebSocketServer'),
     (types.DuplexOptions, options.DUPLEX_OPTIONS, 'createWebSocketStream'),
     (types.ProxyOptions, options.PROXY_OPTIONS, 'ProxyAgent'),
     (types.PerMessageDeflateOptions, options.DEFLATE_OPTIONS, 'perMessageDeflate'),

@@ -1020,17 +1020,17 @@ def test_requests_wait_for_a_listener(site: Site) -> None:
     wss = WebSocketServer(server=site.httpd)
     with site.connection() as early, site.connection() as gone:
         gone.sendall(HANDSHAKE % b'/')
-        until(lambda: len(wss._unheard) == 1)
+        until(lambda: len(wss._admission.waiting) == 1)
         gone.close()
         early.sendall(HANDSHAKE % b'/' + b'\x81\x85\0\0\0\0early')
-        until(lambda: len(wss._unheard) == 2)
+        until(lambda: len(wss._admission.waiting) == 2)
         connected, messages = Waiter(), Waiter()
         wss.on('connection', lambda ws: (connected(ws), ws.on('message', messages)))
         connected.get()
         assert messages.get()[0] == 'early'
         assert read_head(early).startswith(b'HTTP/1.1 101 ')
         assert connected.nothing(0.02)
-        assert wss._unheard == []
+        assert wss._admission.waiting == []
     wait_for_end(wss)
 
 
@@ -1039,10 +1039,10 @@ def test_requests_that_wait_when_the_server_closes(site: Site) -> None:
     wss = WebSocketServer(server=site.httpd)
     with site.connection() as sock:
         sock.sendall(HANDSHAKE % b'/')
-        until(lambda: wss._unheard)
+        until(lambda: wss._admission.waiting)
         wait_for_end(wss)
         assert read_all(sock).startswith(b'HTTP/1.1 503 ')
-    assert not wss._openings and not wss._unheard
+    assert not wss._openings and not wss._admission.waiting
 
 
 @http_server

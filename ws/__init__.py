@@ -5,6 +5,7 @@ import logging
 from . import timers
 from ._native import native
 from .client.proxy_agent import ProxyAgent
+from .connection import CLOSED, CLOSING, CONNECTING, OPEN
 from .errors import HandshakeError, NotOpenError, ProtocolError, ProxyError, WebSocketError
 from .events import EventEmitter
 from .net.lifetime import wait
@@ -12,7 +13,7 @@ from .protocol.error_codes import ErrorCodes
 from .protocol.receiver import Receiver
 from .reconnecting_websocket import ReconnectingWebSocket
 from .sender import Sender
-from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, WebSocket, connect
+from .websocket import WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
 from .websocket_stream import WebSocketMessageStream, WebSocketStream, WebSocketTextStream, createWebSocketStream
 

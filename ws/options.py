@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Optional, Union
 
+from .net.listen import BACKLOG
 from .protocol.permessage_deflate import DeflateOptions
 
 #: What ``perMessageDeflate`` may hold, if it is a dict; see the class WebSocket.
@@ -74,6 +75,43 @@ CLIENT_OPTIONS: dict[str, Any] = {
     'context': None,
 }
 
+#: Server options and their defaults; see the class.
+SERVER_OPTIONS: dict[str, Any] = {
+    'host': '0.0.0.0',
+    'port': None,
+    'reusePort': False,
+    'socketPath': None,
+    'socket': None,
+    'fd': None,
+    'server': None,
+    'noServer': False,
+    'path': None,
+    'verifyClient': None,
+    'handleProtocols': None,
+    'disableHixie': False,
+    'clientTracking': True,
+    'WebSocket': None,
+    'backlog': BACKLOG,
+    'handshakeTimeout': 10_000,
+    'executor': None,
+    **LIMITS,
+    'autoPong': True,
+    'perMessageDeflate': False,
+    'allowUnmasked': False,
+    'cert': None,
+    'pfx': None,
+    'key': None,
+    'passphrase': None,
+    'ciphers': None,
+    'minVersion': None,
+    'maxVersion': None,
+    'ca': None,
+    'requestCert': False,
+    'rejectUnauthorized': True,
+    'SNICallback': None,
+    'context': None,
+}
+
 #: Options of ProxyAgent and their defaults; see the class.
 PROXY_OPTIONS: dict[str, Any] = {
     'ca': None,
@@ -110,11 +148,8 @@ RECONNECTING_OPTIONS: dict[str, Any] = {
 
 #: What a server hands to its ends of connections.
 SERVER_SIDE_OPTIONS: dict[str, Any] = {
-    'protocolVersion': 13,
-    'protocol': None,
     **LIMITS,
     'autoPong': True,
-    'perMessageDeflate': None,  # as it is in force
     'allowUnmasked': False,
 }
 

@@ -51,8 +51,7 @@ class Incoming:
         """The connection is open."""
         self._stream = stream
         stream.on_data = self.receiver.add
-        stream.on_rest = self.receiver.go_on
-        self.receiver.divide_work(stream.put_off)
+        self.receiver.divide_work(stream)
 
     def start(self, head: bytes) -> None:
         """Begin with `head`, which has come already, and go on reading."""

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 
-from .backlog import Backlog, Message, MessageInPieces
 from .client.request import ClientRequest
+from .connection import CLOSED, CLOSING, CONNECTING, OPEN, STATES
 from .delivery import Emitter
-from .errors import HandshakeError, NotOpenError, WebSocketError
+from .errors import NotOpenError, WebSocketError
 from .event_target import EventTarget
-from .events import Listener, check_callable, fitted
-from .net import green
+from .events import check_callable, fitted
 from .net.face import Socket
 from .net.lifetime import get_loop
-from .net.loop import Timer, report_exception
+from .net.loop import Timer
 from .net.stream import HIGH_WATER_MARK
-from .net.workers import Workers
 from .options import CLIENT_OPTIONS, RECONNECTING_OPTIONS, Options, deflate_options, flag, merge, milliseconds
 from .pool import pool_of
 from .protocol.http import Response
@@ -28,6 +25,9 @@ from .protocol.receiver import MessageFlags
 from .protocol.sender import control_payload
 from .protocol.url import URLObject, url_text, without_credentials
 from .receiving import check_binary_type, made_of
+from .reconnecting.attempts import Asking, Attempt
+from .reconnecting.backlog import Backlog, Message, MessageInPieces
+from .reconnecting.rules import limit, number, reconnection_delay, shorter, terminal
 from .sending import close_reason, control_arguments, message_options
 from .typing import (
     BinaryType,
@@ -44,7 +44,7 @@ from .typing import (
     Unpack,
     URLSource,
 )
-from .websocket import CLOSED, CLOSING, CONNECTING, OPEN, STATES, WebSocket
+from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from ._attaching import AttachToWebSocket, OnWebSocket
@@ -56,22 +56,6 @@ _GOING_AWAY = 1001
 _ABNORMAL_CLOSURE = 1006
 
 _log = logging.getLogger('ws')
-
-# Functions that are asked for a URL may block. So many of them can be at work in a process.
-_askers = Workers('ws-url', 256)
-
-
-def reconnection_delay(options: Options, retry: int, chance: float) -> float:
-    """Milliseconds before attempt number `retry`, 0 being the first one; `chance` is a random number from 0 to 1."""
-    if retry < 1:
-        return 0
-    first: float = options.minReconnectionDelay * (1 + options.jitter * chance)
-    longest: float = options.maxReconnectionDelay
-    try:
-        grown: float = first * float(options.reconnectionDelayGrowFactor) ** (retry - 1)
-    except OverflowError:
-        return longest if first else 0
-    return min(grown, longest)
 
 
 class ReconnectingWebSocket(Emitter, EventTarget):
@@ -154,23 +138,23 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._protocol_source = self.options.protocols if protocols is None else protocols
         #: The URL of the latest attempt; None as long as no function has returned one.
         self.url: Optional[str] = None if callable(url) else url_text(url)
-        self._max_retries = _limit(self.options, 'maxRetries')
-        self._is_terminal = _terminal(self.options.terminalCodes)
+        self._max_retries = limit(self.options, 'maxRetries')
+        self._is_terminal = terminal(self.options.terminalCodes)
         self._check_options()
         self._wanted = not flag(self.options, 'startClosed')
         self._summoned = False  # reconnect() has been called on another thread, and is on its way
         self._retries = -1  # the number of the latest attempt; of the first one it is 0
-        self._attempt: Union[_Asking, _Connection, None] = None
+        self._attempt: Union[Asking, Attempt, None] = None
         self._timer: Optional[Timer] = None  # while it waits between two attempts
         self._telling_close = False  # its listeners are being called
         self._opened: Optional[float] = None  # when the connection was opened, while there is one
         self._binary_type: BinaryType = 'nodebuffer'
         self._paused = False
         self._held = False  # too much is kept for listeners that aren't there yet
-        self._backlog = Backlog(_limit(self.options, 'maxEnqueuedMessages'))
+        self._backlog = Backlog(limit(self.options, 'maxEnqueuedMessages'))
         self._waiting = 0  # bytes in it, and on their way to the loop thread
         self._drain_owed = False
-        self._begun_over: Optional[_Connection] = None  # where the fragments so far of a message were sent
+        self._begun_over: Optional[Attempt] = None  # where the fragments so far of a message were sent
 
     def _check_options(self) -> None:
         """Raise what else each attempt would fail with."""
@@ -178,8 +162,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             milliseconds(self.options, name)
         if pool_of(self.options) is not None:
             raise ValueError('executor: the listeners of a ReconnectingWebSocket run on the loop thread')
-        _number(self.options, 'jitter', 0)
-        _number(self.options, 'reconnectionDelayGrowFactor', 1)
+        number(self.options, 'jitter', 0)
+        number(self.options, 'reconnectionDelayGrowFactor', 1)
         for source, name in ((self._url_source, 'url'), (self._protocol_source, 'protocols')):
             if callable(source):
                 check_callable(source, name)
@@ -244,13 +228,13 @@ class ReconnectingWebSocket(Emitter, EventTarget):
     def _socket(self) -> Optional[Socket]:
         """As that of a WebSocket, of this connection."""
         attempt = self._attempt
-        return attempt._socket if isinstance(attempt, _Connection) else None
+        return attempt._socket if isinstance(attempt, Attempt) else None
 
     @property
     def upgradeRes(self) -> Optional[Response]:
         """The response that opened this connection, from its event ``upgrade`` on."""
         attempt = self._attempt
-        return attempt.upgradeRes if isinstance(attempt, _Connection) else None
+        return attempt.upgradeRes if isinstance(attempt, Attempt) else None
 
     @property
     def binaryType(self) -> BinaryType:
@@ -262,7 +246,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         check_binary_type(value)
         self._binary_type = value
         attempt = self._attempt
-        if isinstance(attempt, _Connection):
+        if isinstance(attempt, Attempt):
             attempt.binaryType = value
 
     @property
@@ -383,7 +367,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             message.drop(self._loop, WebSocketError('maxEnqueuedMessages exceeded'))
         return False
 
-    def _pass_on(self, message: Message, connection: _Connection) -> bool:
+    def _pass_on(self, message: Message, connection: Attempt) -> bool:
         begun_over = self._begun_over
         self._begun_over = None if message.fin else begun_over or connection
         if begun_over is not None and begun_over is not connection:
@@ -480,7 +464,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     def _hold_reading(self, hold: bool) -> None:
         self._held = hold
-        if isinstance(self._attempt, _Connection):
+        if isinstance(self._attempt, Attempt):
             self._attempt._hold_reading(hold)
 
     # -- ending, and beginning anew ----------------------------------------------------------------------------------
@@ -563,20 +547,20 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     def _try(self) -> None:
         self._timer = None
-        asking = self._attempt = _Asking(self, self.options.connectionTimeout)
+        asking = self._attempt = Asking(self, self.options.connectionTimeout)
         asking.start(self._url_source, self._protocol_source)
 
     def _on_answer(self, url: Union[str, URLObject], protocols: Any, timeout: float) -> None:
         """Connect to `url`, within `timeout` milliseconds (0: no limit). Raises what WebSocket does."""
         options = self._connection_options(protocols)
-        options['handshakeTimeout'] = _shorter(timeout, options['handshakeTimeout'])
+        options['handshakeTimeout'] = shorter(timeout, options['handshakeTimeout'])
         self.url = url_text(url)
-        connection = _Connection(self, self.url, options)
+        connection = Attempt(self, self.url, options)
         connection._hold_reading(self._held)
         self._attempt = connection
         connection.binaryType = self._binary_type  # behind that: another thread may be setting it
 
-    def _on_event(self, connection: _Connection, event: str, args: tuple[Any, ...]) -> None:
+    def _on_event(self, connection: Attempt, event: str, args: tuple[Any, ...]) -> None:
         if event == 'open':
             self._on_open(connection)
         elif event == 'drain':
@@ -598,7 +582,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
             return (made_of(self._binary_type, args[0]), *args[1:])
         return args
 
-    def _on_open(self, connection: _Connection) -> None:
+    def _on_open(self, connection: Attempt) -> None:
         self._opened = time.monotonic()
         if self._paused:
             connection._pause_reading(True)
@@ -614,7 +598,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         else:
             self._deliver('error', error, *more)
 
-    def _on_end(self, attempt: Union[_Asking, _Connection], code: int, reason: str) -> None:
+    def _on_end(self, attempt: Union[Asking, Attempt], code: int, reason: str) -> None:
         if attempt is not self._attempt:  # a listener of its error has called reconnect()
             return
         self._retries = self.retryCount
@@ -641,10 +625,10 @@ class ReconnectingWebSocket(Emitter, EventTarget):
     # -- what listeners there are ------------------------------------------------------------------------------------
 
     @property
-    def _connection(self) -> Optional[_Connection]:
+    def _connection(self) -> Optional[Attempt]:
         """The connection, while it is open."""
         attempt = self._attempt
-        return attempt if isinstance(attempt, _Connection) and attempt.readyState == OPEN else None
+        return attempt if isinstance(attempt, Attempt) and attempt.readyState == OPEN else None
 
     def _call_listeners(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         if event != 'close':
@@ -657,7 +641,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     def _changed(self, event: Optional[str]) -> None:
         attempt = self._attempt
-        if isinstance(attempt, _Connection):
+        if isinstance(attempt, Attempt):
             attempt.listeners_changed(event)
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
@@ -688,195 +672,3 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._backlog.forget()
         self._waiting = 0
         self._held = False
-
-
-class _Asking:
-    """The first part of an attempt: what is the URL, and which sub-protocols are there? On the loop thread."""
-
-    def __init__(self, whole: ReconnectingWebSocket, timeout: float) -> None:
-        self._whole = whole
-        self._loop = whole._loop
-        self._due = time.monotonic() + timeout / 1000 if timeout else math.inf
-        self._timer: Optional[Timer] = None
-        self._sources: tuple[Any, ...] = ()
-        #: CONNECTING or CLOSING.
-        self.readyState: int = CONNECTING
-
-    def start(self, *sources: Any) -> None:
-        """Ask them, the one of the URL and that of the sub-protocols; each may be the answer itself."""
-        if not any(map(callable, sources)):
-            self._go_on(*sources)
-            return
-        self._sources = sources
-        if self._due < math.inf:
-            self._timer = self._loop.call_at(self._due, self._on_timeout)
-        _askers.add(self._ask)
-
-    def _ask(self) -> None:
-        """On a thread that may block."""
-        try:
-            answers = [source() if callable(source) else source for source in self._sources]
-        except BaseException as error:  # whatever it is: somebody waits for the result
-            green.pass_on(error)
-            assert error.__traceback__ is not None
-            # Its first frame is this one, and refers to us, which would be a circle.
-            self._loop.call(self._on_failure, error.with_traceback(error.__traceback__.tb_next))
-        else:
-            self._loop.call(self._go_on, *answers)
-
-    def _on_timeout(self) -> None:
-        _askers.give_up(self._ask)
-        self._on_failure(HandshakeError('Opening handshake has timed out'))
-
-    def _go_on(self, url: Any, protocols: Any) -> None:
-        if self.readyState != CONNECTING:
-            return
-        self._cancel_timer()
-        left = max(1, (self._due - time.monotonic()) * 1000) if self._due < math.inf else 0
-        try:
-            self._whole._on_answer(url, protocols, left)
-        except Exception as error:
-            self._on_failure(error)
-
-    def _on_failure(self, error: BaseException) -> None:
-        if self.readyState == CONNECTING:
-            self._cancel_timer()
-            self.readyState = CLOSING
-            self._whole._on_error(error)
-            self._end()
-
-    def _end(self) -> None:
-        self._whole._on_end(self, _ABNORMAL_CLOSURE, '')
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def leave(self, code: int, reason: str) -> None:
-        """Nobody wants to know any more."""
-        self.readyState = CLOSING
-        self._cancel_timer()
-        _askers.give_up(self._ask)
-
-    def close(self, code: int, reason: bytes) -> None:
-        self.terminate()
-
-    def terminate(self) -> None:
-        """End, and say so."""
-        if self.readyState == CONNECTING:
-            self.leave(_ABNORMAL_CLOSURE, '')
-            self._loop.defer(self._end)
-
-
-class _Connection(WebSocket):
-    """One of the connections. The listeners of its events are those of the whole."""
-
-    def __init__(self, whole: ReconnectingWebSocket, url: str, options: Any) -> None:
-        self._whole: Optional[ReconnectingWebSocket] = whole
-        super().__init__(url, options)
-        self._keeps_process = False  # the whole does
-
-    def is_little(self) -> bool:
-        """Whether little is waiting to be sent; else ``drain`` follows."""
-        return self._outgoing is not None and self._outgoing.is_little()
-
-    def leave(self, code: int, reason: str) -> None:
-        """End without telling anybody."""
-        self._let_go()
-        self.close(code, reason)
-
-    def _let_go(self) -> None:
-        whole, self._whole = self._whole, None
-        if whole is not None and whole._keeps_process:
-            self.ref()  # until all is sent, and closed
-
-    def listeners_changed(self, event: Optional[str]) -> None:
-        """Those of the whole."""
-        with self._lock:
-            self._changed(event)
-
-    def listenerCount(self, event: str) -> int:
-        return 0 if self._whole is None else self._whole.listenerCount(event)
-
-    def _only_listener(self, event: str) -> Optional[Listener]:
-        return None if self._whole is None else self._whole._only_listener(event)
-
-    def _dispatch(self, event: str, args: tuple[Any, ...], reported: bool = True) -> None:
-        whole = self._whole
-        if event == 'close':
-            self._let_go()
-        if whole is not None:
-            whole._on_event(self, event, args)
-
-    def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
-        if self._whole is not None and self._whole._kept is not None:
-            self._on_message(data, flags)  # type: ignore[arg-type]  # the whole makes it when it hands it over
-        else:
-            super()._on_message_to_be_made(data, flags)
-
-    def _deliver_if_heard(self, error: Exception, *more: Any) -> None:
-        if self._whole is not None:
-            self._whole._deliver_if_heard(error, *more)
-
-    def _deliver_in_passing(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
-        if self._whole is not None:
-            self._whole._deliver_in_passing(event, args, then)
-
-    def _ask(self, event: str, args: tuple[Any, ...], then: Callable[[bool], object]) -> None:
-        whole = self._whole
-        if whole is not None and event == 'redirect':
-            whole._on_redirect(args[0], args[1], then)
-        elif whole is not None:
-            whole._ask(event, args, then)
-
-    def _when_settled(self, event: str, then: Callable[[], object]) -> None:
-        if self._whole is not None:
-            self._whole._when_settled(event, then)
-
-
-def _shorter(one: float, other: float) -> float:
-    """Of two times, each of which is 0 if it has no limit."""
-    return min(one, other) if one and other else one or other
-
-
-def _number(options: Options, name: str, least: float) -> None:
-    value = options[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f'{name} must be a number, not {type(value).__name__}')
-    if not least <= value < math.inf:
-        raise ValueError(f'{name} must be a number not below {least}, not {value}')
-
-
-def _limit(options: Options, name: str) -> float:
-    """A whole number, or infinity."""
-    value: float = options[name]
-    if value != math.inf and (isinstance(value, bool) or not isinstance(value, int)):
-        raise TypeError(f'{name} must be an int or math.inf, not {type(value).__name__}')
-    if value < 0:
-        raise ValueError(f'{name} must not be negative: {value}')
-    return value
-
-
-def _terminal(codes: Union[Iterable[int], Callable[..., object], None]) -> Callable[[int, str], bool]:
-    """Whether a close code and its reason are the end of it."""
-    if codes is None:
-        return lambda code, reason: False
-    if callable(codes):
-        ends = fitted(codes, None)
-        return lambda code, reason: _says_yes(ends, code, reason)
-    if isinstance(codes, (str, bytes, bytearray)) or not isinstance(codes, Iterable):
-        raise TypeError(f'terminalCodes must be a list of int or a function, not {type(codes).__name__}')
-    listed = frozenset(codes)
-    for code in listed:
-        if not isinstance(code, int):
-            raise TypeError(f'terminalCodes must be a list of int, not one with {type(code).__name__}')
-    return lambda code, reason: code in listed
-
-
-def _says_yes(function: Callable[..., object], *args: object) -> bool:
-    """What it raises is reported, as that of a listener."""
-    try:
-        return bool(function(*args))
-    except BaseException:
-        report_exception()
-        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Optional, Protocol, Union
 
 from .errors import NotOpenError, WebSocketError
@@ -297,12 +297,9 @@ def message_options(
     method: str, options: Any, binary: Optional[bool], mask: Optional[bool], compress: bool, fin: bool = True
 ) -> tuple[Optional[bool], Optional[bool], bool, bool]:
     """`binary`, `mask`, `compress` and `fin`, unless the `options` of `method`, send() or stream(), have others."""
-    given: Union[Mapping[str, Any], MessageFlags]
     if type(options) is MessageFlags:  # those of a message may be the options of its echo
-        given = options
-    else:
-        given = of_call(method, _SEND if method == 'send()' else _STREAM, options)
-    get = given.get
+        return options.binary, mask, compress, fin
+    get = of_call(method, _SEND if method == 'send()' else _STREAM, options).get
     compressed, final = get('compress'), get('fin')
     return (
         get('binary', binary),

@@ -1,35 +1,29 @@
-"""WebSocket: one connection, as a client or as a server's end of it."""
+"""WebSocket: one connection, as a client or as a server's end of it. What users call, from any thread; what the loop
+calls is in connection.py."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar, Union, overload
 
 from . import sender
-from .client.opening import ClientOpening, prepare
-from .delivery import Emitter, report
-from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
+from .client.opening import prepare
+from .connection import CLOSED, CLOSING, CONNECTING, NORMAL_CLOSURE, OPEN, Connection, HandedOver
+from .errors import NotOpenError, WebSocketError
 from .event_target import EventTarget
 from .events import check_callable, check_listener
-from .heartbeat import Heartbeat, shared_heartbeat
-from .metrics import Traffic
 from .net.face import Socket
-from .net.loop import Timer
-from .net.stream import Stream
-from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds
+from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, merge, milliseconds
 from .pool import Order, pool_of
-from .protocol import hixie, receiver
+from .protocol import receiver
 from .protocol.error_codes import ErrorCodeTable
-from .protocol.http import Request, Response
-from .protocol.permessage_deflate import EXTENSION, PerMessageDeflate
-from .protocol.receiver import BaseReceiver, MessageFlags, Receiver
-from .protocol.sender import LARGE, Sender, control_payload, message_frame, payload_of
-from .protocol.url import URLObject, url_text, without_credentials
-from .receiving import Incoming, check_binary_type, made_of
-from .sending import Outgoing, close_reason, control_arguments, is_file, key_maker, message_options
+from .protocol.permessage_deflate import EXTENSION
+from .protocol.receiver import MessageFlags
+from .protocol.sender import LARGE, control_payload, message_frame, payload_of
+from .protocol.url import URLObject, url_text
+from .receiving import check_binary_type
+from .sending import close_reason, control_arguments, is_file, message_options
 from .streams import File, Supplied
 from .typing import (
     BinaryType,
@@ -55,18 +49,8 @@ if TYPE_CHECKING:
 
 W = TypeVar('W', bound='WebSocket')
 
-CONNECTING, OPEN, CLOSING, CLOSED = range(4)
-STATES = ('CONNECTING', 'OPEN', 'CLOSING', 'CLOSED')
 
-_NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
-_GOING_AWAY = 1001
-_ABNORMAL_CLOSURE = 1006
-_INTERNAL_ERROR = 1011
-
-_log = logging.getLogger('ws')
-
-
-class WebSocket(Emitter, EventTarget):
+class WebSocket(Connection, EventTarget):
     """A WebSocket connection (RFC 6455).
 
     ``WebSocket(address, [protocols], [options])`` connects to `address`, a ``ws:``, ``wss:`` or ``ws+unix:`` URL, a str
@@ -175,15 +159,6 @@ class WebSocket(Emitter, EventTarget):
     CLOSING = CLOSING
     CLOSED = CLOSED
 
-    #: The request that opened this connection, on a server's end; None on a client, which its type doesn't insist on.
-    upgradeReq: Union[Request, Any] = None
-    #: The response that opened this connection, on a client, from its event ``upgrade`` on; None on a server's end.
-    upgradeRes: Union[Response, Any] = None
-    #: On a client the URL as given, or the one it was redirected to.
-    url: Optional[str] = None
-    #: Whether messages are wanted that come in after close(), up to the peer's close frame. A stream may set it.
-    _reads_to_end = False
-
     @overload
     def __init__(
         self,
@@ -197,63 +172,44 @@ class WebSocket(Emitter, EventTarget):
         self, address: Union[str, URLObject], options: ClientOptions, /, **keywords: Unpack[ClientKeywords]
     ) -> None: ...
     @overload
-    def __init__(self, address: tuple[Request, Stream, bytes], options: Mapping[str, Any], /) -> None: ...
+    def __init__(self, address: HandedOver, protocols: None, options: Mapping[str, Any], /) -> None: ...
     def __init__(
         self,
-        address: Union[str, URLObject, Sequence[Any]],
+        address: Union[str, URLObject, HandedOver],
         protocols: Union[str, Sequence[str], Mapping[str, Any], None] = None,
         options: Optional[Mapping[str, Any]] = None,
         **keywords: Any,
     ) -> None:
         if isinstance(protocols, Mapping):
             protocols, options = None, protocols
-        super().__init__()
-        server_side = _is_handed_over(address)
-        self.options: Options = merge(
-            'WebSocket', SERVER_SIDE_OPTIONS if server_side else CLIENT_OPTIONS, options, keywords
-        )
-        self._close_timeout = milliseconds(self.options, 'closeTimeout')
-        self._is_server = server_side
-        #: CONNECTING, OPEN, CLOSING or CLOSED.
-        self.readyState: int = CONNECTING
-        #: The sub-protocol in use, or None.
-        self.protocol: Optional[str] = None
-        #: 13 or 8; on a server's end 'hixie-76', too.
-        self.protocolVersion: Any = self.options.protocolVersion
-        self._deflate: Optional[PerMessageDeflate] = None  # if it is in force
-        #: The network stream, once there is one.
-        self._stream: Optional[Stream] = None
-        self._incoming = Incoming(self._make_receiver())
-        self._binary_type: BinaryType = 'nodebuffer'  # as it was set; the loop thread may not know of it yet
-        self._opening: Optional[ClientOpening] = None
-        self._close_timer: Optional[Timer] = None
-        self._close_frame: Optional[tuple[int, str]] = None  # the peer's
-        self._may_fail = True  # until there was the one `error` of the connection, or an end that is none
-        self._head_bytes = self._head_bytes_sent = 0
-        self._began = time.monotonic()
-        self._heartbeat: Optional[Heartbeat] = None  # while it is open, if there is to be one
-        self._outgoing: Optional[Outgoing] = None  # once it is open
-        self._sent_too_late = 0  # bytes
-        # Told when this connection has ended, before the listeners are.
-        self._on_closed: tuple[Callable[[WebSocket], object], ...] = ()
-        if server_side:
-            self._adopt(*address)  # type: ignore[misc]  # it was looked at
-        else:
-            self._check_options()
-            pool = pool_of(self.options)
-            if pool is not None:
-                self._use_order(Order(pool, self._loop))
-            self.url = url_text(address)
-            self._opening = prepare(
-                self._loop,
-                self,
-                self.url,
-                protocols,
-                self.options,
-                deflate_options(self.options),
-                self._on_handshake,
-                self._on_handshake_failure,
+        if isinstance(address, HandedOver):
+            shared = options if options is address.shared and not keywords else None
+            super().__init__(
+                shared or merge('WebSocket', SERVER_SIDE_OPTIONS, options, keywords), True, address.version
             )
+            self._adopt(address)
+        else:
+            settings = merge('WebSocket', CLIENT_OPTIONS, options, keywords)
+            super().__init__(settings, False, settings.protocolVersion)
+            self._prepare(address, protocols)
+
+    def _prepare(self, address: Union[str, URLObject], protocols: Union[str, Sequence[str], None]) -> None:
+        """Of a client."""
+        self._check_options()
+        pool = pool_of(self.options)
+        if pool is not None:
+            self._use_order(Order(pool, self._loop))
+        self.url = url_text(address)
+        self._opening = prepare(
+            self._loop,
+            self,
+            self.url,
+            protocols,
+            self.options,
+            deflate_options(self.options),
+            self._on_handshake,
+            self._on_handshake_failure,
+        )
 
     def _check_options(self) -> None:
         """Those that nobody else checks, of a client."""
@@ -263,119 +219,12 @@ class WebSocket(Emitter, EventTarget):
         if self.options.generateMask is not None:
             check_callable(self.options.generateMask, 'generateMask')
 
-    def _make_receiver(self) -> BaseReceiver:
-        max_payload = count(self.options, 'maxPayload')
-        receiver: BaseReceiver
-        if self._is_hixie:
-            receiver = hixie.Receiver(max_payload)
-        else:
-            masked: Optional[bool] = self._is_server  # RFC 6455 section 5.1
-            if self._is_server and self.options.allowUnmasked:
-                masked = None
-            receiver = Receiver(masked, max_payload, count(self.options, 'maxFragments'))
-        receiver.ontext = receiver.onbinary = self._on_message
-        receiver.onexception = self._raised
-        receiver.onping = self._on_ping if flag(self.options, 'autoPong') else self._on_unanswered_ping
-        receiver.onpong = self._on_pong
-        receiver.onclose = self._on_close_frame
-        receiver.onerror = self._on_protocol_error
-        return receiver
-
-    # -- opening: a server's end -------------------------------------------------------------------------------------
-
-    def _adopt(self, request: Request, stream: Stream, head: bytes = b'') -> None:
-        self.upgradeReq = request
-        self.protocol = self.options.protocol
-        self._head_bytes = stream.bytes_read - len(head)
-        self._hold()
-        self._use(stream, self.options.perMessageDeflate)
-        self._enter(OPEN)
-        # Not before those who are told of this connection have attached their listeners.
-        self._loop.defer(self._incoming.start, head)
-
-    # -- opening: a client -------------------------------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        if not self._is_server:
-            self._hold()
-            self._loop.call(self._start_opening)
-
-    def _start_opening(self) -> None:
-        if self._opening is not None:
-            self._opening.start(self.options.handshakeTimeout)
-        elif self.readyState == CLOSED:  # a subclass's constructor has ended it
-            self._end_of_events()
-
-    def _on_handshake(
-        self, stream: Stream, protocol: Optional[str], deflate: Optional[PerMessageDeflate], rest: bytes
-    ) -> None:
-        self._opening = None
-        self._head_bytes = stream.bytes_read - len(rest)
-        self._use(stream, deflate)
-        self.protocol = protocol
-        self._enter(OPEN)
-        if self.options.pingInterval:
-            self._join(shared_heartbeat(self._loop, self.options.pingInterval, self.options.pingTimeout))
-        _log.debug('%r: open', self)
-        self._deliver('open')
-        self._incoming.start(rest)
-
-    def _on_handshake_failure(self, error: BaseException) -> None:
-        self._opening = None
-        self._enter(CLOSING)
-        self._deliver('error', error)
-        self._finish()
-
-    # -- both --------------------------------------------------------------------------------------------------------
-
-    @property
-    def _is_hixie(self) -> bool:
-        return self._is_server and bool(self.options.protocolVersion == hixie.VERSION)
-
-    def _use(self, stream: Stream, deflate: Optional[PerMessageDeflate]) -> None:
-        self._stream = stream
-        self._deflate = deflate
-        sender: Union[Sender, hixie.Sender]
-        receiver = self._incoming.receiver
-        if isinstance(receiver, Receiver):
-            new_key = key_maker(self.options.get('generateMask'), self)
-            sender = Sender(stream, deflate and deflate.deflater, new_key)
-            receiver.inflater = deflate and deflate.inflater
-        else:
-            sender = hixie.Sender(stream)
-        limit = self.options.maxBufferedAmount
-        self._outgoing = Outgoing(self._loop, self._lock, stream, sender, not self._is_server, limit, self)
-        self._head_bytes_sent = stream.bytes_written
-        self._began = time.monotonic()
-        self._incoming.use(stream)
-        stream.on_end = self._on_end
-        stream.on_close = self._on_stream_closed
-
-    def __repr__(self) -> str:
-        peer = without_credentials(self.url or '')
-        if self.upgradeReq is not None and self._stream is not None:
-            peer = f'from {self._stream.peer}'
-        return f'<WebSocket {peer} {STATES[self.readyState]}>'
-
     @property
     def _socket(self) -> Optional[Socket]:
         """Node's ``net.Socket``, and the same as ``upgradeReq.connection``. Made when somebody asks for it."""
         return self._stream.face if self._stream is not None else None
 
-    def _use_order(self, order: Order) -> None:
-        """Have listeners and callbacks called in `order`, on its pool."""
-        with self._lock:
-            self._order = order
-            self._route_messages()  # a subclass's constructor may have attached one
-        order.on_much = self._hold_reading
-        order.on_refused = self._close_as_failed
-
     # -- attributes --------------------------------------------------------------------------------------------------
-
-    @property
-    def bytesReceived(self) -> int:
-        """Bytes received since the opening handshake, frame headers included."""
-        return self._stream.bytes_read - self._head_bytes if self._stream is not None else 0
 
     @property
     def extensions(self) -> str:
@@ -522,31 +371,6 @@ class WebSocket(Emitter, EventTarget):
             outgoing.send_in_pieces, Supplied(self._loop, callback, binary, masked, compress, outgoing.count_piece)
         )
 
-    def _on_broken(self) -> None:
-        """A message that has begun can't be completed."""
-        if self.readyState == OPEN:
-            self._close(_INTERNAL_ERROR, b'')
-
-    def _on_overrun(self) -> None:
-        """The peer reads more slowly than we send: more is waiting than ``maxBufferedAmount``."""
-        error = WebSocketError('maxBufferedAmount exceeded')
-        _log.warning('%s: %s', repr(self), error)
-        self._leave_open()
-        self._incoming.receiver.cleanup()
-        assert self._stream is not None
-        self._stream.destroy(error)
-
-    def _on_drain(self) -> None:
-        if self.readyState == OPEN:
-            self._deliver('drain')
-
-    def _complain_of_file(self, error: Optional[BaseException]) -> None:
-        """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""
-        if error is not None and not isinstance(error, NotOpenError) and self.readyState != CLOSED:
-            if self.readyState != OPEN:  # it could not be completed, so the connection ends
-                self._may_fail = False
-            self._deliver('error', error)
-
     def ping(
         self,
         data: Union[Payload, Callback] = None,
@@ -606,11 +430,6 @@ class WebSocket(Emitter, EventTarget):
         self._binary_type = value
         self._run(self._hand_over_as, value)
 
-    def _hand_over_as(self, binary_type: str) -> None:
-        with self._lock:
-            self._incoming.binary_type = binary_type
-            self._route_messages()
-
     @property
     def isPaused(self) -> bool:
         """Whether this is open, and :meth:`pause` has been carried out; :meth:`resume` has not been since."""
@@ -630,82 +449,6 @@ class WebSocket(Emitter, EventTarget):
         if self._order is not None:  # what has been read already waits there
             self._order.pause(paused)
         self._run(self._pause_reading, paused)
-
-    def _pause_reading(self, paused: bool) -> None:
-        if self.readyState == OPEN or self._reads_to_end or not paused:
-            # Else it was closed on the way here, and must be read to its end.
-            self._incoming.pause(paused)
-            if self._kept is not None:  # not in the middle of a listener
-                self._loop.defer(self._kept.hand_over)
-
-    def _is_paused(self) -> bool:
-        return self._incoming.paused and self.readyState == OPEN
-
-    def _hold_reading(self, hold: bool) -> None:
-        kept, order = self._kept, self._order
-        self._incoming.hold(hold or (kept is not None and kept.is_full) or (order is not None and order.is_full))
-
-    # -- receiving ---------------------------------------------------------------------------------------------------
-
-    def _changed(self, event: Optional[str]) -> None:
-        if event is None or event == 'message':
-            self._route_messages()
-
-    def _enter(self, state: int) -> None:
-        with self._lock:
-            self.readyState = state
-            self._route_messages()
-
-    def _route_messages(self) -> None:
-        """Have the receiver call the only listener itself, as long as there is one. Called under the lock."""
-        if self.readyState != CLOSED:
-            listener = self._only_listener('message') if self.readyState == OPEN else None
-            self._incoming.route(listener, self._on_message, self._on_message_to_be_made)
-
-    def _on_message(self, data: Union[str, bytes], flags: MessageFlags) -> None:
-        if self.readyState == OPEN or self._reads_to_end:  # else what comes in after close() is nobody's business
-            self._deliver('message', data, flags)
-
-    def _on_message_to_be_made(self, data: Union[bytes, list[bytes]], flags: MessageFlags) -> None:
-        """A binary one, and ``binaryType`` is not the usual one."""
-        may_wait = self._kept is not None or self._order is not None
-        made = data if may_wait else self._incoming.made_of(data)
-        self._on_message(made, flags)  # type: ignore[arg-type]  # only the listeners care
-
-    def _as_of_now(self, event: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """While messages wait, for listeners or for a pool, ``binaryType`` may be set."""
-        if event == 'message' and not isinstance(args[0], str):
-            return (made_of(self._binary_type, args[0]), *args[1:])
-        return args
-
-    def _on_ping(self, data: bytes, flags: MessageFlags) -> None:
-        if self.readyState == OPEN:
-            assert self._outgoing is not None
-            self._outgoing.answer_ping(data)
-            self._deliver('ping', data, flags)
-
-    def _on_unanswered_ping(self, data: bytes, flags: MessageFlags) -> None:
-        """Without ``autoPong``."""
-        if self.readyState == OPEN:
-            self._deliver('ping', data, flags)
-
-    def _on_pong(self, data: bytes, flags: MessageFlags) -> None:
-        if self.readyState == OPEN:
-            self._deliver('pong', data, flags)
-
-    def _on_protocol_error(self, error: ProtocolError, code: int) -> None:
-        """Fail the connection (RFC 6455 section 7.1.7)."""
-        assert self._stream is not None and self._outgoing is not None
-        was_open = self.readyState == OPEN
-        self._leave_open()
-        if was_open:
-            self._outgoing.close(code, b'')
-        self._end_sending()
-        if was_open:
-            self._deliver('error', error, code)
-        elif self._may_fail:
-            self._deliver_if_heard(error, code)
-        self._may_fail = False
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
@@ -732,25 +475,7 @@ class WebSocket(Emitter, EventTarget):
             if not heard:
                 raise
             return
-        self._run(self._close, _NORMAL_CLOSURE if code is None else code, reason)
-
-    def _end_without_close_frame(self, error: Optional[Exception]) -> None:
-        """None could say what :meth:`close` was given, which is `error` if somebody listens."""
-        if self.readyState in (CLOSING, CLOSED):  # it ended on the way here, and close() changes nothing
-            return
-        self._may_fail = False
-        if self.readyState == CONNECTING:
-            self._terminate()
-        else:
-            self._leave_open()
-            self._incoming.pause(False)
-            self._end_sending()
-        if error is not None:
-            self._deliver('error', error)
-
-    def _complain(self, error: Exception) -> None:
-        if self.readyState in (CONNECTING, OPEN):  # else `close` says enough
-            self._deliver('error', error)
+        self._run(self._close, NORMAL_CLOSURE if code is None else code, reason)
 
     def terminate(self) -> None:
         """Close the connection at once, without a closing handshake; ``close`` follows with code 1006. While
@@ -758,234 +483,6 @@ class WebSocket(Emitter, EventTarget):
         self._want_no_more()
         if self.readyState != CLOSED:
             self._run(self._terminate)
-
-    def _want_no_more(self) -> None:
-        """Messages that have been read, and wait for listeners, are nobody's business any more."""
-        if self._order is not None and not self._reads_to_end:
-            self._order.silence()
-
-    def _close(self, code: int, reason: bytes) -> None:
-        if self.readyState == CONNECTING:
-            self._terminate()
-        elif self.readyState == OPEN:
-            self._want_no_more()
-            self._leave_open()
-            _log.debug('%r: closing with %d', self, code)
-            assert self._outgoing is not None
-            self._outgoing.close(code, reason)
-            if not self._reads_to_end:  # else who does must go on
-                # If it was paused, the peer's answer would never be seen.
-                self._incoming.pause(False)
-            self._expect_end()
-
-    def _leave_open(self) -> None:
-        """From here on, no data is sent (RFC 6455 section 5.5.1)."""
-        if self.readyState in (CLOSING, CLOSED):
-            return
-        self._enter(CLOSING)
-        if self._outgoing is not None:
-            self._outgoing.end()
-        if self._heartbeat is not None:
-            self._heartbeat.forget(self)
-            self._heartbeat = None
-
-    def _terminate(self) -> None:
-        if self._incoming.paused:  # `close` must not wait for resume()
-            self._want_no_more()
-        self._leave_open()
-        if self._opening is not None:
-            self._opening.cancel()
-            self._opening = None
-            self._loop.defer(self._give_up)
-        elif self._stream is not None:
-            self._may_fail = False
-            self._incoming.receiver.cleanup()
-            self._stream.flush_early()
-            self._stream.destroy()
-
-    def _give_up(self) -> None:
-        """It was closed while it was CONNECTING: as in browsers, an attempt that fails."""
-        if self._may_fail:
-            self._may_fail = False
-            self._deliver_if_heard(HandshakeError('WebSocket was closed before the connection was established'))
-        self._finish()
-
-    def _on_close_frame(self, code: int, reason: str, flags: MessageFlags) -> None:
-        assert self._stream is not None and self._outgoing is not None
-        self._close_frame = (code, reason)
-        self._may_fail = False
-        if self.readyState == OPEN:
-            self._leave_open()
-            self._outgoing.answer_close(code, reason)
-        self._end_sending()
-
-    def _end_sending(self) -> None:
-        """Nothing is to be sent but what is queued."""
-        assert self._stream is not None
-        self._stream.end()
-        self._expect_end()
-
-    def _expect_end(self) -> None:
-        """The peer gets ``closeTimeout`` to do its part."""
-        if self._close_timer is None and self._close_timeout:
-            self._close_timer = self._loop.call_later(self._close_timeout, self._on_close_timeout)
-
-    def _on_close_timeout(self) -> None:
-        _log.info('%r: not ended within %s ms (closeTimeout)', self, self._close_timeout)
-        self._terminate()
-
-    def _on_end(self) -> None:
-        """The peer has finished sending, with or without a close frame: nobody waits until it has read everything."""
-        assert self._stream is not None
-        self._leave_open()
-        self._may_fail = False
-        self._end_sending()
-        self._stream.flush_early()
-        self._loop.defer(self._finish)
-        self._loop.settle()
-
-    def _on_stream_closed(self, error: Optional[Exception]) -> None:
-        self._leave_open()
-        if error is not None and self._may_fail:
-            self._may_fail = False
-            self._deliver_if_heard(error)
-        self._loop.defer(self._finish)  # behind the callbacks of what could not be sent
-        self._loop.settle()
-
-    def _finish(self) -> None:
-        if self.readyState != CLOSED:
-            self._end()
-        if self._stream is None or self._stream.closed:  # else it is still sending
-            if self._close_timer is not None:
-                self._close_timer.cancel()
-            self._end_of_events()
-
-    def _end(self) -> None:
-        """The one end of every connection."""
-        self._enter(CLOSED)
-        self._incoming.receiver.cleanup()
-        if self._deflate is not None:
-            self._deflate.deflater.cleanup()
-        code, message = self._how_it_ended
-        self._log_end(code, message)
-        for tell in self._on_closed:
-            tell(self)
-        self._deliver('close', code, message)
-
-    def _when_closed(self, tell: Callable[[WebSocket], object]) -> bool:
-        """Have ``tell(self)`` called on the loop thread when this has ended; False if it has. From any thread."""
-        with self._lock:
-            if self.readyState == CLOSED:
-                return False
-            self._on_closed += (tell,)
-            return True
-
-    @property
-    def _how_it_ended(self) -> tuple[int, str]:
-        return self._close_frame or (_ABNORMAL_CLOSURE, '')
-
-    def _past_end(self) -> Optional[int]:
-        """The code of ``close``, if that has been emitted. On the loop thread."""
-        is_past = self.readyState == CLOSED and (self._kept is None or not self._kept.waiting)
-        return self._how_it_ended[0] if is_past else None
-
-    def _log_end(self, code: int, message: str) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            traffic = self._count()
-            _log.debug(
-                '%r: close %d %r, after %.3f s, %d bytes received, %d sent',
-                self,
-                code,
-                message,
-                time.monotonic() - self._began,
-                traffic.bytes_received,
-                traffic.bytes_sent,
-            )
-
-    def _count(self) -> Traffic:
-        if self._stream is None or self._outgoing is None:
-            return Traffic(0, 0, 0, 0, 0)
-        return Traffic(
-            self._incoming.receiver.messages,
-            self._outgoing.messages,
-            self.bytesReceived,
-            max(0, self._stream.bytes_sent - self._head_bytes_sent),
-            self._outgoing.buffered,
-        )
-
-    # -- silent peers ------------------------------------------------------------------------------------------------
-
-    def _join(self, heartbeat: Heartbeat) -> None:
-        """Be looked after by `heartbeat` while this is open."""
-        if not self._is_hixie:  # Hixie-76 has no pings
-            self._heartbeat = heartbeat
-            heartbeat.watch(self)
-
-    def _progress(self) -> Optional[tuple[int, int]]:
-        return self._stream.progress if self._stream is not None else None
-
-    def _on_vanished(self) -> None:
-        _log.info('%r: silent after a ping for %s ms (pingTimeout)', self, self.options.pingTimeout)
-        self._terminate()
-
-    def _probe(self) -> None:
-        assert self._outgoing is not None
-        self._outgoing.send_control('ping', b'', not self._is_server, None)
-
-    # -- what the loop asks for --------------------------------------------------------------------------------------
-
-    def _report_unheard(self, error: BaseException) -> None:
-        if self._is_server and isinstance(error, ProtocolError):
-            # No fault of this program's: whoever can connect could fill its reports, and would have no name in them.
-            _log.warning('%s: %s (%d)', repr(self), error, error.closeCode)  # now it has its address
-        elif self._is_server:  # what a peer does must not decide what status a server ends with
-            report(error)
-        else:
-            super()._report_unheard(error)
-
-    def _listener_failed(self, args: tuple[Any, ...]) -> None:
-        self._want_no_more()
-        self._run(self._close_as_failed)
-
-    def _close_as_failed(self) -> None:
-        if self.readyState == OPEN:
-            self._close(_INTERNAL_ERROR, b'')
-
-    def shutdown(self) -> None:
-        """The process is about to exit."""
-        if self._kept is not None:
-            self._kept.keep_no_longer()
-        if self.readyState == CLOSED:
-            self._release()
-        else:
-            if self.readyState == CONNECTING:
-                self._may_fail = False  # nobody has given it up
-            self._close(_GOING_AWAY, b'')
-
-    def fail(self, error: BaseException) -> None:
-        """The loop has lost its sockets."""
-        if self._opening is not None:
-            self._opening.fail(error)
-        elif self.readyState == CLOSED:
-            self._release()
-        elif self._stream is not None:
-            self._stream.destroy(error if isinstance(error, Exception) else None)
-
-    def abandon(self) -> None:
-        """This is the child after a fork: the connection is the parent's."""
-        super().abandon()
-        self.readyState = CLOSED
-        if self._outgoing is not None:
-            self._outgoing.abandon()
-        if self._opening is not None:
-            self._opening.abandon()
-        if self._stream is not None:
-            self._stream.abandon()
-
-
-def _is_handed_over(address: object) -> bool:
-    """Whether that is what a server has: a request, its stream, and what was read beyond the request."""
-    return isinstance(address, (list, tuple)) and bool(address) and isinstance(address[0], Request)
 
 
 def connect(address: Union[str, URLObject], openListener: Optional[NoListener] = None) -> WebSocket:

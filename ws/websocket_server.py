@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
-import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
+from .connection import HandedOver
 from .delivery import Emitter
 from .errors import HandshakeError, WebSocketError
 from .events import check_listener
 from .heartbeat import Heartbeat
-from .metrics import Counts, add_open
 from .net.lag import Lag
 from .net.lifetime import get_loop
-from .net.listen import BACKLOG, Listener
-from .net.loop import Timer, report_exception
+from .net.listen import Listener
+from .net.loop import report_exception
 from .net.resolver import Answer, look_up_literal, resolve
 from .net.stream import Stream
 from .net.tls import TLSStream
 from .net.tls_socket import TLSSocketStream, close_socket
 from .net.unix import printable
-from .options import LIMITS, SERVER_SIDE_OPTIONS, Options, count, deflate_options, flag, merge, milliseconds, text
+from .options import (
+    SERVER_OPTIONS,
+    SERVER_SIDE_OPTIONS,
+    Options,
+    count,
+    deflate_options,
+    flag,
+    merge,
+    milliseconds,
+    text,
+)
 from .pool import Order, pool_of
-from .protocol.http import Request, build_refusal
+from .protocol.http import Request
 from .protocol.permessage_deflate import PerMessageDeflate
 from .sending import close_reason
+from .server.admission import SAME_BREATH, Admission
+from .server.clients import Clients, Connections
 from .server.http_server import attach, detach, request_from
 from .server.listening import Place, Port, address_of, file_of, is_shared, open_socket, place_of
-from .server.opening import CLOSING, ServerOpening, log_refusal
-from .server.secure import tls_context
+from .server.opening import ServerOpening, refuse_at_once
+from .server.secure import check_names, tls_context
 from .server.upgrade import Rules, Upgrade
 from .server.views import has_gone, response_for, source_of, take
 from .typing import Address, Callback, ConnectionListener, Metrics, NoListener, ServerOptions, Unpack
@@ -43,63 +53,12 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     from ._attaching import AttachToServer, OnServer
 
-#: Server options and their defaults; see the class.
-SERVER_OPTIONS: dict[str, Any] = {
-    'host': '0.0.0.0',
-    'port': None,
-    'reusePort': False,
-    'socketPath': None,
-    'socket': None,
-    'fd': None,
-    'server': None,
-    'noServer': False,
-    'path': None,
-    'verifyClient': None,
-    'handleProtocols': None,
-    'disableHixie': False,
-    'clientTracking': True,
-    'WebSocket': None,
-    'backlog': BACKLOG,
-    'handshakeTimeout': 10_000,
-    'executor': None,
-    **LIMITS,
-    'autoPong': True,
-    'perMessageDeflate': False,
-    'allowUnmasked': False,
-    'cert': None,
-    'pfx': None,
-    'key': None,
-    'passphrase': None,
-    'ciphers': None,
-    'minVersion': None,
-    'maxVersion': None,
-    'ca': None,
-    'requestCert': False,
-    'rejectUnauthorized': True,
-    'SNICallback': None,
-    'context': None,
-}
-
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
 _UPGRADE_REQUIRED = 426  # the answer to who asks for no WebSocket, which is no mistake
-#: How long, in milliseconds, a server that was made off the loop thread waits for what its maker does next: gives it a
-#: name, attaches another listener.
-_SAME_BREATH = 10
-
-#: Names of what other servers have for TLS: certfile, keyfile, ssl, ssl_context, tls, https, requestCert …
-_is_about_security = re.compile('(?i)ssl|tls|https|secur|cert|key|pem|pfx|pkcs').search
-
 _log = logging.getLogger('ws')
 
 
 S = TypeVar('S', bound='WebSocketServer')
-
-
-class Clients(list[WebSocket]):
-    """The open connections, oldest first. Iterating goes over a copy: any thread may, while clients come and go."""
-
-    def __iter__(self) -> Iterator[WebSocket]:
-        return iter(self[:])
 
 
 class WebSocketServer(Emitter):
@@ -190,7 +149,7 @@ class WebSocketServer(Emitter):
     ) -> None:
         super().__init__()
         #: All options, with their defaults.
-        _check_security(options if isinstance(options, Mapping) else {}, keywords)
+        check_names(options if isinstance(options, Mapping) else {}, keywords)
         self.options: Options = merge('WebSocketServer', SERVER_OPTIONS, options, keywords)
         self._place = place_of(self.options)
         self._given_only = self._place is None and self.options.server is None
@@ -206,10 +165,8 @@ class WebSocketServer(Emitter):
         self.path: Optional[str] = self.options.path
         #: The open connections, unless ``clientTracking`` is off.
         self.clients: Clients = Clients()
-        self._connections: set[WebSocket] = set()
-        self._leaving = 0  # connections that have ended, and have listeners on the pool that are still to be told
+        self._connections = self._no_connections()
         self._openings: set[ServerOpening] = set()
-        self._counts = Counts()
         self._lag: Optional[Lag] = None  # once somebody has asked
         self._heartbeat = self._make_heartbeat()
         self._context = tls_context(self.options)
@@ -220,9 +177,7 @@ class WebSocketServer(Emitter):
         self._keeps_process = self._place is not None  # else that is up to the HTTP server
         self._listener: Optional[Listener] = None
         self._address: Union[Address, str, None] = None
-        self._accept_timer: Optional[Timer] = None
-        self._accepting = False  # there is somebody to hear of connections, or has had the time to come
-        self._unheard: list[Callable[[], object]] = []  # requests that wait for that
+        self._admission = Admission(self, self._start_accepting)
         self._closing = False
         self._closed = False
         self._on_listening = self._callback(callback) if callback is not None else None
@@ -238,8 +193,11 @@ class WebSocketServer(Emitter):
             count(self.options, name)
         milliseconds(self.options, 'closeTimeout')
 
-    def _make_client_options(self) -> dict[str, Any]:
-        return {name: self.options[name] for name in SERVER_SIDE_OPTIONS if name in self.options}
+    def _make_client_options(self) -> Options:
+        return Options({name: self.options[name] for name in SERVER_SIDE_OPTIONS})
+
+    def _no_connections(self) -> Connections:
+        return Connections(self.clients if self.options.clientTracking else None, self._finish_if_empty)
 
     def _make_heartbeat(self) -> Optional[Heartbeat]:
         interval, timeout = milliseconds(self.options, 'pingInterval'), milliseconds(self.options, 'pingTimeout')
@@ -286,7 +244,7 @@ class WebSocketServer(Emitter):
             self._on_listen()
         else:
             self._on_listening = None  # it never will
-            self._accept_when_heard()
+            self._begin_to_accept()
 
     def _on_looked_up(self, answer: Answer) -> None:
         assert self._place is not None
@@ -320,37 +278,21 @@ class WebSocketServer(Emitter):
         _log.debug('%r: listening', self)
         self._deliver('listening')
         # `wss = WebSocketServer(options, lambda: wss.address())`: the name must be there when it is asked for.
-        self._loop.call_later(_SAME_BREATH if self._kept is not None else 0, self._tell_listening)
-        self._accept_when_heard()
+        self._loop.call_later(SAME_BREATH if self._kept is not None else 0, self._tell_listening)
+        self._begin_to_accept()
 
     def _tell_listening(self) -> None:
         callback, self._on_listening = self._on_listening, None
         if callback is not None:
             callback()
 
-    def _accept_when_heard(self) -> None:
-        """Accept nobody before somebody can hear of it: a ``connection`` listener, or the second they have is over.
-
-        Those attached in the same breath, for ``headers`` say, get a few milliseconds, too.
-        """
-        if self._closing or self._accepting:
-            return
-        if self._accept_timer is not None:
-            self._accept_timer.cancel()
-        if self._kept is None or self._kept.is_over():
-            self._start_accepting()
-        elif any(event.startswith('connection') for event in self.eventNames()):
-            self._accept_timer = self._loop.call_later(_SAME_BREATH, self._start_accepting)
-        else:
-            self._accept_timer = self._loop.call_later(_SAME_BREATH, self._accept_when_heard)
+    def _begin_to_accept(self) -> None:
+        if not (self._closing or self._admission.has_begun):
+            self._admission.begin_when_heard()
 
     def _start_accepting(self) -> None:
-        self._accepting = True
         if self._listener is not None:
             self._listener.start()
-        unheard, self._unheard = self._unheard, []
-        for start in unheard:
-            start()
 
     def address(self) -> Union[Address, Any]:
         """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
@@ -384,7 +326,7 @@ class WebSocketServer(Emitter):
 
     def _open(self, stream: Stream, on_request: Callable[[ServerOpening, Request], object]) -> ServerOpening:
         opening = ServerOpening(
-            self._loop, stream, self._handshake_timeout, self._counts, on_request, self._openings.discard
+            self._loop, stream, self._handshake_timeout, self._connections.counts, on_request, self._openings.discard
         )
         self._openings.add(opening)
         return opening
@@ -437,7 +379,7 @@ class WebSocketServer(Emitter):
         callback: Optional[Callable[..., None]],
     ) -> None:
         if self._closing:
-            _refuse_at_once(sock)
+            refuse_at_once(sock)
             return
         self._join_loop()
         self._run(self._adopt, request, sock, head, callback)
@@ -459,7 +401,7 @@ class WebSocketServer(Emitter):
         callback: Optional[Callable[..., None]],
     ) -> None:
         if self._closing:
-            _refuse_at_once(sock)
+            refuse_at_once(sock)
             return
         try:
             stream = TLSSocketStream(self._loop, sock) if isinstance(sock, ssl.SSLSocket) else Stream(self._loop, sock)
@@ -487,8 +429,8 @@ class WebSocketServer(Emitter):
             order,
             functools.partial(self._connect, request, opening.stream, order, tell),
         )
-        if callback is None and not self._accepting:
-            self._unheard.append(upgrade.start)
+        if callback is None:
+            self._admission.when_begun(upgrade.start)
         else:
             upgrade.start()
 
@@ -519,25 +461,21 @@ class WebSocketServer(Emitter):
         deflate: Optional[PerMessageDeflate],
     ) -> None:
         stream.write(head)
-        agreed = {'protocolVersion': version, 'protocol': protocol, 'perMessageDeflate': deflate}
-        make: Any = self.options.WebSocket or WebSocket
+        shared = self._client_options
+        given = HandedOver(request, stream, rest, shared, version, protocol, deflate)
+        make = self.options.WebSocket or WebSocket
         try:
             # With the options in the third place, where the constructors of subclasses take them from, as in ws 8.
-            ws: WebSocket = make((request, stream, rest), None, {**self._client_options, **agreed})
+            ws: WebSocket = make(given, None, shared)
         except BaseException:  # a subclass's constructor: nobody has the object, whatever there is of it
             report_exception()
             stream.destroy()
             return
-        ws._when_closed(self._forget)
         if order is not None:
             ws._use_order(order)
         if self._heartbeat is not None:
             ws._join(self._heartbeat)
-        with self._lock:
-            self._connections.add(ws)
-            self._counts.opened()
-        if self.options.clientTracking:
-            self.clients.append(ws)
+        self._connections.add(ws)
         _log.debug('%r: connection %r, path %s', self, ws, request.path)
         if order is None:
             tell(ws, request)
@@ -552,24 +490,8 @@ class WebSocketServer(Emitter):
     def _new_order(self) -> Optional[Order]:
         return None if self._pool is None else Order(self._pool, self._loop)
 
-    def _forget(self, ws: WebSocket) -> None:
-        with self._lock:
-            self._connections.discard(ws)
-            self._counts.ended(ws)
-        with contextlib.suppress(ValueError):  # no clientTracking, or the user has removed it
-            self.clients.remove(ws)
-        if ws._order is None:
-            self._finish_if_empty()
-        else:
-            self._leaving += 1
-            self._loop.defer(ws._order.add, self._loop.call, self._has_left)  # behind its `close`, which is to come
-
-    def _has_left(self) -> None:
-        self._leaving -= 1
-        self._finish_if_empty()
-
     def _finish_if_empty(self) -> None:
-        if self._closing and not self._connections and not self._leaving:
+        if self._closing and self._connections.are_gone:
             self._loop.defer(self._finish)
 
     def _listener_failed(self, args: tuple[Any, ...]) -> None:
@@ -582,10 +504,7 @@ class WebSocketServer(Emitter):
     def metrics(self) -> Metrics:
         """What there is and what there was: connections, refusals by their status, bytes; and how late the loop is,
         which is measured from the first call on, as long as there is one each five minutes."""
-        with self._lock:
-            counted = self._counts.metrics()
-            connections = list(self._connections)
-        add_open(counted, connections)
+        counted = self._connections.metrics()
         counted['handshakes'] = len(self._openings)
         if not self._closed:
             counted['loopLag'] = self._ask_for_lag()
@@ -639,18 +558,16 @@ class WebSocketServer(Emitter):
             self._on_closed.append(callback)
         if self._closing:
             return
-        if self._accepting or self._accept_timer is not None:  # it has begun to listen
+        if self._admission.is_wanted:  # it has begun to listen
             self._tell_listening()
         self._closing = True
-        self._unheard.clear()
+        self._admission.end()
         _log.debug('%r: closing', self)
-        if self._accept_timer is not None:
-            self._accept_timer.cancel()
         if self._listener is not None:
             self._listener.close()
         for opening in list(self._openings):
             opening.cancel()
-        for ws in list(self._connections):
+        for ws in self._connections:
             ws.close(_GOING_AWAY if code is None else code, data)
         self._finish_if_empty()
 
@@ -685,7 +602,7 @@ class WebSocketServer(Emitter):
         if self._closed:
             self._release()
         else:
-            for ws in list(self._connections):
+            for ws in self._connections:
                 ws.fail(error)
             self._deliver('error', error)
             self._loop.defer(self.close)  # behind what tells of that
@@ -695,47 +612,21 @@ class WebSocketServer(Emitter):
         listen on, and takes what it is given, does so here as well."""
         super().abandon()
         self._closing = self._closed = self._closed or self._closing or not self._given_only
-        self._accepting = True
-        self._accept_timer = None
+        self._admission.abandon()
         self.clients.clear()
-        self._connections.clear()
+        self._connections = self._no_connections()
         for opening in self._openings:  # the loop does not know of those that read nothing
             opening.stream.abandon()
         self._openings.clear()
-        self._counts = Counts()
         self._lag = None
-        self._unheard.clear()
-        self._leaving = 0
         if self._listener is not None:
             self._listener.abandon()
-
-
-def _check_security(*sources: Mapping[str, Any]) -> None:
-    """Raises TypeError for what is no option and looks as if it asked for TLS: that must not end without."""
-    for given in sources:
-        for name, value in given.items():
-            if value and name not in SERVER_OPTIONS and _is_about_security(str(name)):
-                raise TypeError(
-                    f'WebSocketServer has no option {name!r}: for TLS it takes key and cert, '
-                    'the contents of PEM files or pathlib.Path objects, or an ssl.SSLContext as context'
-                )
 
 
 def _check_class(cls: object) -> None:
     if cls is not None and not (isinstance(cls, type) and issubclass(cls, WebSocket)):
         given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
         raise TypeError(f'WebSocket must be the class of that name or one that extends it, not {given}')
-
-
-def _refuse_at_once(sock: socket.socket) -> None:
-    """The server is closing, or has closed: there is no loop any more to do it properly."""
-    kind = type(sock)  # its own methods may be for others: see keep_from_owner
-    with contextlib.suppress(OSError):
-        log_refusal(printable(sock.getpeername()), CLOSING)
-    kind.setblocking(sock, False)
-    with contextlib.suppress(OSError):  # also if it can't be sent without waiting
-        kind.send(sock, build_refusal(503, str(CLOSING)))
-    close_socket(sock)
 
 
 def _parsed(source: object) -> Union[Request, HandshakeError]:

@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, Optional, Union, overload
 
+from .connection import CLOSED, CONNECTING, OPEN
 from .errors import WebSocketError
 from .net.loop import INTERRUPT_POLL
 from .options import DUPLEX_OPTIONS, Options, count, flag, merge, milliseconds, text
 from .protocol.receiver import MessageFlags
 from .typing import Buffer, DuplexKeywords, DuplexOptions, MessageDuplexOptions, TextDuplexOptions, Unpack
-from .websocket import CLOSED, CONNECTING, OPEN, WebSocket
+from .websocket import WebSocket
 
 # What a peer says who has nothing more to send: RFC 6455 section 7.4.1. Whoever goes away (1001) may have had more.
 _ENDS = (1000, 1005)

@@ -571,7 +571,7 @@ def test_what_is_put_off_comes_before_whatever_is_behind_it(driver: Driver, make
 
     def on_data(data: bytes) -> None:
         log('data', data)
-        stream.put_off()
+        stream.put_off(on_rest)
         if wanted:
             stream.pause()
             stream.resume()
@@ -580,9 +580,9 @@ def test_what_is_put_off_comes_before_whatever_is_behind_it(driver: Driver, make
         log('rest', rest[0])
         rest[0] -= 1
         if rest[0]:
-            stream.put_off()
+            stream.put_off(on_rest)
 
-    stream.on_data, stream.on_rest, stream.on_end = on_data, on_rest, lambda: log('end')
+    stream.on_data, stream.on_end = on_data, lambda: log('end')
     peer.sendall(b'first')
     finished = threading.Thread(target=peer.unwrap if stream.encrypted else partial(peer.shutdown, socket.SHUT_WR))
     finished.start()
@@ -603,19 +603,19 @@ def test_a_write_that_fails_does_not_lose_what_is_put_off(driver: Driver, make: 
         peer.close()
         stream.write(bytes(READ_SIZE))
         stream.write(bytes(READ_SIZE))
-        stream.put_off()
+        stream.put_off(on_rest)
         left.append(5)
 
     def on_rest() -> None:
         left[0] -= 1
         if left[0]:
             stream.write(b'x')
-            stream.put_off()
+            stream.put_off(on_rest)
         else:
             log('rest')
 
     left: list[int] = []
-    stream.on_data, stream.on_rest = on_data, on_rest
+    stream.on_data = on_data
     peer.sendall(b'first')
     driver(stream.resume)
     assert log.get() == ('data', b'first')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -27,22 +27,23 @@ class Recorder:
             assert isinstance(receiver, Receiver)
             receiver.inflater = Inflater(None, False)
         self.events: list[Any] = []
-        self.put_off = 0
+        self.left = 0
         receiver.ontext = receiver.onbinary = lambda data, flags: self.events.append(data)
         receiver.onping = lambda data, flags: self.events.append(('ping', data))
         receiver.onclose = lambda code, reason, flags: self.events.append(('close', code))
         receiver.onerror = lambda error, code: self.events.append(('error', code))
         if divided:
-            receiver.divide_work(self._on_rest)
+            receiver.divide_work(self)
 
-    def _on_rest(self) -> None:
-        self.put_off += 1
+    def put_off(self, go_on: Callable[[], object]) -> None:
+        assert go_on == self.receiver.go_on
+        self.left += 1
 
     def portions(self, data: bytes) -> Iterator[int]:
         """How many events there have been, whenever it has others take their turn."""
         self.receiver.add(data)
-        while self.put_off:
-            self.put_off -= 1
+        while self.left:
+            self.left -= 1
             yield len(self.events)
             self.receiver.go_on()
         yield len(self.events)
@@ -139,7 +140,7 @@ def test_nobody_is_called_between_two_portions() -> None:
     receiver.go_on()
     assert len(recorder.events) == before
     receiver.resume()
-    while recorder.put_off and len(recorder.events) < COUNT + 1:
+    while recorder.left and len(recorder.events) < COUNT + 1:
         receiver.go_on()
     assert recorder.events == ['x'] * COUNT + ['last']
 
@@ -161,10 +162,10 @@ def test_a_fault_in_what_is_inflated_later() -> None:
 def test_what_is_let_go_of_between_two_portions_is_not_gone_on_with() -> None:
     recorder = Recorder(Receiver(), deflate=True)
     recorder.receiver.add(compressed(BINARY, bytes(4 * INFLATED)))
-    assert recorder.put_off == 1
+    assert recorder.left == 1
     recorder.receiver.cleanup()
     recorder.receiver.go_on()
-    assert recorder.put_off == 1
+    assert recorder.left == 1
     assert recorder.events == []
 
 

@@ -19,9 +19,8 @@ from sites import LOCAL, Pages, UnixHTTPServer
 from support import TIMEOUT, Log, Waiter, end, server, until, wait_for
 
 from ws import WebSocket, WebSocketServer
-from ws.options import merge
+from ws.options import SERVER_OPTIONS, merge
 from ws.server.listening import Port, address_of, place_of
-from ws.websocket_server import SERVER_OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -994,7 +994,7 @@ def test_without_a_callback_it_is_the_connection_event() -> None:
     """As for every connection, late listeners lose nothing."""
     with no_server() as wss, handing_over(wss.handleUpgrade) as site, site.connection() as sock:
         sock.sendall(HANDSHAKE % b'/chat' + text_frame(b'early'))
-        until(lambda: wss._unheard)
+        until(lambda: wss._admission.waiting)
         connected, messages = Waiter(), Waiter()
         wss.on('connection/chat', lambda ws: connected('first', ws))
         wss.on('connection', lambda ws, request: (connected('then', ws, request.url), ws.on('message', messages)))

@@ -7,19 +7,19 @@ that is connecting, open or closing) and ends with the last one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
 import itertools
-import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Optional, Protocol, Union
+from typing import Any, Optional, Union
 
 from . import green
+from .guests import Flushable, Handle, Patient, Pollable
 from .poller import BATCH, READ, Poller, SelectorPoller
+from .waker import Idle, NoPoller, Waker
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
 INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
@@ -37,62 +37,6 @@ def _ignore() -> None:
     pass
 
 
-class Handle(Protocol):
-    """What keeps the loop thread, and the process, alive."""
-
-    def shutdown(self) -> None:
-        """End soon and gracefully: the process is about to exit. Called on the loop thread."""
-
-    def fail(self, error: BaseException) -> None:
-        """End at once, because of `error`: the loop has lost its sockets. Called on the loop thread."""
-
-    def abandon(self) -> None:
-        """Close descriptors and nothing else: this is the child after a fork, they are copies of the parent's."""
-
-
-class Pollable(Protocol):
-    """What may be registered with the loop."""
-
-    def on_event(self, mask: int) -> None:
-        """The descriptor is ready: `mask` combines READ, WRITE and the platform's error bits."""
-
-    def failed(self) -> None:
-        """``on_event`` raised an exception: a defect, and reported. Unregister, or that would go on and on."""
-
-    def abandon(self) -> None:
-        """As :meth:`Handle.abandon`."""
-
-
-class Flushable(Protocol):
-    def flush(self) -> None:
-        """Write out what was queued during this turn."""
-
-    def failed(self) -> None:
-        """As :meth:`Pollable.failed`."""
-
-
-class Patient(Protocol):
-    """Who does in several turns what takes long."""
-
-    def go_on(self) -> None:
-        """Do some more of it."""
-
-    def failed(self) -> None:
-        """As :meth:`Pollable.failed`."""
-
-
-class _NoPoller:
-    """What stands for the poller while everything ends that it has watched."""
-
-    def register(self, fd: int, mask: int) -> None:
-        raise OSError(errno.EBADF, 'the event loop has failed')
-
-    modify = register
-
-    def unregister(self, fd: int) -> None:
-        pass
-
-
 class Timer:
     """A call to be made later on the loop thread. ``callback`` is None once it ran or was cancelled."""
 
@@ -106,68 +50,6 @@ class Timer:
         # The heap may hold this object until it would have been due: let go of what it refers to.
         self.callback = None
         self.args = ()
-
-
-class Waker:
-    """Ends the loop thread's wait, from any thread.
-
-    Nobody closes it: it goes, with its descriptors, when the last thread lets go of it. Closed while another thread is
-    on its way into the system call, the number might be somebody else's by the time of the write.
-    """
-
-    _ends: tuple[socket.socket, ...] = ()
-
-    def __init__(self) -> None:
-        self._ends = self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-
-    def __del__(self) -> None:
-        for end in self._ends:
-            end.close()
-
-    def fileno(self) -> int:
-        """What the poller watches."""
-        return self._reader.fileno()
-
-    def wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full: it will wake anyway
-            self._writer.send(b'\0')
-
-    def drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._reader.recv(4096)
-
-
-class Idle:
-    """Poller and waker of a loop that can't have any: the process has run out of descriptors. Calls are made and timers
-    run, so that whoever wants a socket is told what is wrong in the usual way."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-        self._woken = threading.Event()
-
-    def register(self, fd: int, mask: int) -> None:
-        code = self._error.errno if isinstance(self._error, OSError) else None
-        raise OSError(code, str(self._error.strerror if isinstance(self._error, OSError) else self._error))
-
-    def unregister(self, fd: int) -> None:
-        """Nothing is registered."""
-
-    def fileno(self) -> int:
-        return -1
-
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
-        return [(-1, READ)] if self._woken.wait(None if timeout < 0 else timeout) else []
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def drain(self) -> None:
-        self._woken.clear()
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 class LoopThread(threading.Thread):
@@ -460,7 +342,7 @@ class Loop:
     def _begin_anew(self, error: BaseException) -> None:
         """The last resort. What escapes a turn is a defect, of ours or of the poller, whose sockets can't be served any
         longer: they end now, with that error. Nobody shall wait for a thread that is gone."""
-        broken, self._poller = self._poller, _NoPoller()
+        broken, self._poller = self._poller, NoPoller()
         for handle in list(self._handles):
             self._guarded(handle.fail, (error,))
         for pollable in list(self._pollables.values()):

@@ -54,13 +54,13 @@ class Stream:
 
     ``on_end()`` follows when the peer has finished sending, ``on_close(error)`` exactly once when the socket is
     closed, ``on_drain()`` when a write queue that had passed the high-water mark is empty again. Whoever has been
-    handed more than others shall wait for calls :meth:`put_off`, and ``on_rest()`` follows.
+    handed more than others shall wait for calls :meth:`put_off`.
     """
 
     __slots__ = (
-        '_behind', '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_handed_over', '_handle',
+        '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_go_on', '_handed_over', '_handle',
         '_loop', '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain',
-        'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'on_rest', 'queued', 'stalled',
+        'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
     )  # fmt: skip
 
     #: Whether the bytes on the wire are encrypted.
@@ -82,7 +82,6 @@ class Stream:
         self.on_end: Callable[[], object] = _ignore
         self.on_close: Callable[[Optional[Exception]], object] = _ignore
         self.on_drain: Callable[[], object] = _ignore
-        self.on_rest: Callable[[], object] = _ignore
 
         #: Bytes read so far.
         self.bytes_read: int = 0
@@ -93,7 +92,8 @@ class Stream:
         #: Whether the peer has finished sending.
         self.eof: bool = False
         self._reading = False
-        self._behind = False  # what has been read is still being worked through
+        # What is to be called next, while what has been read is still being worked through.
+        self._go_on: Optional[Callable[[], object]] = None
         self._read_size = LITTLE
         self._queue: list[Data] = []
         # (bytes handed over by then, callback). None until there is one: most connections never have any.
@@ -195,16 +195,22 @@ class Stream:
     def _read_hidden(self) -> None:
         """Have read, if anything is to be read now, what no poller would report."""
 
-    def put_off(self) -> None:
-        """What was handed to ``on_data`` is more than others shall wait for: ``on_rest()`` is called for what is left
-        of it, in a later turn. Before, nothing is read, so neither is what comes behind it: an end, for one."""
-        self._behind = True
+    def put_off(self, go_on: Callable[[], object]) -> None:
+        """What was handed to ``on_data`` is more than others shall wait for: `go_on` is called for what is left of it,
+        in a later turn. Before, nothing is read, so neither is what comes behind it: an end, for one."""
+        self._go_on = go_on
         self._watch()
         self._loop.put_off(self)
 
+    @property
+    def _behind(self) -> bool:
+        """Whether what has been read is still being worked through."""
+        return self._go_on is not None
+
     def go_on(self) -> None:
-        self._behind = False
-        self.on_rest()  # which may put off once more
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:  # else this was closed meanwhile
+            go_on()  # which may put off once more
         if not self._behind:
             self._watch()
             self._read_hidden()
@@ -489,7 +495,8 @@ class Stream:
         self._drop_queue(error)
         on_close = self.on_close
         # The owner refers to this stream, and these to the owner: let both go without waiting for the collector.
-        self.on_data = self.on_end = self.on_close = self.on_drain = self.on_rest = _ignore
+        self.on_data = self.on_end = self.on_close = self.on_drain = _ignore
+        self._go_on = None
         return on_close
 
     def failed(self) -> None:

@@ -6,7 +6,7 @@ import itertools
 import sys
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, Protocol, Union
 
 from ..errors import ProtocolError
 from .content import Bytes, Fragments, Message, Text
@@ -123,6 +123,13 @@ Complete = tuple[int, Union[str, bytes, list[bytes]], bool, int]
 Found = Union[Complete, Callable[[], object], None]
 
 
+class Others(Protocol):
+    """Those who have their turn while a receiver has something left to do."""
+
+    def put_off(self, go_on: Callable[[], object]) -> None:
+        """Call `go_on` when they have had it."""
+
+
 class BaseReceiver(ABC):
     """What the receivers of all protocol versions have in common: bytes in any portions, pauses, an end.
 
@@ -131,7 +138,7 @@ class BaseReceiver(ABC):
     """
 
     __slots__ = (
-        '_data', '_later', '_masked', '_max_payload', '_onrest', '_pos', '_starts', '_state', 'fragments', 'messages',
+        '_data', '_later', '_masked', '_max_payload', '_others', '_pos', '_starts', '_state', 'fragments', 'messages',
         'onbinary', 'onclose', 'onerror', 'onexception', 'onmessage', 'onping', 'onpong', 'ontext',
     )  # fmt: skip
 
@@ -163,12 +170,12 @@ class BaseReceiver(ABC):
         self.onerror: Callable[[ProtocolError, int], object] = _ignore
         #: Called while an exception of onmessage, ontext or onbinary is handled; without it, that is raised.
         self.onexception: Optional[Callable[[], object]] = None
-        self._onrest: Optional[Callable[[], object]] = None
+        self._others: Optional[Others] = None
 
-    def divide_work(self, onrest: Callable[[], object]) -> None:
-        """From now on, do a limited amount of work at a time: others have to wait meanwhile. If something is left, call
-        `onrest`, and then nobody until :meth:`go_on`."""
-        self._onrest = onrest
+    def divide_work(self, others: Others) -> None:
+        """From now on, do a limited amount of work at a time: `others` have to wait meanwhile. If something is left,
+        tell them to call :meth:`go_on` later, and call nobody until then."""
+        self._others = others
 
     def add(self, data: bytes) -> None:
         """Take what came in."""
@@ -205,9 +212,9 @@ class BaseReceiver(ABC):
 
     def _put_off(self) -> None:
         """Enough has been done at a time."""
-        if self._onrest is not None:
+        if self._others is not None:
             self._state |= _PUT_OFF
-            self._onrest()
+            self._others.put_off(self.go_on)
 
     def cleanup(self) -> None:
         """Drop everything, the callbacks too; ignore what is added from now on."""
@@ -226,7 +233,7 @@ class BaseReceiver(ABC):
         self._state = _RUNNING
         step = others = 0
         try:
-            for step in itertools.count() if self._onrest is None else STEPS:  # noqa: B007  # it is used in the end
+            for step in itertools.count() if self._others is None else STEPS:  # noqa: B007  # it is used in the end
                 if self._state != _RUNNING:
                     break
                 before = self._pos

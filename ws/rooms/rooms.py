@@ -89,7 +89,7 @@ class Rooms(Emitter):
             raise TypeError(f'the name of a room must be a str, not {type(room).__name__}')
         info = json.loads(json.dumps(info))
         with self._lock:
-            if not self._members.knows(ws) and not ws._when_closed(self._on_closed):
+            if not self._members.knows(ws) and not ws._when_closed((self._on_closed,)):
                 return
             is_first = not self._members.entries(room)
             entry, before = self._members.add(ws, room, info)

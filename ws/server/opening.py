@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Optional, Protocol
@@ -11,6 +13,8 @@ from ..errors import HandshakeError
 from ..net.loop import Loop
 from ..net.stream import Stream
 from ..net.tls import TLSStream
+from ..net.tls_socket import close_socket
+from ..net.unix import printable
 from ..protocol.http import Request, RequestParser, build_refusal
 
 #: How many bytes a client may send ahead while its request is considered.
@@ -217,3 +221,14 @@ def log_refusal(peer: str, error: HandshakeError, request: Optional[Request] = N
 
 def _nobody(*arguments: object) -> None:
     pass
+
+
+def refuse_at_once(sock: socket.socket) -> None:
+    """The server is closing, or has closed: there is no loop any more to do it properly."""
+    kind = type(sock)  # its own methods may be for others: see keep_from_owner
+    with contextlib.suppress(OSError):
+        log_refusal(printable(sock.getpeername()), CLOSING)
+    kind.setblocking(sock, False)
+    with contextlib.suppress(OSError):  # also if it can't be sent without waiting
+        kind.send(sock, build_refusal(503, str(CLOSING)))
+    close_socket(sock)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
 from ..events import arity_of, check_callable, fitted
 from ..net.loop import report_exception
 from ..net.tls_context import MATERIAL, check_context, check_types, server_context, use_given
-from ..options import Options, flag
+from ..options import SERVER_OPTIONS, Options, flag
 
 #: What says nothing unless there is TLS.
 _BESIDE_KEY = ('passphrase', 'ciphers', 'ca', 'minVersion', 'maxVersion', 'requestCert', 'SNICallback')
+
+
+#: Names of what other servers have for TLS: certfile, keyfile, ssl, ssl_context, tls, https, requestCert …
+_is_about_security = re.compile('(?i)ssl|tls|https|secur|cert|key|pem|pfx|pkcs').search
+
+
+def check_names(*sources: Mapping[str, Any]) -> None:
+    """Raises TypeError for what is no option and looks as if it asked for TLS: that must not end without."""
+    for given in sources:
+        for name, value in given.items():
+            if value and name not in SERVER_OPTIONS and _is_about_security(str(name)):
+                raise TypeError(
+                    f'WebSocketServer has no option {name!r}: for TLS it takes key and cert, '
+                    'the contents of PEM files or pathlib.Path objects, or an ssl.SSLContext as context'
+                )
 
 
 def tls_context(options: Options) -> Optional[ssl.SSLContext]:

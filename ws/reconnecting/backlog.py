@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Optional, Protocol
 
-from .net.loop import Loop
-from .protocol.sender import payload_of
-from .sending import Callback, is_file
-from .streams import File
+from ..net.loop import Loop
+from ..protocol.sender import payload_of
+from ..sending import Callback, is_file
+from ..streams import File
 
 
 class Connection(Protocol):
