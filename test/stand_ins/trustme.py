@@ -64,7 +64,9 @@ class CA:
     def issue_cert(
         self, *identities: str, common_name: Optional[str] = None, organization_name: str = 'A test', **others: Any
     ) -> LeafCert:
-        subject = f'/O={organization_name}/OU=Testing cert #{next(_numbers)}' + (f'/CN={common_name}' if common_name else '')
+        subject = f'/O={organization_name}/OU=Testing cert #{next(_numbers)}' + (
+            f'/CN={common_name}' if common_name else ''
+        )
         names = ','.join(map(_alternative_name, identities))
         extensions = (
             'basicConstraints=critical,CA:FALSE',
