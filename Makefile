@@ -4,7 +4,8 @@
 #   make test       the whole test suite, in three processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
 #   make test-selectors  the tests of what waits for sockets, as on a system without epoll
-#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
+#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none, in ten minutes
+#   make races      the tests of threads under ThreadSanitizer, Python and the accelerator: builds a Python for it, as above
 #   make lint       ruff; mypy for Linux, Windows and macOS; and pyright knows the type of all that is public
 #   make docs       the documents as a site, in build/site; a picture of each page:  make docs-look
 #   make docs-publish  adds the site of this version to the branch `pages`
@@ -23,6 +24,7 @@
 #   make wheels     the same, and wheels with the accelerator for every Python found; all of them installed and tried
 #   make api        writes test/public_api.txt anew, when what is public was meant to change
 #   make pictures   those of the documents, taken anew; only one:  make pictures T='-k serverstats'
+#   make bench-threads  what threads bring and cost, with and without the GIL: on Pythons that are built if there are none
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
@@ -45,8 +47,8 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool test-selectors free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak \
-	chaos rooms-load rooms-load-peer attacks pythons dist wheels api pictures bench bench-quick clean node-peers
+.PHONY: demo test test-quick test-pool test-selectors free-threaded races lint coverage sanitize autobahn autobahn-quick fuzz soak \
+	chaos rooms-load rooms-load-peer attacks pythons dist wheels api pictures bench bench-quick bench-threads clean node-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
@@ -78,8 +80,38 @@ test-selectors: $(VENV)/installed-test
 
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:
-	python=$$(.ci/find-free-threaded --build) && PYTHON_GIL=0 $(MAKE) --no-print-directory test-quick \
-		PYTHON="$$python" VENV=.venv-free-threaded T='$(PARALLEL) $(T)'
+	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory test-free-threaded PYTHON="$$python" VENV=.venv-free-threaded
+
+test-free-threaded: $(VENV)/installed-some
+	PYTHON_GIL=0 $(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not interop and not browser and not hosts' $(T)
+
+# What threads do to each other. The races in Python itself that are known are those which its own tests leave out.
+RACES := build/races
+RACE_TESTS := $(addprefix test/,test_threads.py test_executor.py test_timers.py native rooms/test_rooms.py net/test_loop.py \
+	net/test_workers.py net/test_stream.py net/test_tls.py net/test_resolver.py)
+races:
+	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-free-threaded \
+	    .venv-free-threaded/installed-some
+	python=$$(.ci/find-free-threaded --build --sanitized) && $(MAKE) --no-print-directory test-races SANITIZED="$$python"
+
+# The packages are those of the other Python without the GIL: with this one, pip takes minutes. ThreadSanitizer does not
+# survive a fork in a process with threads.
+test-races:
+	rm -rf $(RACES)
+	mkdir -p $(RACES)
+	cp -r ws $(RACES)/ws
+	rm -f $(RACES)/ws/_native/*.so
+	clang -std=c11 -O1 -g -Wall -Wextra -fsanitize=thread -shared -fPIC \
+	    -I$$($(SANITIZED) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    $(filter %.c,$(EXTENSION)) -o $(RACES)/ws/_native/speedups.so
+	$(SANITIZED) -m venv --without-pip .venv-races
+	.venv-free-threaded/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    >$$(.venv-races/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	known=$$(dirname "$$(dirname $(SANITIZED))")/known-races; \
+	TSAN_OPTIONS="suppressions=$$known log_path=$(CURDIR)/$(RACES)/report exitcode=0" PYTHON_GIL=0 \
+	    PYTHONPATH="$(CURDIR)/$(RACES)" .venv-races/bin/python -P -m pytest -p no:cacheprovider --timeout 600 \
+	    -m 'not slow and not interop' -k 'not fork' $(RACE_TESTS) $(T)
+	@if cat $(RACES)/report.* 2>/dev/null; then exit 1; else echo 'No races were reported.'; fi
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
@@ -204,6 +236,13 @@ bench: $(BENCH_PARTS)
 bench-quick: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py --quick $(B)
 
+bench-threads: bench/build/load
+	for kind in --with-gil ''; do \
+	    python=$$(.ci/find-free-threaded --build $$kind) && $(MAKE) --no-print-directory PYTHON="$$python" \
+	        VENV=.venv-threads$$kind .venv-threads$$kind/installed || exit 1; \
+	done
+	PYTHONPATH=bench .venv-threads/bin/python bench/threads.py $(B) .venv-threads--with-gil/bin/python .venv-threads/bin/python
+
 clean:
 	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/_native/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf bench/.venv bench/.venv-rooms bench/build bench/node_modules $(NODE_PEERS)/node_modules
@@ -228,6 +267,24 @@ $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	rm -rf .venv-docs
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install -qq -r $<
+
+# What has no package for this Python is left out of the tests, or there is a stand-in for it.
+define EXTRA_TEST
+import importlib.metadata as metadata
+print(*(one.partition(';')[0].strip() for one in metadata.requires('node-ws') if '"test"' in one), sep='\n')
+endef
+export EXTRA_TEST
+
+define install-some
+$(1) -c "$$EXTRA_TEST" >$(VENV)/requirements
+$(1) -m pip install -qq --only-binary :all: -r $(VENV)/requirements 2>/dev/null || while read -r package; do \
+    $(1) -m pip install -qq --only-binary :all: "$$package" 2>/dev/null \
+        || echo "SKIPPED: what needs $$package and has no stand-in, as it cannot be installed on $$($(1) -VV | cut -d'(' -f1)"; \
+done < $(VENV)/requirements
+endef
+
+$(VENV)/installed-some: $(VENV)/installed
+	$(call install-some,$(BIN)/python)
 	touch $@
 
 # A host that cannot be installed is left out of the tests.

@@ -337,6 +337,61 @@ def test_listeners_may_use_a_pool_after_the_last_line(script: Scripts) -> None:
         assert child.end() == (0, '', '')
 
 
+@needs_late_threads
+def test_what_a_pool_is_at_work_on_may_open_something(script: Scripts) -> None:
+    """For that time, nothing else keeps the program."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        child = script(
+            """
+            import sys, time
+            from concurrent.futures import ThreadPoolExecutor
+            from ws import WebSocket
+
+            pool = ThreadPoolExecutor(2)
+            pool.submit(print, 'begun').result()  # now one of its threads is idle
+
+            def connect():
+                time.sleep(0.3)
+                ws = WebSocket(sys.argv[1])
+                ws.on('message', lambda message: (print(message), ws.close()))
+
+            first = WebSocket(sys.argv[1])
+            first.on('message', lambda: first.close())
+            first.on('close', lambda: pool.submit(connect))
+            """,
+            url_of(wss),
+        )
+        assert child.end() == (0, 'begun\nhello\n', '')
+
+
+@pytest.mark.parametrize('last, status', [('', 0), ('sys.exit(3)', 3)])
+def test_imported_by_another_thread(script: Scripts, last: str, status: int) -> None:
+    """How the main thread ends is known all the same."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+        child = script(
+            f"""
+            import sys, threading
+
+            def connect():
+                from ws import WebSocket
+                ws = WebSocket(sys.argv[1])
+                ws.on('open', lambda: (opened.set(), ws.send('hello')))
+                ws.on('message', lambda message: (print(message), ws.close()))
+
+            opened = threading.Event()
+            threading.Thread(target=connect).start()
+            opened.wait()
+            {last}
+            """,
+            url_of(wss),
+        )
+        exit_status, output, errors = child.end()
+        assert (exit_status, errors) == (status, '')
+        assert output == ('hello\n' if not last else output)
+
+
 @pytest.mark.parametrize('host', ['localhost', '127.0.0.1'])
 def test_connecting_in_a_listener_after_the_last_line(script: Scripts, host: str) -> None:
     """A name look-up needs a thread, and late in its life an interpreter may refuse to start one."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
 from documents import ROOT
 from hops import hops, opened
 from proxies import connect_proxy, dante
@@ -82,6 +81,7 @@ def test_tls(authority: trustme.CA, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('asked', [True, False])
 def test_a_certificate_of_the_client(authority: trustme.CA, tmp_path: Path, asked: bool) -> None:
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
     issued = authority.issue_cert('client.example')
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
     encrypted = key.private_bytes(
