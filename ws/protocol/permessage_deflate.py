@@ -240,7 +240,8 @@ class Inflater:
         Raises ProtocolError with close code 1009 if that is more than `limit` bytes (at most ``sys.maxsize - 1``), with
         1007 if the data is no DEFLATE, and with 1008 if it begins anew too often.
         """
-        data, room, pieces = self._data, min(PIECE, limit + 1), []
+        data, room = self._data, min(PIECE, limit + 1)
+        pieces: list[bytes] = []
         while room:
             if self._stream is None:
                 if self._begins_too_often(self._size - len(data)):
