@@ -33,7 +33,7 @@ _bios: WeakKeyDictionary[Loop, _BIOs] = WeakKeyDictionary()
 
 #: OpenSSL must not be asked about a connection that another thread has it work on. The loop thread, which does all the
 #: work, does it under this lock, and any thread may ask under it. Reentrant: a callback of the user's may ask.
-openssl = threading.RLock()
+openssl: contextlib.AbstractContextManager[bool] = threading.RLock()
 
 
 class EncryptedStream(Stream):
