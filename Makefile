@@ -1,10 +1,12 @@
-# Needs Python 3.9 or later, make and git; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
+# Needs Python 3.9 or later, bash and make; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
 #
 #   make demo       a server and a client hold a conversation
-#   make test       the whole test suite, in two processes; only some of it, in one:  make test T='test/net -k tls -n 0'
+#   make test       the whole test suite, in three processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
-#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none
-#   make lint       ruff and mypy; and pyright knows the type of all that is public
+#   make test-selectors  the tests of what waits for sockets, as on a system without epoll
+#   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none, in ten minutes
+#   make races      the tests of threads under ThreadSanitizer, Python and the accelerator: builds a Python for it, as above
+#   make lint       ruff; mypy for Linux, Windows and macOS; and pyright knows the type of all that is public
 #   make docs       the documents as a site, in build/site; a picture of each page:  make docs-look
 #   make docs-publish  adds the site of this version to the branch `pages`
 #   make coverage   branch coverage of ws/protocol, in Python alone, by its own tests: 100 %
@@ -18,13 +20,16 @@
 #   make rooms-load-peer  the same on Flask-SocketIO
 #   make attacks    what each attack costs a server, and how long others wait; another checkout:  make attacks A='--ws ../other'
 #   make pythons    the quick tests on every Python found; only some:  make pythons PYTHONS='3.9 3.13'
-#   make installs   pip install on every Python found, and an import
+#   make dist       the sdist and the wheel without the accelerator, in dist; both checked, and built twice to compare
+#   make wheels     the same, and wheels with the accelerator for every Python found; all of them installed and tried
+#   make api        writes test/public_api.txt anew, when what is public was meant to change
 #   make pictures   those of the documents, taken anew; only one:  make pictures T='-k serverstats'
+#   make bench-threads  what threads bring and cost, with and without the GIL: on Pythons that are built if there are none
 #   make bench      beside other libraries, in 25 minutes; in one:  make bench-quick; options:  make bench B='--help'
 #   make clean
 
 PYTHON ?= python3
-PYTHONS ?= 3.9 3.10 3.11 3.12 3.13
+PYTHONS ?= 3.9 3.10 3.11 3.12 3.13 3.14
 VENV ?= .venv
 T ?=
 B ?=
@@ -42,13 +47,17 @@ NODE_PEERS := test/interop/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-quick test-pool free-threaded lint coverage sanitize autobahn autobahn-quick fuzz soak chaos rooms-load rooms-load-peer attacks pythons installs pictures bench bench-quick clean node-peers chromium
+.PHONY: demo test test-quick test-pool test-selectors free-threaded races lint coverage sanitize autobahn autobahn-quick fuzz soak \
+	chaos rooms-load rooms-load-peer attacks pythons dist wheels api pictures bench bench-quick bench-threads clean node-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/installed-test $(VENV)/hosts node-peers chromium
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(T)
+# For two cores: most tests wait most of the time.
+PARALLEL := -n 3 --dist worksteal
+
+test: $(VENV)/installed-test $(VENV)/hosts node-peers
+	$(BIN)/python -m pytest $(PARALLEL) $(T)
 
 # What needs neither long nor anybody else.
 test-quick: $(VENV)/installed-test
@@ -60,17 +69,56 @@ POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.
 	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server rooms)
 
 test-pool: $(VENV)/installed-test
-	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest -n 2 --dist worksteal $(POOL_TESTS) $(T)
+	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest $(PARALLEL) $(POOL_TESTS) $(T)
+
+# As on systems without epoll, and as on Windows. Of the tests in test/net, most ask every poller there is in any case.
+SELECTOR_TESTS = $(BIN)/python -m pytest $(PARALLEL) -m 'not slow' test/net
+test-selectors: export PYTHONPATH := $(CURDIR)/test/without_epoll
+test-selectors: $(VENV)/installed-test
+	WS_TEST_SELECTOR=PollSelector $(SELECTOR_TESTS) $(T)
+	WS_TEST_SELECTOR=SelectSelector $(SELECTOR_TESTS) $(POOL_TESTS) $(T)
 
 # On a Python without the GIL: see .ci/find-free-threaded.
 free-threaded:
-	python=$$(.ci/find-free-threaded --build) && PYTHON_GIL=0 $(MAKE) --no-print-directory test-quick \
-		PYTHON="$$python" VENV=.venv-free-threaded T='-n 2 --dist worksteal $(T)'
+	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory test-free-threaded PYTHON="$$python" VENV=.venv-free-threaded
+
+test-free-threaded: $(VENV)/installed-some
+	PYTHON_GIL=0 $(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not interop and not browser and not hosts' $(T)
+
+# What threads do to each other. The races in Python itself that are known are those which its own tests leave out.
+RACES := build/races
+RACE_TESTS := $(addprefix test/,test_threads.py test_executor.py test_timers.py native rooms/test_rooms.py net/test_loop.py \
+	net/test_workers.py net/test_stream.py net/test_tls.py net/test_resolver.py)
+races:
+	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-free-threaded \
+	    .venv-free-threaded/installed-some
+	python=$$(.ci/find-free-threaded --build --sanitized) && $(MAKE) --no-print-directory test-races SANITIZED="$$python"
+
+# The packages are those of the other Python without the GIL: with this one, pip takes minutes. ThreadSanitizer does not
+# survive a fork in a process with threads.
+test-races:
+	rm -rf $(RACES)
+	mkdir -p $(RACES)
+	cp -r ws $(RACES)/ws
+	rm -f $(RACES)/ws/_native/*.so
+	clang -std=c11 -O1 -g -Wall -Wextra -fsanitize=thread -shared -fPIC \
+	    -I$$($(SANITIZED) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    $(filter %.c,$(EXTENSION)) -o $(RACES)/ws/_native/speedups.so
+	$(SANITIZED) -m venv --without-pip .venv-races
+	.venv-free-threaded/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    >$$(.venv-races/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	known=$$(dirname "$$(dirname $(SANITIZED))")/known-races; \
+	TSAN_OPTIONS="suppressions=$$known log_path=$(CURDIR)/$(RACES)/report exitcode=0" PYTHON_GIL=0 \
+	    PYTHONPATH="$(CURDIR)/$(RACES)" .venv-races/bin/python -P -m pytest -p no:cacheprovider --timeout 600 \
+	    -m 'not slow and not interop' -k 'not fork' $(RACE_TESTS) $(T)
+	@if cat $(RACES)/report.* 2>/dev/null; then exit 1; else echo 'No races were reported.'; fi
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	@if command -v node >/dev/null; then \
 	    $(verify-types); \
 	else \
@@ -106,7 +154,7 @@ coverage: $(VENV)/installed-test
 	$(BIN)/coverage report --fail-under=100
 
 # What Python itself never gives back is no leak of ours.
-SANITIZED := build/sanitized
+SANITIZED := $(CURDIR)/build/sanitized
 sanitize: $(VENV)/installed-test
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
@@ -117,7 +165,7 @@ sanitize: $(VENV)/installed-test
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    $(filter %.c,$(EXTENSION)) -o $(SANITIZED)/ws/_native/speedups.so
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider -n 2 --dist worksteal \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) $(BIN)/pytest -p no:cacheprovider $(PARALLEL) \
 	    -m 'not slow and not interop and not browser and not hosts' $(T)
 
 autobahn: $(VENV)/installed
@@ -166,8 +214,16 @@ endef
 pythons:
 	$(call on-each-python,$(MAKE) --no-print-directory test-quick PYTHON="$$python" VENV=.venv-$$version)
 
-installs:
-	$(call on-each-python,.ci/check-install "$$python")
+dist: $(VENV)/installed-dist
+	$(BIN)/python .ci/make_dist.py dist
+
+# See .ci/make-wheel and .ci/check-install.
+wheels: dist
+	$(call on-each-python,wheel=$$(AUDITWHEEL=$(CURDIR)/$(BIN)/auditwheel .ci/make-wheel "$$python" dist/*.tar.gz dist) \
+	    && .ci/check-install "$$python" "$$wheel" dist/*-none-any.whl)
+
+api: $(VENV)/installed-test
+	PYTHONPATH=test $(BIN)/python -m public_api
 
 pictures: $(VENV)/installed-test
 	WS_TEST_PICTURES=anew $(BIN)/python -m pytest test/examples/test_pictures.py $(T)
@@ -179,6 +235,13 @@ bench: $(BENCH_PARTS)
 
 bench-quick: $(BENCH_PARTS)
 	bench/.venv/bin/python bench/run.py --quick $(B)
+
+bench-threads: bench/build/load
+	for kind in --with-gil ''; do \
+	    python=$$(.ci/find-free-threaded --build $$kind) && $(MAKE) --no-print-directory PYTHON="$$python" \
+	        VENV=.venv-threads$$kind .venv-threads$$kind/installed || exit 1; \
+	done
+	PYTHONPATH=bench .venv-threads/bin/python bench/threads.py $(B) .venv-threads--with-gil/bin/python .venv-threads/bin/python
 
 clean:
 	rm -rf .venv .venv-* .fuzz build dist *.egg-info ws/_native/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -204,29 +267,39 @@ $(VENV)/installed-%: $(VENV)/python-$(VERSION) $(EXTENSION)
 	rm -rf .venv-docs
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install -qq -r $<
+
+# What has no package for this Python is left out of the tests, or there is a stand-in for it.
+define EXTRA_TEST
+import importlib.metadata as metadata
+print(*(one.partition(';')[0].strip() for one in metadata.requires('node-ws') if '"test"' in one), sep='\n')
+endef
+export EXTRA_TEST
+
+define install-some
+$(1) -c "$$EXTRA_TEST" >$(VENV)/requirements
+$(1) -m pip install -qq --only-binary :all: -r $(VENV)/requirements 2>/dev/null || while read -r package; do \
+    $(1) -m pip install -qq --only-binary :all: "$$package" 2>/dev/null \
+        || echo "SKIPPED: what needs $$package and has no stand-in, as it cannot be installed on $$($(1) -VV | cut -d'(' -f1)"; \
+done < $(VENV)/requirements
+endef
+
+$(VENV)/installed-some: $(VENV)/installed
+	$(call install-some,$(BIN)/python)
 	touch $@
 
 # A host that cannot be installed is left out of the tests.
 HOSTS := test/hosts/requirements.txt
 $(VENV)/hosts: $(HOSTS) $(VENV)/python-$(VERSION)
 	$(BIN)/python -m pip install -qq -r $(HOSTS) || while read -r host; do \
-	    $(BIN)/python -m pip install -qq "$$host" || echo "SKIPPED: the tests in $$host, which cannot be installed"; \
+	    $(BIN)/python -m pip install -qq "$$host" || echo "$$host cannot be installed"; \
 	done < $(HOSTS)
 	touch $@
 
+# Where they can't be installed, the tests that need them say so.
 node-peers:
-	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-	    echo 'SKIPPED: the tests with Node peers, as node or npm was not found'; \
-	elif [ ! -e $(NODE_PEERS)/package.json ]; then \
-	    echo 'SKIPPED: the tests with Node peers, as $(NODE_PEERS)/package.json is missing'; \
-	else \
-	    $(MAKE) --no-print-directory $(NODE_PEERS)/node_modules/installed \
-	        || echo 'SKIPPED: the tests with Node peers, as npm ci failed'; \
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	    $(MAKE) --no-print-directory $(NODE_PEERS)/node_modules/installed || true; \
 	fi
-
-chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-	    || echo 'SKIPPED: the tests in the browser, as chromium was not found'
 
 $(NODE_PEERS)/node_modules/installed: $(NODE_PEERS)/package.json $(NODE_PEERS)/package-lock.json
 	cd $(NODE_PEERS) && npm ci --ignore-scripts --no-audit --no-fund

@@ -71,11 +71,13 @@ def _first(texts: dict[str, str], scenario: Scenario) -> Optional[str]:
 
 
 def _version_of_ours(name: str) -> str:
-    commit = _output_of('git', 'describe', '--always', '--dirty')
+    source = metadata.version('node-ws')
+    if (BENCH.parent / '.git').exists():
+        source = f'commit {_output_of("git", "describe", "--always", "--dirty")}'
     if name == OURS_PURE:
-        return f'commit {commit}, its pure-Python fallback'
+        return f'{source}, its pure-Python fallback'
     built = util.find_spec('ws._native.speedups') is not None
-    return f'commit {commit}, {"with" if built else "WITHOUT"} its accelerator in C'
+    return f'{source}, {"with" if built else "WITHOUT"} its accelerator in C'
 
 
 def _output_of(*command: str) -> str:

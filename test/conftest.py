@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import selectors
 import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
-from ws.net import main_thread
+import ws
+from ws.net import main_thread, poller
 from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
+
+sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that are missing
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
@@ -53,6 +59,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = others
 
 
+def pytest_report_header() -> str:
+    accelerator = 'the accelerator' if ws.speedups else 'Python alone'
+    waits = selectors.DefaultSelector.__name__ if poller.Poller is poller.SelectorPoller else 'epoll'
+    return f'ws: {accelerator}, {waits}, from {os.path.dirname(ws.__file__)}'
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Ends with what was skipped, and why."""
+    yield
+    reasons = Counter(
+        report.longrepr[2].removeprefix('Skipped: ') for report in terminalreporter.stats.get('skipped', [])
+    )
+    if reasons:
+        terminalreporter.section('skipped')
+    for reason, number in sorted(reasons.items()):
+        terminalreporter.line(f'SKIPPED {number}: {reason}')
+
+
 def _threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith('ws')}
 
@@ -71,7 +96,8 @@ def _descriptors() -> set[str]:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """The loop thread ends with the last socket, and takes its descriptors along."""
-    has_proc = os.path.isdir('/proc/self/fd')
+    # ThreadSanitizer keeps pipes of its own, from its first look at a race on.
+    has_proc = os.path.isdir('/proc/self/fd') and 'TSAN_OPTIONS' not in os.environ
     before = _descriptors() if has_proc else set()
     known = _threads()  # an earlier test has left them, and has failed for that
     yield

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from support import TIMEOUT, Log, Waiter, server, until_at_rest
+from support import PYTHONPATH, TIMEOUT, Log, Waiter, server, until_at_rest
 
 from ws import WebSocket, WebSocketServer
 
@@ -108,7 +108,7 @@ class Child:
     """A script, Python or JavaScript, that runs as a process of its own."""
 
     def __init__(self, script: Path, *arguments: object, options: tuple[str, ...] = ('-W', 'error')) -> None:
-        environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
+        environment = {**os.environ, 'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
         environment['NODE_PATH'] = str(ROOT / 'test' / 'interop' / 'node' / 'node_modules')
         # What has the API of ws 0.4 uses what Node has deprecated since.
         program = ['node', '--no-deprecation'] if script.suffix == '.js' else [sys.executable, *options]

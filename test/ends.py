@@ -75,12 +75,14 @@ def tls_options() -> dict[str, bytes]:
     return {'cert': issued.cert_chain_pems[0].bytes(), 'key': issued.private_key_pem.bytes()}
 
 
+@functools.lru_cache(1)  # reading the system's certificates takes longer than a connection
 def client_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     _authority()[0].configure_trust(context)
     return context
 
 
+@functools.lru_cache(1)
 def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # a client that never reads them resets the connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import socketserver
 import ssl
@@ -124,10 +125,14 @@ class Site:
             if not self.tls:
                 yield sock
                 return
-            context = ssl.create_default_context()
-            self._authority.configure_trust(context)
-            with context.wrap_socket(sock, server_hostname='localhost') as wrapped:
+            with self._context.wrap_socket(sock, server_hostname='localhost') as wrapped:
                 yield wrapped
+
+    @functools.cached_property
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        return context
 
     def page(self, path: str, lines: str = '') -> bytes:
         with self.connection() as sock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import socket
 import threading
@@ -11,10 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Union
 
+import ws as package
 from ws import WebSocket, WebSocketServer
 
 #: How long, in seconds, a test waits for something that must happen.
 TIMEOUT = 20.0
+
+#: Of a child: with it, another Python finds the same package as this one, and what this one was told to find.
+PYTHONPATH = os.pathsep.join(
+    filter(None, [str(Path(package.__file__).parent.parent), os.environ.get('PYTHONPATH', '')])
+)
 
 
 class Waiter:
@@ -33,7 +40,7 @@ class Waiter:
         except queue.Empty:
             raise AssertionError(f'nothing came within {TIMEOUT} s') from None
 
-    def nothing(self, seconds: float = 0.2) -> bool:
+    def nothing(self, seconds: float = 0.1) -> bool:
         """Whether there is no call within that time: only for what must not happen."""
         try:
             # Not with a timeout of 0, with which Python 3.9 may wait for ever.

@@ -14,6 +14,7 @@ from support import Log, Waiter, client, on_loop, raw_pair, read_all, server
 
 from ws import WebSocket, WebSocketError
 from ws.net.stream import HIGH_WATER_MARK
+from ws.sending import Outgoing
 
 MUCH = bytes(HIGH_WATER_MARK * 2)
 #: More than any kernel takes for a peer that reads nothing.
@@ -137,7 +138,7 @@ def overrun(ws: WebSocket, how: str, callback: Any) -> None:
             pass
         ws.send(TOO_MUCH, callback)
     else:
-        small = bytes(100) if how == 'small' else MUCH
+        small = bytes(1000) if how == 'small' else MUCH
         while ws.readyState == ws.OPEN:
             ws.send(small, callback)
 
@@ -211,3 +212,17 @@ def test_a_client_that_never_reads_takes_no_more_than_that() -> None:
                 sock.sendall(frame)
         assert log.get() == ('close', 1006, '')
         assert max(waiting) <= (1 << 20) + 65536 + 10
+
+
+def test_what_the_loop_thread_comes_to_at_that_moment_is_counted() -> None:
+    """By another thread, between its look at what waits for the loop and that at what waits for the system."""
+
+    class Stream:
+        @property
+        def queued(self) -> int:
+            outgoing._waiting -= 5  # it is queued behind this look
+            return 0
+
+    outgoing: Any = object.__new__(Outgoing)
+    outgoing._waiting, outgoing._stream = 5, Stream()
+    assert outgoing.buffered == 5

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Log, until_at_rest
+from support import PYTHONPATH, Log, until_at_rest
 
 from ws import WebSocket
 
-ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 20
 
 #: Opens a server, waits for a client, and goes on as `ending` says.
@@ -36,7 +35,7 @@ connected.wait()
 
 class Program:
     def __init__(self, arguments: list[str], folder: Path, stdin: str = '', environment: str = '') -> None:
-        variables = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [environment, str(ROOT)]))}
+        variables = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [environment, PYTHONPATH]))}
         self._input = folder / 'input'
         self._input.write_text(stdin)
         with self._input.open() as file:

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import HANDSHAKE, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
+from support import HANDSHAKE, PYTHONPATH, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
 
 from ws import WebSocket
 
-ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 20
 
 SERVER = """
@@ -40,7 +39,7 @@ class Script:
     """A Python script in a process of its own, with what it printed."""
 
     def __init__(self, code: str, *arguments: str, flags: tuple[str, ...] = ()) -> None:
-        environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': ''}
+        environment = {**os.environ, 'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': ''}
         self.process = subprocess.Popen(
             [sys.executable, *flags, '-c', textwrap.dedent(code), *arguments],
             stdin=subprocess.PIPE,
@@ -122,7 +121,7 @@ def test_in_a_shell_the_status_is_130(script: Scripts) -> None:
         capture_output=True,
         text=True,
         timeout=SECONDS,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     assert result.stdout.split()[-1] == '130'
     assert result.stderr == ''
@@ -336,6 +335,61 @@ def test_listeners_may_use_a_pool_after_the_last_line(script: Scripts) -> None:
             assert answers.get()[0] == f'A{number}'
         peer.close()
         assert child.end() == (0, '', '')
+
+
+@needs_late_threads
+def test_what_a_pool_is_at_work_on_may_open_something(script: Scripts) -> None:
+    """For that time, nothing else keeps the program."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.send('hello'))
+        child = script(
+            """
+            import sys, time
+            from concurrent.futures import ThreadPoolExecutor
+            from ws import WebSocket
+
+            pool = ThreadPoolExecutor(2)
+            pool.submit(print, 'begun').result()  # now one of its threads is idle
+
+            def connect():
+                time.sleep(0.3)
+                ws = WebSocket(sys.argv[1])
+                ws.on('message', lambda message: (print(message), ws.close()))
+
+            first = WebSocket(sys.argv[1])
+            first.on('message', lambda: first.close())
+            first.on('close', lambda: pool.submit(connect))
+            """,
+            url_of(wss),
+        )
+        assert child.end() == (0, 'begun\nhello\n', '')
+
+
+@pytest.mark.parametrize('last, status', [('', 0), ('sys.exit(3)', 3)])
+def test_imported_by_another_thread(script: Scripts, last: str, status: int) -> None:
+    """How the main thread ends is known all the same."""
+    with server() as wss:
+        wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+        child = script(
+            f"""
+            import sys, threading
+
+            def connect():
+                from ws import WebSocket
+                ws = WebSocket(sys.argv[1])
+                ws.on('open', lambda: (opened.set(), ws.send('hello')))
+                ws.on('message', lambda message: (print(message), ws.close()))
+
+            opened = threading.Event()
+            threading.Thread(target=connect).start()
+            opened.wait()
+            {last}
+            """,
+            url_of(wss),
+        )
+        exit_status, output, errors = child.end()
+        assert (exit_status, errors) == (status, '')
+        assert output == ('hello\n' if not last else output)
 
 
 @pytest.mark.parametrize('host', ['localhost', '127.0.0.1'])

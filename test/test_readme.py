@@ -17,7 +17,7 @@ from ws.options import CLIENT_OPTIONS, SERVER_OPTIONS
 
 README = Checks('README.md')
 DOCUMENTS = [
-    *['README.md', 'CHANGELOG.md'],
+    *['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'],
     *(str(path.relative_to(ROOT)) for place in ('doc/*.md', 'examples/**/*.md') for path in sorted(ROOT.glob(place))),
 ]
 
@@ -163,20 +163,23 @@ def check_make(target: str) -> None:
     assert re.search(rf'^{target}:', makefile, re.MULTILINE)
 
 
-def check_install(place: str) -> None:
-    """Tried by `make installs`."""
+def metadata() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / 'setup.cfg', encoding='utf-8')
+    return parser
+
+
+def check_install(what: str) -> None:
+    """Tried by `make wheels`."""
+    assert what == metadata()['metadata']['name']
 
 
 def check_extra(name: str) -> None:
-    metadata = configparser.ConfigParser()
-    metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
-    assert name in metadata['options.extras_require']
+    assert name in metadata()['options.extras_require']
 
 
 def test_its_name() -> None:
-    metadata = configparser.ConfigParser()
-    metadata.read(ROOT / 'setup.cfg', encoding='utf-8')
-    name = metadata['metadata']['name']
+    name = metadata()['metadata']['name']
     assert f'The distribution is called `{name}`' in (ROOT / 'README.md').read_text(encoding='utf-8')
 
 
@@ -213,8 +216,8 @@ def check_haproxy(configuration: str) -> None:
 
 COMMANDS = {
     r'make (\w+)': check_make,
-    r'pip install (\.)': check_install,
-    r"pip install '\.\[(\w+)\]'": check_extra,
+    r'pip install (node-ws)': check_install,
+    r"pip install '(?:\.|node-ws)\[(\w+)\]'": check_extra,
     r'\.venv/bin/python (examples/[\w/-]+\.py)(?: --redis redis://localhost:6379)?': check_script,
     r'\.venv/bin/python (examples/cluster/cluster\.py)(?: --workers 2| --port \d+)': check_script,
     r'\.venv/bin/python -m webbrowser (http://localhost:8080)': check_address,
@@ -229,8 +232,8 @@ COMMANDS = {
 }
 
 
-# Those of doc/deployment.md are run by its own tests.
-OTHERS = [path for path in DOCUMENTS if path != 'doc/deployment.md']
+# Those of the others are run by their own tests.
+OTHERS = [path for path in DOCUMENTS if path not in ('doc/deployment.md', 'doc/wscat.md')]
 
 
 @pytest.mark.parametrize('command', sorted({command for path in OTHERS for command in commands(path)}))

@@ -6,11 +6,12 @@ What its methods do by themselves is in net/test_face.py.
 from __future__ import annotations
 
 import socket
+import threading
 from typing import Any
 
 import pytest
 import trustme
-from support import Log, Waiter, client, end, open_pair, server, wait_for
+from support import Log, Waiter, client, end, open_pair, server, url_of, wait_for
 
 from ws import WebSocket
 
@@ -145,3 +146,35 @@ def test_with_tls() -> None:
         assert face.bytesRead == own.bytesWritten > 100  # as without TLS
         end(ws, 'close')
         assert closed.get() == (False,)
+
+
+def test_its_certificate_is_asked_for_while_messages_come_and_go() -> None:
+    """By other threads than the one that has OpenSSL decrypt them."""
+    authority = trustme.CA()
+    issued = authority.issue_cert('127.0.0.1')
+    with server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
+        wss.on('connection', lambda ws: ws.on('message', lambda message: ws.send(message)))
+        ws = WebSocket(url_of(wss, scheme='wss'), ca=authority.cert_pem.bytes())
+        log = Log(ws, 'message')
+        wait_for(ws, 'open')
+        face = ws._socket
+        assert face is not None
+        shown, enough = [], threading.Event()
+
+        def look() -> None:
+            while not enough.is_set():
+                shown.append((face.authorized, face.getPeerCertificate()))
+
+        threads = [threading.Thread(target=look) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for size in (1, 1000, 100_000):
+            for _ in range(20):
+                ws.send(bytes(size))
+            for _ in range(20):
+                assert log.get()[1] == bytes(size)
+        enough.set()
+        for thread in threads:
+            thread.join()
+        assert all(one == (True, face.getPeerCertificate()) for one in shown)
+        end(ws)

@@ -17,6 +17,7 @@ import pytest
 from support import TIMEOUT, Waiter, until
 from test_lifetime import Scripts, script  # noqa: F401  # a fixture
 
+from ws import timers
 from ws.net.lifetime import get_loop
 from ws.timers import (
     Immediate,
@@ -251,6 +252,23 @@ class TestClear:
         count = len(called)
         assert on_loop(lambda: time.sleep(0.01)) is None
         assert len(called) == count
+
+    def test_two_threads_refresh_at_the_same_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        timeout = setTimeout(print, HOUR)
+        other = threading.Thread(target=timeout.refresh)
+
+        class Late(timers._Wait):
+            def __init__(self, timeout: Timeout) -> None:
+                if other.ident is None:
+                    other.start()
+                    other.join(0.2)
+                super().__init__(timeout)
+
+        monkeypatch.setattr(timers, '_Wait', Late)
+        timeout.refresh()
+        other.join()
+        timeout.close()
+        until(lambda: not get_loop().runs)
 
 
 class TestInterval:

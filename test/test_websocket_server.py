@@ -25,6 +25,7 @@ import trustme
 from sites import SERVERS, Site
 from support import (
     HANDSHAKE,
+    PYTHONPATH,
     TIMEOUT,
     Log,
     Waiter,
@@ -1186,7 +1187,7 @@ def test_five_thousand_idle_connections() -> None:
         [sys.executable, '-c', textwrap.dedent(IDLE), str(needed), str(total)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     socks: list[socket.socket] = []
     try:

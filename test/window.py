@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
@@ -18,11 +19,13 @@ from typing import Any, Optional
 
 import pyte
 from documents import ROOT
-from support import TIMEOUT
+from screens import Screen, text_of
+from support import TIMEOUT, until_at_rest
 
-CTRL_A, CTRL_C, CTRL_D, CTRL_K, CTRL_U, CTRL_W, CTRL_Y, CTRL_Z = map(chr, (1, 3, 4, 11, 21, 23, 25, 26))
+CTRL_A, CTRL_C, CTRL_D, CTRL_E, CTRL_G, CTRL_K, CTRL_R, CTRL_S = map(chr, (1, 3, 4, 5, 7, 11, 18, 19))
+CTRL_U, CTRL_W, CTRL_Y, CTRL_Z = map(chr, (21, 23, 25, 26))
 UP, DOWN, RIGHT, LEFT = '\x1b[A', '\x1b[B', '\x1b[C', '\x1b[D'
-ENTER = '\r'
+ENTER, TAB, ESC, BACKSPACE = '\r', '\t', '\x1b', '\x7f'
 
 #: Opens its terminal, so that it is the one whose Ctrl-C reaches it, and becomes the program it is given.
 _LAUNCH = 'import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])'
@@ -34,11 +37,12 @@ class Window:
     def __init__(
         self, *command: str, columns: int = 72, rows: int = 24, env: Optional[Mapping[str, str]] = None
     ) -> None:
-        self._screen = pyte.Screen(columns, rows)
+        self._screen = Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         #: Everything the program has written, if not to the screen of another encoding.
         self.output = b''
         self._master, slave = pty.openpty()
+        os.set_blocking(self._master, False)
         self.resize(columns, rows)
         self._mode = termios.tcgetattr(slave)
         environment = {
@@ -68,7 +72,30 @@ class Window:
     # -- what a person does ------------------------------------------------------------------------------------------
 
     def type(self, keys: str, encoding: str = 'utf-8') -> None:
-        os.write(self._master, keys.encode(encoding))
+        self.send(keys.encode(encoding))
+
+    def send(self, data: bytes) -> None:
+        """Type these bytes; if they are many, look at the screen meanwhile."""
+        deadline = time.monotonic() + TIMEOUT
+        while data:
+            assert time.monotonic() < deadline, f'{len(data)} bytes were not taken'
+            if select.select([], [self._master], [], 0)[1]:
+                data = data[os.write(self._master, data) :]
+            if data:
+                self._look(0.01)
+
+    def pastes(self, text: str) -> None:
+        """The same, as a terminal sends what is pasted."""
+        self.until(lambda: b'\x1b[?2004h' in self.output)
+        self.type(f'\x1b[200~{text}\x1b[201~')
+
+    def until_read(self) -> None:
+        """The program has taken all that was typed, and has come to rest."""
+        unread = array.array('i', [1])
+        while unread[0]:
+            fcntl.ioctl(self._slave, termios.FIONREAD, unread)
+            time.sleep(0.002)
+        until_at_rest(self.process.pid)
 
     def resize(self, columns: int, rows: int) -> None:
         self._screen.resize(rows, columns)
@@ -79,6 +106,10 @@ class Window:
     def lines(self) -> list[str]:
         """The screen, without the blanks at the ends of lines and without what is empty below."""
         return '\n'.join(line.rstrip() for line in self._screen.display).rstrip('\n').split('\n')
+
+    def scrollback(self) -> list[str]:
+        """What has been scrolled off the screen."""
+        return [text_of(row) for row in self._screen.history.top]
 
     def cursor(self) -> tuple[int, int]:
         """Row and column."""

@@ -17,7 +17,7 @@ from .websocket import WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
 from .websocket_stream import WebSocketMessageStream, WebSocketStream, WebSocketTextStream, createWebSocketStream
 
-__version__ = '0.1.0'
+__version__ = '1.0.0'
 
 Server = WebSocketServer
 createConnection = connect

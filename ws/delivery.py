@@ -81,26 +81,30 @@ class Emitter(EventEmitter, metaclass=_Complete):
         self._loop: Loop = get_loop()
         # In a listener, whoever makes an object attaches its listeners before the loop runs again; elsewhere the
         # loop may be faster.
+        # Set under the lock, as what messages are routed by; read by any thread.
         self._kept: Optional[KeptEvents] = None if self._loop.in_thread() else KeptEvents(self)
         #: In which listeners and callbacks are called on a pool; None: on the loop thread.
         self._order: Optional[Order] = None
-        self._keeps_process = True
+        self._keeps_process = True  # under the lock, with what the loop knows of it
 
     def ref(self) -> None:
         """Keep the process alive while this is open, as it does from the start."""
-        self._keeps_process = True
-        self._loop.ref(self)
+        with self._lock:
+            self._keeps_process = True
+            self._loop.ref(self)
 
     def unref(self) -> None:
         """Let the process exit even if this is still open."""
-        self._keeps_process = False
-        self._loop.unref(self)
+        with self._lock:
+            self._keeps_process = False
+            self._loop.unref(self)
 
     def _hold(self) -> None:
         """Have the loop look after this object, until :meth:`_end_of_events`."""
         self._loop.hold(self)
-        if not self._keeps_process:  # a constructor has called unref()
-            self._loop.unref(self)
+        with self._lock:
+            if not self._keeps_process:  # a constructor has called unref()
+                self._loop.unref(self)
         if self._kept is not None:
             self._loop.call(self._loop.stay_awake, self._kept.until)
 
@@ -319,7 +323,7 @@ class KeptEvents:
     measured by a clock that stands still with the process: the thread that attaches listeners stands still, too.
 
     All of it runs on the loop thread, except :meth:`wait_for_more`. The emitter's lock makes "no listener, so keep it"
-    and "attach" exclude each other; what is kept by then is looked at after each attaching.
+    and "attach" exclude each other, and goes with the times; what is kept by then is looked at after each attaching.
     """
 
     def __init__(self, owner: Emitter) -> None:
@@ -333,9 +337,10 @@ class KeptEvents:
 
     def wait_for_more(self) -> None:
         """The object is made, or a listener is about to be attached, on any thread."""
-        now = self._owner._loop.awake
-        self.settled: float = now + SETTLE_FOR / 1000
-        self.until: float = now + KEEP_FOR / 1000
+        with self._owner._lock:
+            now = self._owner._loop.awake
+            self.settled: float = now + SETTLE_FOR / 1000
+            self.until: float = now + KEEP_FOR / 1000
 
     def keep(self, event: str, args: tuple[Any, ...], reported: bool = True) -> bool:
         """Whether the event was kept; if not, it is to be emitted now."""
@@ -416,7 +421,8 @@ class KeptEvents:
 
     def keep_no_longer(self) -> None:
         """Emit what has a listener, and drop the rest: there is no time to wait for more."""
-        self.settled = self.until = 0.0
+        with self._owner._lock:
+            self.settled = self.until = 0.0
         self.hand_over()
 
     def _drop_unheard(self) -> None:

@@ -28,6 +28,7 @@ class Pool:
 
     def __init__(self, executor: Union[Executor, int]) -> None:
         self._executor: Optional[Executor] = None
+        self._lock = threading.Lock()  # for the next one
         self._reported = False
         if isinstance(executor, int) and not isinstance(executor, bool):
             if executor < 1:
@@ -54,8 +55,10 @@ class Pool:
 
     def report_refusal(self) -> None:
         """The exception being handled says why it takes no more. One is enough."""
-        if not self._reported:
+        with self._lock:
+            is_first = not self._reported
             self._reported = True
+        if is_first:
             report_exception()
 
 
@@ -109,7 +112,8 @@ class Order:
         #: ``on_much(full)``, on the loop thread: so much waits that nothing more should be read; or little again.
         self.on_much: Callable[[bool], object] = _nobody
         self.on_refused: Callable[[], object] = _nobody
-        self._lock = threading.Lock()  # for all of the following
+        # For all of the following. Reentrant: a signal handler may come here in the middle of it.
+        self._lock = threading.RLock()
         self._calls: deque[_Call] = deque()
         self._held: deque[_Call] = deque()  # events that wait for `pause(False)`
         self._size = 0
@@ -117,18 +121,19 @@ class Order:
         self._at_work = False  # a job of ours waits in the pool, or runs
         self._paused = False
         self._silent = False
-        #: Whether the pool takes no calls any more.
+        #: Whether the pool takes no calls any more. Set by the thread that was told so, once; read by any.
         self.refused: bool = False
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that nothing more should be read."""
+        """Whether so much waits that nothing more should be read. What it is next, ``on_much`` tells."""
         return self._full
 
     @property
     def is_idle(self) -> bool:
         """Whether everything has been called."""
-        return not (self._at_work or self._calls or self._held)
+        with self._lock:
+            return not (self._at_work or self._calls or self._held)
 
     def add(self, function: Callable[..., object], *args: Any) -> None:
         """Call ``function(*args)``, which must not raise, when it is its turn."""
@@ -170,7 +175,7 @@ class Order:
 
     def abandon(self) -> None:
         """This is the child after a fork, where nobody calls what is here."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls.clear()
         self._held.clear()
         self._at_work = False

@@ -41,7 +41,7 @@ class Outgoing:
     """What goes out over one connection that is open: messages, whole and in pieces, pings and pongs, a close frame.
 
     :meth:`hand_in`, :meth:`is_little`, :meth:`count_waiting` and :attr:`buffered` are for any thread; everything else
-    belongs to the loop thread.
+    belongs to the loop thread, which others may only ask :attr:`over`, :attr:`direct` and :attr:`streams`.
     """
 
     __slots__ = (
@@ -85,7 +85,8 @@ class Outgoing:
     @property
     def buffered(self) -> int:
         """Bytes that the kernel has not taken yet."""
-        return self._stream.queued + self._waiting
+        waiting = self._waiting  # first: what the loop thread moves from here to there meanwhile must not be missed
+        return waiting + self._stream.queued
 
     @property
     def messages(self) -> int:

@@ -227,6 +227,9 @@ class Supplied(Pieces):
 
     ``send(data, final)`` sends a piece; ``supply(error)`` says that the connection is no longer open. ``count(size)``
     is told how many bytes begin to wait for the loop thread, and how many, less than 0, no longer do.
+
+    Belongs to the loop thread but for :meth:`send`, which any thread may call: of pieces that are sent on two threads
+    at once, the order is open.
     """
 
     def __init__(

@@ -7,6 +7,8 @@ may be called from any thread. As in Node, a timer keeps the process alive until
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from numbers import Real
@@ -32,6 +34,10 @@ _LONGEST_DELAY = 2**31 - 1
 
 #: A function, the arguments it takes, and whether ``this`` goes before them.
 _Call = tuple[Callable[..., object], tuple[Any, ...], bool]
+
+
+# What any thread does to a timer, it does under this lock. Reentrant: a signal handler may come here in the middle.
+_lock = threading.RLock()
 
 
 def setTimeout(callback: Callable[..., object], delay: Optional[float] = 1, *args: Any) -> Timeout:
@@ -92,14 +98,16 @@ class Timeout:
 
     def ref(self) -> Timeout:
         """Keep the process alive (the default). Returns this object."""
-        self._referenced = True
-        self._wait.loop.ref(self._wait)
+        with _lock:
+            self._referenced = True
+            self._wait.loop.ref(self._wait)
         return self
 
     def unref(self) -> Timeout:
         """Let the process exit even if this is still to come. Returns this object."""
-        self._referenced = False
-        self._wait.loop.unref(self._wait)
+        with _lock:
+            self._referenced = False
+            self._wait.loop.unref(self._wait)
         return self
 
     def hasRef(self) -> bool:
@@ -108,23 +116,26 @@ class Timeout:
 
     def refresh(self) -> Timeout:
         """Start the delay again, even after the callback was called, unless this is cleared. Returns this object."""
-        if self._call is not None:
-            last, self._wait = self._wait, _Wait(self)
-            self._wait.begin(self)
-            last.cancel()
-            if self._call is None:  # another thread has cleared it in the meantime
-                self._wait.cancel()
+        with _lock:
+            if self._call is not None:
+                last, self._wait = self._wait, _Wait(self)
+                self._wait.begin(self)
+                last.cancel()
+                if self._call is None:  # a signal handler has cleared it in the meantime
+                    self._wait.cancel()
         return self
 
     def close(self) -> Timeout:
         """The same as :func:`clearTimeout`. Returns this object."""
-        self._call = None
-        self._wait.cancel()
+        with _lock:
+            self._call = None
+            self._wait.cancel()
         return self
 
 
 class _Wait:
-    """A delay that is passing: what the loop holds for a :class:`Timeout`.
+    """A delay that is passing: what the loop holds for a :class:`Timeout`. Any thread may begin and cancel it, under
+    the lock; the rest belongs to the loop thread.
 
     Each refresh begins another one. So a thread that ends the last one, because its time has come, can't also end what
     a second thread has just begun.
@@ -205,14 +216,16 @@ class Immediate:
 
     def ref(self) -> Immediate:
         """Keep the process alive (the default). Returns this object."""
-        self._referenced = True
-        self._loop.ref(self)
+        with _lock:
+            self._referenced = True
+            self._loop.ref(self)
         return self
 
     def unref(self) -> Immediate:
         """Let the process exit even if this is still to come. Returns this object."""
-        self._referenced = False
-        self._loop.unref(self)
+        with _lock:
+            self._referenced = False
+            self._loop.unref(self)
         return self
 
     def hasRef(self) -> bool:
@@ -265,3 +278,12 @@ def _run(call: Optional[_Call], this: object) -> None:
             callback(*args)
     except BaseException:  # an interval goes on, as in Node
         report_exception()
+
+
+def _renew_after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()  # the old one may be held by a thread that does not exist here
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_after_fork)

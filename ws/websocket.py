@@ -18,7 +18,7 @@ from .options import CLIENT_OPTIONS, SERVER_SIDE_OPTIONS, Options, count, deflat
 from .pool import Order, pool_of
 from .protocol import receiver
 from .protocol.error_codes import ErrorCodeTable
-from .protocol.permessage_deflate import EXTENSION
+from .protocol.permessage_deflate import EXTENSION, DeflateOptions
 from .protocol.receiver import MessageFlags
 from .protocol.sender import LARGE, control_payload, message_frame, payload_of
 from .protocol.url import URLObject, url_text, without_credentials
@@ -197,9 +197,14 @@ class WebSocket(Connection, EventTarget):
         else:
             settings = merge('WebSocket', CLIENT_OPTIONS, options, keywords)
             super().__init__(settings, False, settings.protocolVersion)
-            self._prepare(address, protocols)
+            self._prepare(address, protocols, deflate_options(settings))  # here: its warnings name who called this
 
-    def _prepare(self, address: Union[str, URLObject], protocols: Union[str, Sequence[str], None]) -> None:
+    def _prepare(
+        self,
+        address: Union[str, URLObject],
+        protocols: Union[str, Sequence[str], None],
+        deflate: Optional[DeflateOptions],
+    ) -> None:
         """Of a client."""
         self._check_options()
         pool = pool_of(self.options)
@@ -212,7 +217,7 @@ class WebSocket(Connection, EventTarget):
             self.url,
             protocols,
             self.options,
-            deflate_options(self.options),
+            deflate,
             self._on_handshake,
             self._on_handshake_failure,
         )

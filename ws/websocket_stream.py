@@ -44,6 +44,8 @@ class WebSocketStream(io.RawIOBase):
     _untold = False
     #: What reading returns at the end.
     _nothing: Any = b''
+    # Here, as Python takes down the names of modules first.
+    _is_finalizing = staticmethod(sys.is_finalizing)
 
     def __init__(self, ws: WebSocket, options: Options) -> None:
         super().__init__()
@@ -361,6 +363,8 @@ class WebSocketStream(io.RawIOBase):
         has prevented that, or an error that no other call has raised. On the loop thread, it doesn't wait. An attempt
         to connect is given up. Does nothing if the stream is closed.
         """
+        if self._is_finalizing():  # a file over this one is closed by its destructor: the connection ended before
+            return
         with self._changed:
             if self._closed:
                 return
@@ -571,6 +575,7 @@ def createWebSocketStream(
     return WebSocketTextStream(WebSocketStream(ws, given), encoding)
 
 
+# Any thread adds to it; it is gone through only in the child after a fork, by one.
 _streams: weakref.WeakSet[WebSocketStream] = weakref.WeakSet()
 
 

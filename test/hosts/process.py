@@ -23,7 +23,7 @@ from typing import Any, Optional
 
 import pytest
 from documents import ROOT, connect
-from support import TIMEOUT, Log, until_at_rest
+from support import PYTHONPATH, TIMEOUT, Log, until_at_rest
 
 from ws import WebSocket
 
@@ -156,7 +156,7 @@ class Hosts:
         return path
 
     def start(self, *command: object, **environment: str) -> Host:
-        variables = {'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
+        variables = {'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
         # Compiled files are told from stale ones by seconds and sizes, which an edit of a test's may not change.
         variables['PYTHONDONTWRITEBYTECODE'] = '1'
         self._started.append(Host([str(part) for part in command], self.folder, {**variables, **environment}))

@@ -13,10 +13,8 @@ import pytest
 from interop.peers import WEBSOCKETS, WS_8, Ends, Ours, Peer, call_us, calling, our_server
 from support import Waiter
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.parametrize('peer', [WS_8, WEBSOCKETS], indirect=True, ids=str),
-]
+pytestmark = pytest.mark.interop
+with_both = pytest.mark.parametrize('peer', [WS_8, WEBSOCKETS], indirect=True, ids=str)
 
 TEXT = json.dumps([{'number': number, 'name': 'Grüße, 世界 🎉'} for number in range(300)], ensure_ascii=False)
 NOISE = random.Random(7692).randbytes(70_000)
@@ -61,13 +59,19 @@ def role(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.mark.parametrize('settings', SETTINGS, ids=str)
-@pytest.mark.parametrize('whose', ['ours', 'theirs'])
+#: Who may be set to what: `websockets` has no window of 8 bits, and its server no options.
+AGREEMENTS = [
+    (peer, role, whose, settings)
+    for peer in (WS_8, WEBSOCKETS)
+    for role in ('client', 'server')
+    for whose in ('ours', 'theirs')
+    for settings in SETTINGS
+    if peer is WS_8 or (8 not in settings.values() and (role, whose) != ('client', 'theirs'))
+]
+
+
+@pytest.mark.parametrize('peer, role, whose, settings', AGREEMENTS, indirect=['peer', 'role'], ids=str)
 def test_both_ways(role: str, peer: Peer, settings: dict[str, Any], whose: str) -> None:
-    if peer.kind is WEBSOCKETS and 8 in settings.values():
-        pytest.skip('websockets has no window of 8 bits')
-    if peer.kind is WEBSOCKETS and role == 'client' and whose == 'theirs':
-        pytest.skip('the server of websockets has no options')
     ours, theirs = (settings, {}) if whose == 'ours' else ({}, settings)
     with connection(role, peer, ours, theirs) as (our_end, their_end):
         assert our_end.ws.extensions == 'permessage-deflate'
@@ -83,6 +87,7 @@ def test_both_ways(role: str, peer: Peer, settings: dict[str, Any], whose: str) 
         assert our_end.ws.bytesReceived < size / 4
 
 
+@with_both
 def test_what_is_not_to_be_compressed(role: str, peer: Peer) -> None:
     with connection(role, peer, {}, {}) as (our_end, their_end):
         for compress in (True, False, True, False):
@@ -96,6 +101,7 @@ def supply(end: Ours, pieces: list[str]) -> None:
     end.ws.stream(lambda error, send: error or send(waiting.pop(0), not waiting))
 
 
+@with_both
 @pytest.mark.parametrize('no_context', [False, True], ids=['with context', 'without context'])
 def test_fragments(role: str, peer: Peer, no_context: bool) -> None:
     settings = {'serverNoContextTakeover': no_context, 'clientNoContextTakeover': no_context}

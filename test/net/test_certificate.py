@@ -8,9 +8,6 @@ import ssl
 
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from streams import in_thread, tcp_pair
 
 from ws.net.certificate import describe_certificate
@@ -33,6 +30,11 @@ def test_of_one_that_nobody_has_verified_there_is_little() -> None:
 @pytest.fixture(scope='module')
 def decoded() -> tuple[dict[str, object], bytes]:
     """What Python says of a certificate of its peer's."""
+    pytest.importorskip('cryptography')
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     authority = trustme.CA(organization_name='An Authority')
     key = ec.generate_private_key(ec.SECP256R1())
     names = [

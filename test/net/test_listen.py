@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from streams import Driver
-from support import TIMEOUT, Waiter, until
+from support import PYTHONPATH, TIMEOUT, Waiter, until
 
 from ws.net import listen, poller
 from ws.net import loop as loop_module
@@ -37,8 +37,6 @@ from ws.net.poller import READ, Poller, SelectorPoller
 from ws.net.resolver import Endpoint, look_up_literal
 from ws.net.stream import Stream
 from ws.net.unix import SocketFile
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def endpoints(host: str = '127.0.0.1', port: int = 0) -> list[Endpoint]:
@@ -448,7 +446,7 @@ def test_the_operator_sees_it_whatever_is_done_about_logs(setup: str, lines: int
         text=True,
         timeout=TIMEOUT,
         check=True,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     assert ended.stderr.count('new connections have to wait: no more') == lines
     assert len(ended.stderr.splitlines()) == lines
@@ -557,7 +555,7 @@ def test_when_descriptors_run_out_it_waits_and_goes_on_later(poller_class: Any) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
     stdin, stdout = child.stdin, child.stdout

@@ -108,6 +108,17 @@ def test_select_watches_no_more_than_it_can(monkeypatch: pytest.MonkeyPatch, pai
         poller.close()
 
 
+@pytest.mark.parametrize('selector', [selectors.DefaultSelector, selectors.SelectSelector])
+def test_one_that_is_closed_waits_for_nothing(
+    poller_class: Any, selector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, 'DefaultSelector', selector)
+    poller = poller_class()
+    poller.close()
+    with pytest.raises(ValueError, match='closed'):
+        poller.poll(-1)
+
+
 def test_it_waits_as_long_as_it_should(poller: Any, pair: Any) -> None:
     poller.register(pair[0].fileno(), READ)
     for seconds in (0.0004, 0.02):

@@ -100,6 +100,16 @@ def make(request: pytest.FixtureRequest, driver: Driver, tls_contexts: Any) -> A
     maker.close()
 
 
+def of_kinds(*kinds: str) -> pytest.MarkDecorator:
+    """For a test that `make` runs with these alone."""
+    return pytest.mark.parametrize('make', kinds, indirect=True)
+
+
+#: A UNIX socket knows no reset, and an SSLSocket no half-open connection.
+with_resets = of_kinds('tcp', 'tls', 'tls-socket')
+half_open = of_kinds('tcp', 'unix', 'tls')
+
+
 def pieces(seed: int, number: int, most: int) -> list[bytes]:
     generator = random.Random(seed)
     return [generator.randbytes(generator.randrange(1, most)) for _ in range(number)]
@@ -292,11 +302,10 @@ def test_what_is_written_in_one_turn_is_one_call_to_the_kernel(driver: Driver) -
         driver(stream.destroy)
 
 
+@of_kinds('tls', 'tls-socket')
 def test_what_is_written_in_one_turn_is_one_call_over_tls(
     driver: Driver, make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if make.kind not in ('tls', 'tls-socket'):
-        return
     stream, peer = make()
     calls: list[None] = []
     # A socket of the ssl module writes by way of OpenSSL.
@@ -427,6 +436,7 @@ def test_a_reader_as_fast_as_the_writer_starves_nobody(driver: Driver, monkeypat
         driver(stream.destroy)
 
 
+@of_kinds('tcp', 'tls', 'tls-socket')
 @pytest.mark.parametrize('poller_class', [Poller], ids=['once'])
 def test_many_small_writes_to_a_slow_reader_take_linear_time(driver: Driver, make: Maker) -> None:
     """Eight times as many take the loop thread eight times as long, not sixty-four times."""
@@ -457,7 +467,8 @@ def test_many_small_writes_to_a_slow_reader_take_linear_time(driver: Driver, mak
 
     gc.freeze()  # what all the other tests have left is not to be looked through each time the collector comes
     try:
-        assert min(seconds(200_000) for _ in range(3)) < 30 * min(seconds(25_000) for _ in range(3))
+        few = min(seconds(10_000) for _ in range(3))
+        assert any(seconds(80_000) < 30 * few for _ in range(3))
     finally:
         gc.unfreeze()
 
@@ -504,9 +515,8 @@ def test_after_end_nothing_is_written(driver: Driver, make: Maker) -> None:
     assert peer.recv(10) == b''
 
 
+@half_open
 def test_what_the_peer_sends_after_our_end_is_read(driver: Driver, make: Maker) -> None:
-    if make.kind == 'tls-socket':
-        pytest.skip('an SSLSocket knows no half-open connections')
     stream, peer = make()
     received = Received(stream)
     driver(stream.resume)
@@ -519,9 +529,8 @@ def test_what_the_peer_sends_after_our_end_is_read(driver: Driver, make: Maker) 
     assert received.data == b'x' * 100_000
 
 
+@half_open
 def test_a_peer_that_has_finished_can_still_be_written_to(driver: Driver, make: Maker) -> None:
-    if make.kind == 'tls-socket':
-        pytest.skip('an SSLSocket knows no half-open connections')
     stream, peer = make()
     received = Received(stream)
     driver(stream.resume)
@@ -852,9 +861,8 @@ def test_a_destroyed_stream_lets_go_of_what_was_queued(driver: Driver, make: Mak
 # -- broken connections -----------------------------------------------------------------------------------------------
 
 
+@with_resets
 def test_a_reset_while_reading(driver: Driver, make: Maker) -> None:
-    if make.kind == 'unix':
-        pytest.skip('UNIX sockets know no reset')
     stream, peer = make()
     received = Received(stream)
     driver(stream.resume)
@@ -867,11 +875,10 @@ def test_a_reset_while_reading(driver: Driver, make: Maker) -> None:
     assert received.happened == ['end', 'close'] or isinstance(received.error, ConnectionResetError)
 
 
+@of_kinds('tcp')
 @pytest.mark.parametrize('size', [4095, 4096, 4097, READ_SIZE])
 def test_a_reset_behind_data(driver: Driver, make: Maker, size: int) -> None:
     """However much was read just before: it must not pass for an ordinary end."""
-    if make.kind != 'tcp':
-        return
     stream, peer = make()
     received = Received(stream)
     peer.sendall(bytes(size))
@@ -892,10 +899,9 @@ def test_a_reset_behind_data(driver: Driver, make: Maker, size: int) -> None:
     assert isinstance(received.error, ConnectionResetError)
 
 
+@with_resets
 def test_a_reset_while_only_writing(driver: Driver, make: Maker) -> None:
     """Nobody reads, nothing can be written: the poller must still tell."""
-    if make.kind == 'unix':
-        pytest.skip('UNIX sockets know no reset')
     stream, peer = make(4096)
     received = Received(stream)
     answer = Waiter()
@@ -951,10 +957,9 @@ def test_a_broken_pipe_does_not_hide_what_the_peer_sent_before(driver: Driver, m
     assert received.happened[:1] == ['data']
 
 
+@with_resets
 def test_a_reset_that_a_write_notices_reaches_on_close(driver: Driver, make: Maker) -> None:
     """Reading goes on behind it, and meets no more than an end. Nothing is kept alive by what was met."""
-    if make.kind == 'unix':
-        pytest.skip('UNIX sockets know no reset')
 
     def write_into_the_void(stream: Stream) -> None:
         reset(peer)

@@ -15,15 +15,10 @@ from typing import Any, Optional
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509 import load_pem_x509_certificate
 from streams import in_thread, tcp_pair
-from support import TIMEOUT
+from support import PYTHONPATH, TIMEOUT
 
 from ws.net.tls_context import client_context, server_context
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope='module')
@@ -36,6 +31,7 @@ def chain_of(certificate: trustme.LeafCert) -> bytes:
 
 
 def encrypted_key(certificate: trustme.LeafCert, passphrase: bytes) -> bytes:
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
     key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -153,6 +149,8 @@ def test_a_path_is_read(authority: trustme.CA, certificate: trustme.LeafCert, tm
 
 @pytest.mark.parametrize('option', ['ca', 'cert', 'key', 'pfx'])
 def test_a_path_to_nowhere(option: str, certificate: trustme.LeafCert, tmp_path: Path) -> None:
+    if option == 'pfx':
+        pytest.importorskip('cryptography')
     given = {'cert': chain_of(certificate), 'key': certificate.private_key_pem.bytes()} if option != 'pfx' else {}
     with pytest.raises(FileNotFoundError, match='nowhere'):
         client_context(**{**given, option: tmp_path / 'nowhere'})
@@ -205,6 +203,9 @@ def test_a_passphrase_for_a_key_that_needs_none_does_no_harm(certificate: trustm
 
 
 def pfx_of(certificate: trustme.LeafCert, passphrase: Optional[bytes] = None, leave_out: str = '') -> bytes:
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
+    pkcs12 = pytest.importorskip('cryptography.hazmat.primitives.serialization.pkcs12')
+    load_pem_x509_certificate = pytest.importorskip('cryptography.x509').load_pem_x509_certificate
     certs = [load_pem_x509_certificate(pem.bytes()) for pem in certificate.cert_chain_pems]
     key: Any = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
     encryption = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
@@ -236,6 +237,7 @@ def test_pfx(passphrase: Any) -> None:
 
 @pytest.mark.skipif(shutil.which('openssl') is None, reason='there is no openssl command')
 def test_pfx_made_by_openssl(certificate: trustme.LeafCert, authority: trustme.CA, tmp_path: Path) -> None:
+    pytest.importorskip('cryptography')
     for name, pem in (('cert', chain_of(certificate)), ('key', certificate.private_key_pem.bytes())):
         (tmp_path / name).write_bytes(pem)
     command = 'openssl pkcs12 -export -in cert -inkey key -out pfx -passout pass:secret'
@@ -253,6 +255,7 @@ class TestPfxThatCannotBeUsed:
 
     @pytest.mark.parametrize('rubbish', [b'', b'rubbish', bytes(1000), bytearray(b'x')])
     def test_rubbish(self, make: Any, rubbish: Any) -> None:
+        pytest.importorskip('cryptography')
         with pytest.raises(ValueError, match=r'^pfx cannot be opened: '):
             make(pfx=rubbish)
 
@@ -285,7 +288,7 @@ class TestPfxThatCannotBeUsed:
 def test_the_package_for_pfx_is_imported_only_when_it_is_used() -> None:
     script = 'import sys, ws; sys.exit("cryptography" in sys.modules)'
     subprocess.run(
-        [sys.executable, '-c', script], check=True, timeout=TIMEOUT, env={**os.environ, 'PYTHONPATH': str(ROOT)}
+        [sys.executable, '-c', script], check=True, timeout=TIMEOUT, env={**os.environ, 'PYTHONPATH': PYTHONPATH}
     )
 
 
@@ -307,7 +310,7 @@ def test_nobody_is_asked_for_a_passphrase(certificate: trustme.LeafCert) -> None
         text=True,
         timeout=TIMEOUT,
         start_new_session=True,  # no terminal: it would ask on stderr, and read the answer from stdin
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
     )
     assert (child.stdout, child.stderr) == ('refused\n', '')
 

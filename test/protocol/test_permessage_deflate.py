@@ -484,8 +484,8 @@ class TestInflater:
     def test_bomb(self) -> None:
         """1 GiB in a megabyte costs what the limit lets through."""
         stream = zlib.compressobj(9, zlib.DEFLATED, -15)
-        zeros = bytes(1 << 20)
-        payload = b''.join([*(stream.compress(zeros) for _ in range(1024)), stream.flush(zlib.Z_SYNC_FLUSH)])
+        # A full flush: what is behind it refers to nothing before, and so can be repeated.
+        payload = (stream.compress(bytes(1 << 20)) + stream.flush(zlib.Z_FULL_FLUSH)) * 1024
         assert len(payload) < 1_100_000
         tracemalloc.start()
         started = time.process_time()
@@ -519,6 +519,19 @@ class TestInflater:
         assert caught.value.closeCode == 1008
         with pytest.raises(ProtocolError, match='Too many final blocks'):
             inflate(Inflater(None, False), few + b'\x03\x00')
+
+    @pytest.mark.parametrize('piece', [1, 7, 16384])
+    def test_what_comes_before_too_many_final_blocks_comes_out(self, piece: int) -> None:
+        """Else the portions would decide whether somebody hears of what is wrong with it."""
+        stream = zlib.compressobj(wbits=-15)
+        flood = stream.compress(b'Hello') + stream.flush() + b'\x03\x00' * 100
+        inflater, inflated = Inflater(None, False), b''
+        with pytest.raises(ProtocolError, match='Too many final blocks'):
+            for start in range(0, len(flood), piece):
+                inflater.begin(flood[start : start + piece], False)
+                while inflater.under_way:
+                    inflated += inflater.inflate(1000)
+        assert inflated == b'Hello'
 
     def test_the_highest_limit(self) -> None:
         assert inflate(Inflater(None, False), HELLO, limit=sys.maxsize - 1) == b'Hello'

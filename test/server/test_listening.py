@@ -16,13 +16,11 @@ from typing import Any
 import pytest
 import trustme
 from sites import LOCAL, Pages, UnixHTTPServer
-from support import TIMEOUT, Log, Waiter, end, server, until, wait_for
+from support import PYTHONPATH, TIMEOUT, Log, Waiter, end, server, until, wait_for
 
 from ws import WebSocket, WebSocketServer
 from ws.options import SERVER_OPTIONS, merge
 from ws.server.listening import Port, address_of, place_of
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 unix = pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='no UNIX sockets')
 needs_reuse_port = pytest.mark.skipif(not hasattr(socket, 'SO_REUSEPORT'), reason='no SO_REUSEPORT')
@@ -238,7 +236,7 @@ def start(program: str, **options: Any) -> subprocess.Popen[str]:
         [sys.executable, '-c', textwrap.dedent(program)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, 'PYTHONPATH': str(ROOT), **options.pop('env', {})},
+        env={**os.environ, 'PYTHONPATH': PYTHONPATH, **options.pop('env', {})},
         **options,
     )
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ws.wscat.editor import END
 from ws.wscat.input import Lines, Pieces, Values
-from ws.wscat.terminal import END
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

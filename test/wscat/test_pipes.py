@@ -80,14 +80,14 @@ def test_execute_several_messages() -> None:
         assert run('-c', url_of(wss), '-x', 'one', '-x', 'two', '-w', '0.3', data=b'not sent') == (0, 'one\ntwo\n', '')
 
 
-@pytest.mark.parametrize('arguments', [['-x', 'go'], []])
-def test_waiting_without_end_ends_when_the_peer_closes(arguments: list[str]) -> None:
+@pytest.mark.parametrize(('arguments', 'errors'), [(['-x', 'go'], 'Disconnected (code: 1000, reason: "")\n'), ([], '')])
+def test_waiting_without_end_ends_when_the_peer_closes(arguments: list[str], errors: str) -> None:
     with server() as wss:
         wss.on(
             'connection',
             lambda ws: ws.on('message', lambda: ws._loop.call_later(500, lambda: (ws.send('done'), ws.close()))),
         )
-        assert run('-c', url_of(wss), '-w', '-1', *arguments, data=b'go') == (0, 'done\n', '')
+        assert run('-c', url_of(wss), '-w', '-1', *arguments, data=b'go') == (0, 'done\n', errors)
 
 
 def test_binary_messages_pass_through_pipes_as_they_are() -> None:
@@ -271,7 +271,7 @@ def test_piped_input_goes_to_the_client_that_comes() -> None:
         (['-l', '0', '--max-redirects'], '--max-redirects works with --connect only'),
         (['-c', 'ws+unix:/x', '--proxy', 'x'], '--proxy: there is none to a UNIX socket'),
         (['-c', 'x', '--nonsense'], 'unrecognized arguments: --nonsense'),
-        (['-c', 'x', '--exec', 'x'], 'unrecognized arguments: --exec x'),
+        (['-c', 'x', '--exec', 'x'], 'unrecognized arguments: --exec'),
         (['-c'], 'argument -c/--connect: expected one argument'),
         (['-c', 'x', '-x', '\udcff'], '--execute: the message is not text'),
     ],
@@ -279,7 +279,8 @@ def test_piped_input_goes_to_the_client_that_comes() -> None:
 def test_wrong_usage(arguments: list[str], complaint: str) -> None:
     result = run(*arguments, start_new_session=True)
     assert (result.status, result.output) == (2, '')
-    assert result.errors.startswith(f'error: {complaint}')
+    # Python 3.13.5 shows a wrong choice as it was written, earlier ones as what it was taken for.
+    assert result.errors.replace("choice: '9'", 'choice: 9').startswith(f'error: {complaint}')
     assert result.errors.count('\n') == 1
 
 

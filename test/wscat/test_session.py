@@ -190,12 +190,12 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
         window.shows(CONNECTED)
 
 
-@pytest.mark.parametrize('key', [CTRL_C, CTRL_D])
-def test_giving_up_before_the_connection_is_open(key: str) -> None:
+@pytest.mark.parametrize(('key', 'status'), [(CTRL_C, -signal.SIGINT), (CTRL_D, 0)])
+def test_giving_up_before_the_connection_is_open(key: str, status: int) -> None:
     with RawServer() as peer, python('-m', 'ws', '-c', peer.address) as window:
         peer.take()
         window.type(key)
-        window.ends()
+        window.ends(status)
         window.shows('')
 
 

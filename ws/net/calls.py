@@ -43,7 +43,8 @@ def _send_several(sock: socket.socket, queue: Sequence[Data], first: int) -> int
     if not hasattr(sock, 'sendmsg'):  # Windows has none
         return _send(sock, queue[first])
     try:
-        return sock.sendmsg(queue[first : first + BUFFERS_PER_CALL])
+        taken: int = sock.sendmsg(queue[first : first + BUFFERS_PER_CALL])
+        return taken
     except (BlockingIOError, InterruptedError):
         return 0
 

@@ -35,6 +35,7 @@ class Socket(EventEmitter):
 
     def __init__(self, stream: Stream, loop: Loop, sock: socket.socket) -> None:
         super().__init__()
+        # All of this belongs to the loop thread; other threads ask the stream.
         self._stream = stream
         self._loop = loop
         self._sock = sock
@@ -72,6 +73,8 @@ class Socket(EventEmitter):
         try:
             where = describe(self._sock)
         except OSError:
+            return Options()
+        if self.destroyed:  # on another thread: by then, the descriptor may be somebody else's
             return Options()
         return where if isinstance(where, str) else Options(where)
 

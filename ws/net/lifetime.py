@@ -34,6 +34,7 @@ GRACE = 0.5
 #: How often, in seconds, we look whether a pool of threads has done its work: nothing tells us.
 _POOL_POLL = 0.01
 
+# The flags are set by any thread, once, and read by the main thread at the end.
 _used = False  # there was a loop thread
 _failed = False  # an error that nobody heard: the status is to be 1
 _exited: Optional[int] = None  # the status that a signal handler of the user's asked for, while we waited
@@ -131,15 +132,29 @@ def _pools_work() -> bool:
         workers = _queues_of_pools()
         if not workers:
             return False
-        frames = sys._current_frames()
+        frames = main_thread.frames_of_others()
         works = any(
-            thread.is_alive() and (queue.qsize() or _runs_work(frames.get(thread.ident or 0)))
-            for thread, queue in workers.items()
+            thread.is_alive() and (queue.qsize() or _works(thread, frames)) for thread, queue in workers.items()
         )
         time.sleep(_POOL_POLL)
         if works:
             return True
     return False
+
+
+def _works(thread: threading.Thread, frames: Optional[dict[int, FrameType]]) -> bool:
+    """Whether that thread of a pool does, or another one of the same pool; `frames`: where all threads are."""
+    return _pool_is_busy(thread) if frames is None else _runs_work(frames.get(thread.ident or 0))
+
+
+def _pool_is_busy(thread: threading.Thread) -> bool:
+    """Whether the pool of `thread` has fewer idle threads than threads, by its own count; one that is shut down, or
+    that nobody has any more, has no idle ones. Private, too."""
+    try:
+        pool = thread._args[0]()  # type: ignore[attr-defined]
+        return pool is None or bool(pool._shutdown or pool._idle_semaphore._value < len(pool._threads))
+    except (AttributeError, IndexError, TypeError):  # it has just ended, or this is another Python
+        return False
 
 
 def _runs_work(frame: Optional[FrameType]) -> bool:

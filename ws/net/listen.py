@@ -65,6 +65,7 @@ def _set_options(sock: socket.socket, reuse_port: bool) -> None:
         # let two servers share a port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
+        assert hasattr(socket, 'SO_REUSEPORT')  # else the option was refused
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if sock.family == socket.AF_INET6 and hasattr(socket, 'IPV6_V6ONLY'):
         # '::' means both families, as in Node, whatever the system's default is.

@@ -77,25 +77,27 @@ class Loop:
 
     def __init__(self, on_start: Callable[[], object] = _ignore) -> None:
         self._on_start = on_start  # told, on the thread that starts it, when there is going to be a loop thread
-        # Reentrant: a signal handler may come here in the middle of it.
+        # For the next four, and for the beginning and end. Reentrant: a signal handler may come here in the middle.
         self._lock = threading.RLock()
         #: Notified when the last referenced handle goes, and when the thread ends.
         self._changed = threading.Condition(self._lock)
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
-        self._thread: Optional[threading.Thread] = None
-        #: The number of the loop thread while there is one; see :meth:`in_thread`.
+        self._thread: Optional[threading.Thread] = None  # also read without the lock: see call() and _may_end()
+
+        # For any thread without a lock: the loop thread looks at them again and again, or each step is a whole.
+        #: The number of the loop thread while there is one; see :meth:`in_thread`. Set by that thread.
         self.ident: Optional[int] = None
         self._stopping = False
         #: Called when the thread has ended, on it: for those who wait for something that it would have done.
         self.on_end: set[Callable[[], object]] = set()
         #: The process is ending.
         self.leaving: bool = False
-
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = True  # a byte is on its way to the loop thread, or there is no thread that needs one
         self._waker: Optional[Union[Waker, Idle]] = None
 
+        # The loop thread's own.
         self._poller: Any = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
@@ -107,7 +109,7 @@ class Loop:
         self._settling = False  # these are being called
         self._put_off: deque[Patient] = deque()
         #: Seconds this process was running, as far as somebody needs to know (:meth:`stay_awake`): what it spent
-        #: stopped, or collecting garbage, counts as no more than two heartbeats.
+        #: stopped, or collecting garbage, counts as no more than two heartbeats. Any thread may read it.
         self.awake: float = 0.0
         self._awake_until = 0.0
         self._last_heartbeat = 0.0
@@ -157,7 +159,8 @@ class Loop:
 
     def ref(self, handle: Handle) -> None:
         """Let `handle` keep the process alive (the default)."""
-        self._unreferenced.discard(handle)
+        with self._lock:
+            self._unreferenced.discard(handle)
 
     def unref(self, handle: Handle) -> None:
         """Let the process exit although `handle` is alive."""

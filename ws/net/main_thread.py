@@ -9,6 +9,7 @@ the main thread, stands at an instruction that returns exactly if it ran to its 
 from __future__ import annotations
 
 import contextlib
+import functools
 import opcode
 import os
 import signal
@@ -16,11 +17,13 @@ import socket
 import sys
 import threading
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
 
 #: Modules that run as the main program, and show a prompt at which the user's code is typed.
 _PROMPTS = ('IPython', '_pyrepl', 'bpython', 'code', 'ipykernel', 'ipykernel_launcher', 'pdb', 'ptpython')
 
+# These are set by :func:`look`, at import or by whoever starts the loop under the lock of that, and else belong to the
+# main thread.
 _frames: list[FrameType] = []  # of the main program, outermost first
 _typed = False  # they are one line, typed at a prompt
 _over_before = False  # the main thread had ended before we could look
@@ -29,8 +32,50 @@ _interrupts: Optional[_Interrupts] = None
 
 def look() -> None:
     """Find the main program's frames, unless that has been done; on any thread."""
+    if _frames:
+        return
+    if threading.current_thread() is threading.main_thread():
+        _look_at(sys._getframe())
+        return
+    frames = frames_of_others()
+    if frames is None:
+        _have_main_thread_look()
+    else:
+        _look_at(frames.get(threading.main_thread().ident or 0))
+
+
+def frames_of_others() -> Optional[dict[int, FrameType]]:
+    """Where each thread is; None if there is no GIL: the others go on meanwhile, and who looks at the frames of a
+    thread that runs may crash the process."""
+    is_gil_enabled = getattr(sys, '_is_gil_enabled', None)
+    return sys._current_frames() if is_gil_enabled is None or is_gil_enabled() else None
+
+
+def _have_main_thread_look() -> None:
+    """Between two of its steps. Where that can't be had, the frames stay unknown."""
+    with contextlib.suppress(ImportError, AttributeError):
+        import ctypes
+
+        ctypes.pythonapi.Py_AddPendingCall(_pending_look(), None)
+
+
+@functools.cache  # the interpreter has its address
+def _pending_look() -> Any:
+    import ctypes
+
+    return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_look_in_passing)
+
+
+def _look_in_passing(_: object) -> int:
+    if not _frames:
+        _look_at(sys._getframe().f_back)
+    return 0
+
+
+def _look_at(innermost: Optional[FrameType]) -> None:
+    """`innermost` is where the main thread is."""
     global _frames, _typed, _over_before
-    frames = [] if _frames else _main_stack()
+    frames = _stack(innermost)
     if not frames:
         return
     outermost = frames[0]
@@ -45,9 +90,9 @@ def look() -> None:
         _over_before = name == 'threading'  # waits for its other threads
 
 
-def _main_stack() -> list[FrameType]:
-    """The frames of the main thread, outermost first."""
-    frame, frames = _current_frame(), []
+def _stack(innermost: Optional[FrameType]) -> list[FrameType]:
+    """The frames of a thread, outermost first."""
+    frame, frames = innermost, []
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
@@ -56,14 +101,6 @@ def _main_stack() -> list[FrameType]:
 
 def _is_main_module(frame: FrameType) -> bool:
     return frame.f_globals.get('__name__') == '__main__' and frame.f_code.co_name == '<module>'
-
-
-def _current_frame() -> Optional[FrameType]:
-    """The main thread's."""
-    main = threading.main_thread()
-    if threading.current_thread() is main:
-        return sys._getframe()
-    return sys._current_frames().get(main.ident or 0)
 
 
 def _is_terminal(fd: int) -> bool:

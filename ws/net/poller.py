@@ -46,7 +46,12 @@ class SelectorPoller:
         self._selector.unregister(fd)
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
-        """Wait at most `timeout` seconds (negative: for ever); return ``(fd, mask)`` for each ready descriptor."""
+        """Wait at most `timeout` seconds (negative: for ever); return ``(fd, mask)`` for each ready descriptor.
+
+        Raises :class:`ValueError` when it is closed: ``select`` itself would wait for nothing, for ever.
+        """
+        if self._selector.get_map() is None:
+            raise ValueError('I/O operation on closed poller')
         ready = self._selector.select(None if timeout < 0 else timeout)
         return [(key.fd, _from_selectors(mask)) for key, mask in ready]
 

@@ -157,7 +157,8 @@ class _Question:
 
 _resolver = Workers('ws-resolver', MAX_THREADS)
 _questions: dict[_Arguments, _Question] = {}
-_lock = threading.RLock()  # a signal handler may come here in the middle of it
+# For these, and for who is asking. Reentrant: a signal handler may come here in the middle of it.
+_lock = threading.RLock()
 
 
 def _forget() -> None:

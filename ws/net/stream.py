@@ -1,6 +1,6 @@
 """A non-blocking stream over a connected TCP or UNIX socket.
 
-Everything here runs on the loop thread, except the attributes that describe the peer.
+Everything here runs on the loop thread. Other threads may only ask who is there, and how much has gone through.
 """
 
 from __future__ import annotations
@@ -132,11 +132,15 @@ class Stream:
     @property
     def localAddress(self) -> Optional[str]:
         """Our own; None once the connection is gone."""
-        return _host_of(self._name(self._sock.getsockname))
+        return _host_of(self._local_name())
 
     @property
     def localPort(self) -> Optional[int]:
-        return _port_of(self._name(self._sock.getsockname))
+        return _port_of(self._local_name())
+
+    def _local_name(self) -> Any:
+        name = self._name(self._sock.getsockname)
+        return None if self.closed else name  # on another thread: by then, the descriptor may be somebody else's
 
     @property
     def peer(self) -> str:

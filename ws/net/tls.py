@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Optional, Union
 from weakref import WeakKeyDictionary
@@ -29,6 +31,10 @@ _BIOs = tuple[ssl.MemoryBIO, ssl.MemoryBIO]
 # middle of one method another stream's may be called only by a destructor that the collector runs: see flush.
 _bios: WeakKeyDictionary[Loop, _BIOs] = WeakKeyDictionary()
 
+#: OpenSSL must not be asked about a connection that another thread has it work on. The loop thread, which does all the
+#: work, does it under this lock, and any thread may ask under it. Reentrant: a callback of the user's may ask.
+openssl: contextlib.AbstractContextManager[bool] = threading.RLock()
+
 
 class EncryptedStream(Stream):
     """What the two kinds of streams over TLS have in common."""
@@ -42,7 +48,8 @@ class EncryptedStream(Stream):
     def authorized(self) -> bool:
         """Whether the peer has shown a certificate, and it was verified; False once the connection is gone."""
         try:
-            return bool(self._tls.getpeercert())
+            with openssl:
+                return bool(self._tls.getpeercert())
         except (AttributeError, OSError, ValueError):  # the first when it is gone
             return False
 
@@ -50,9 +57,11 @@ class EncryptedStream(Stream):
     def certificate(self) -> Certificate:
         """As far as it is known: what nobody has verified, Python does not decode."""
         try:
-            return describe_certificate(self._tls.getpeercert(), self._tls.getpeercert(True))
+            with openssl:
+                decoded, der = self._tls.getpeercert(), self._tls.getpeercert(True)
         except (AttributeError, OSError, ValueError):
             return Certificate()
+        return describe_certificate(decoded, der)
 
     def flush(self) -> None:
         self._scheduled = False
@@ -138,7 +147,8 @@ class TLSStream(EncryptedStream):
             self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
             self._context = None
         try:
-            self._tls.do_handshake()
+            with openssl:
+                self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._answer()
         except OSError as error:
@@ -198,13 +208,14 @@ class TLSStream(EncryptedStream):
         incoming, read = self._incoming, self._tls.read
         ended = False
         try:
-            # As a record is read as a whole, nothing stays behind with OpenSSL where no poller would see it.
-            while incoming.pending and not ended:
-                piece = read(_RECORD_SIZE)
-                if piece:
-                    pieces.append(piece)
-                else:  # the peer's close_notify
-                    ended = True
+            with openssl:
+                # As a record is read as a whole, nothing stays behind with OpenSSL where no poller would see it.
+                while incoming.pending and not ended:
+                    piece = read(_RECORD_SIZE)
+                    if piece:
+                        pieces.append(piece)
+                    else:  # the peer's close_notify
+                        ended = True
         except ssl.SSLWantReadError:  # the rest of a record is still to come
             pass
         except ssl.SSLZeroReturnError:  # the peer's close_notify after ours
@@ -282,8 +293,10 @@ class TLSStream(EncryptedStream):
 
     def _send(self, first: int) -> int:
         if not self._unsent:
+            data = self._next(first)
             try:
-                self._covered = self._tls.write(self._next(first))
+                with openssl:
+                    self._covered = self._tls.write(data)
             finally:  # whatever happens, it is no other stream's
                 self._unsent = self._outgoing.read()
         return self._covered if self._send_encrypted() else 0
@@ -298,7 +311,7 @@ class TLSStream(EncryptedStream):
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _finish_sending(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it would read the peer's close_notify: on_event will
+        with contextlib.suppress(OSError, ValueError), openssl:  # it would read the peer's close_notify: on_event will
             self._tls.unwrap()
         with contextlib.suppress(OSError):
             send(self._handle, self._outgoing.read())
@@ -315,3 +328,12 @@ class TLSStream(EncryptedStream):
 
     def _wanted(self) -> int:
         return super()._wanted() | (READ if self._on_handshake is not None else 0)
+
+
+def _renew_after_fork() -> None:
+    global openssl
+    openssl = threading.RLock()  # the old one may be held by a thread that does not exist here
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_after_fork)

@@ -73,6 +73,7 @@ class _Verified(NamedTuple):
     name: bool
 
 
+# Of two threads that make one at once, the later one's is kept; either would do.
 _plain_contexts: dict[_Verified, ssl.SSLContext] = {}
 
 
@@ -122,7 +123,8 @@ def server_context(
 def use_given(context: ssl.SSLContext) -> ssl.SSLContext:
     """Make somebody else's context fit for our streams, and change nothing else."""
     # TLS 1.2: else a peer could have a write wait for what it sends, and keep us shaking hands.
-    context.options |= ssl.OP_NO_RENEGOTIATION
+    if not context.options & ssl.OP_NO_RENEGOTIATION:  # else another thread may be using it already
+        context.options |= ssl.OP_NO_RENEGOTIATION
     return context
 
 

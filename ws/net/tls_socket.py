@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Optional
 
+from . import tls
 from .calls import Data
 from .loop import Loop
 from .poller import READ, WRITE
@@ -57,7 +58,8 @@ class TLSSocketStream(EncryptedStream):
             self._discard()
             return
         try:
-            data = self._sock.read(READ_SIZE)  # not recv: see keep_from_owner
+            with tls.openssl:
+                data = self._sock.read(READ_SIZE)  # not recv: see keep_from_owner
         except ssl.SSLWantReadError:
             return
         except ssl.SSLWantWriteError:
@@ -87,7 +89,8 @@ class TLSSocketStream(EncryptedStream):
     def _send(self, first: int) -> int:
         self._unfinished = data = self._unfinished or self._next(first)
         try:
-            taken = self._sock.write(data)
+            with tls.openssl:
+                taken = self._sock.write(data)
         except ssl.SSLWantWriteError:
             return 0
         except ssl.SSLWantReadError:
@@ -98,7 +101,8 @@ class TLSSocketStream(EncryptedStream):
 
     def _finish_sending(self) -> None:
         try:
-            self._sock.unwrap()  # sends close_notify ...
+            with tls.openssl:
+                self._sock.unwrap()  # sends close_notify ...
             self.eof = True  # ... and the peer's was there already
             return
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

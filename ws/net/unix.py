@@ -18,7 +18,7 @@ def bind_to_path(sock: socket.socket, path: str) -> None:
     try:
         _bind_once(sock, path)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or not _remove_stale(path):
+        if error.errno != errno.EADDRINUSE or not _remove_stale(sock.family, path):
             raise
         _bind_once(sock, path)
 
@@ -32,12 +32,12 @@ def _bind_once(sock: socket.socket, path: str) -> None:
         raise
 
 
-def _remove_stale(path: str) -> bool:
+def _remove_stale(family: int, path: str) -> bool:
     """Whether there was a socket that nobody listens on; it is gone then."""
     before = _identity(path)
     if before is None:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         if probe.connect_ex(path) != errno.ECONNREFUSED or _identity(path) != before:
             return False

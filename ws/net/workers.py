@@ -18,7 +18,7 @@ ASIDE = 4
 _PATIENCE = 0.05
 
 
-_all: WeakSet[Workers] = WeakSet()
+_all: WeakSet[Workers] = WeakSet()  # any thread adds to it; it is gone through only in the child after a fork, by one
 
 
 class Workers:
@@ -32,7 +32,7 @@ class Workers:
 
     def forget(self) -> None:
         """There are no jobs and no threads; also in the child after a fork, whose parent does the jobs."""
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition(threading.Lock())  # for all of the following
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._threads = 0  # those that were given up don't count

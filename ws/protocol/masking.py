@@ -30,7 +30,7 @@ class _Repeaters(dict[int, int]):
         return factor
 
 
-_REPEATERS = _Repeaters()
+_REPEATERS = _Repeaters()  # for any thread: two that miss the same one put in the same
 
 
 def _mask(data: bytes, key: bytes, /) -> bytes:
@@ -58,7 +58,7 @@ def _join_masked(pieces: list[bytes], keys: list[Optional[bytes]], /) -> bytes:
 mask: Callable[[bytes, bytes], bytes] = native.mask if native else _mask
 join_masked: Callable[[list[bytes], list[Optional[bytes]]], bytes] = native.join_masked if native else _join_masked
 
-_keys: list[bytes] = []
+_keys: list[bytes] = []  # for any thread: taking one and adding many are one step each
 
 
 def new_mask_key() -> bytes:

@@ -240,9 +240,15 @@ class Inflater:
         Raises ProtocolError with close code 1009 if that is more than `limit` bytes (at most ``sys.maxsize - 1``), with
         1007 if the data is no DEFLATE, and with 1008 if it begins anew too often.
         """
-        data, room, pieces = self._data, min(PIECE, limit + 1), []
+        data, room = self._data, min(PIECE, limit + 1)
+        pieces: list[bytes] = []
         while room:
             if self._stream is None:
+                if self._begins_too_often(self._size - len(data)):
+                    if not any(pieces):
+                        raise ProtocolError('Too many final blocks in a compressed message', 1008)
+                    self._data = data  # next time: what has come out is looked at first, whatever portions it came in
+                    return b''.join(pieces)
                 if not data or (self._fin and len(data) == len(_TAIL)):
                     break  # behind a block with BFINAL set there is nothing to put the tail back to
                 self._stream = zlib.decompressobj(-self._bits, self._dictionary)
@@ -255,7 +261,8 @@ class Inflater:
             limit -= len(piece)
             if self._stream.eof:
                 data = self._stream.unused_data
-                self._begin_anew(self._size - len(data))
+                self._stream = None
+                self._final_blocks += 1
             elif room:  # all has been used, and there is no more in zlib's window
                 break
             else:
@@ -277,15 +284,13 @@ class Inflater:
             if self._reset:
                 self._stream = None
 
-    def _begin_anew(self, size: int) -> None:
-        """A block with BFINAL set has ended, `size` bytes into the message; more may follow (RFC 7692 section 7.2.1).
+    def _begins_too_often(self, size: int) -> bool:
+        """Behind a block with BFINAL set, `size` bytes into the message, more may follow (RFC 7692 section 7.2.1): has
+        there been too much of that?
 
         Two bytes are enough to have a stream made and thrown away, and no limit on what comes out would notice.
         """
-        self._stream = None
-        self._final_blocks += 1
-        if self._final_blocks > FINAL_BLOCKS + size // BYTES_PER_FINAL_BLOCK:
-            raise ProtocolError('Too many final blocks in a compressed message', 1008)
+        return self._final_blocks > FINAL_BLOCKS + size // BYTES_PER_FINAL_BLOCK
 
 
 class PerMessageDeflate(NamedTuple):

@@ -68,12 +68,12 @@ class Network:
         self._loop = loop
         self._timeout = timeout / 1000
         self._origin = uuid.uuid4().hex
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1)  # any thread takes the next one, which is one step
         self._inflow = Inflow()
         self.presence: Presence = Presence()
         self._copies: dict[tuple[str, int], None] = {}  # messages to several rooms that have come
         self._asked: dict[str, Timer] = {}  # rooms whose members others have asked for
-        self._owes = False  # something could not be said
+        self._owes = False  # something could not be said. Set by any thread; the loop thread undoes it, and says all
         self._beat: Optional[Timer] = None
         self._closed = False
 

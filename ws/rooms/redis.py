@@ -68,8 +68,8 @@ class RedisBus:
             'socket_connect_timeout': self._timeout,
         }
         ConnectionPool.from_url(url)
-        self._listener: Optional[BusListener] = None
         self._lock = threading.RLock()  # for the following
+        self._listener: Optional[BusListener] = None  # set once, before there are threads
         self._wanted: dict[str, None] = {}
         self._session: Optional[_Session] = None  # while there is a connection
         self._closing = threading.Event()
@@ -78,9 +78,10 @@ class RedisBus:
     # -- what a Bus does ---------------------------------------------------------------------------------------------
 
     def open(self, listener: BusListener) -> None:
-        if self._listener is not None:
-            raise RuntimeError('a bus can belong to only one Rooms')
-        self._listener = listener
+        with self._lock:
+            if self._listener is not None:
+                raise RuntimeError('a bus can belong to only one Rooms')
+            self._listener = listener
         threading.Thread(target=self._run, name='ws-redis', daemon=True).start()
 
     def publish(self, channel: str, message: bytes) -> bool:

@@ -30,7 +30,7 @@ OnUpgrade = Callable[[Request, socket.socket, bytes], object]
 _SAFE = "/!$&'()*+,;=:@"
 
 
-#: For attaching and detaching.
+#: For attaching and detaching. The threads that serve requests only look.
 _lock = threading.Lock()
 
 

@@ -101,6 +101,7 @@ def open_socket(place: Place, endpoints: list[Endpoint], backlog: int) -> socket
     if isinstance(place, Port):
         return bind(endpoints, backlog, place.reuse)
     if isinstance(place, str):
+        assert hasattr(socket, 'AF_UNIX')  # else it was refused
         return bind([Endpoint(socket.AF_UNIX, place)], backlog)
     return take_over(place)
 

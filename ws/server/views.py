@@ -23,7 +23,8 @@ from .http_server import take_socket
 #: Where hosts put the socket of a request: Werkzeug, and gunicorn's workers `sync` and `gthread`.
 _SOCKET_KEYS = ('werkzeug.socket', 'gunicorn.socket')
 
-#: The sockets whose connection has been taken, and is no longer theirs.
+#: The sockets whose connection has been taken, and is no longer theirs. Looking and adding are one step each; to give
+#: the same socket away on two threads at once is the caller's mistake.
 _taken: WeakSet[socket.socket] = WeakSet()
 
 

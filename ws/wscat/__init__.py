@@ -6,14 +6,22 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Optional
+from collections.abc import Callable, Sequence
+from typing import Optional, Union
 
 from .. import __version__
-from .options import HELP, UsageError, parse
-from .output import discard_output
-from .session import Client, Server
-from .terminal import visible
+from .bench import Bench
+from .characters import visible
+from .client import Client
+from .completion import completion
+from .help import help_text, manual_page
+from .options import UsageError, mode_of, parse
+from .output import print_text
+from .record import RecordError
+from .server import Server
+from .session import Session
+from .signals import Interrupted
+from .usage import BENCH, CONNECT, LISTEN
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -21,14 +29,20 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     _fill_gaps()
     try:
         return _run(parse(arguments))
-    except UsageError as error:
+    except (UsageError, RecordError) as error:
         print(f'error: {visible(str(error))}', file=sys.stderr)
         return 2
+    except Interrupted as error:
+        return _end_as_if_killed(error.number)
     except KeyboardInterrupt:
-        # Ctrl-C again, or before there was a connection to close: end as killed by it, which is 130 in a shell.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-        return 1
+        return _end_as_if_killed(signal.SIGINT)
+
+
+def _end_as_if_killed(number: int) -> int:
+    """So that shells, and the scripts they run, know: there, the status is 130 after Ctrl-C, and 143 after SIGTERM."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number
 
 
 def _fill_gaps() -> None:
@@ -40,16 +54,20 @@ def _fill_gaps() -> None:
 
 def _run(options: argparse.Namespace) -> int:
     if options.version:
-        return _print(__version__)
-    if options.help or (options.connect is None and options.listen is None):
-        return _print(HELP.rstrip())
-    session = Client(options) if options.connect is not None else Server(options)
-    return session.run()
-
-
-def _print(text: str) -> int:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        discard_output()
+        print_text(__version__)
+    elif options.man:
+        print_text(manual_page().rstrip())
+    elif options.completion is not None:
+        print_text(completion(options.completion).rstrip())
+    elif options.help or (options.connect is None and options.listen is None):
+        print_text(help_text().rstrip())
+    else:
+        return _MODES[mode_of(options)](options).run()
     return 0
+
+
+_MODES: dict[str, Callable[[argparse.Namespace], Union[Session, Bench]]] = {
+    CONNECT: Client,
+    LISTEN: Server,
+    BENCH: Bench,
+}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Optional, Union
 
-from .terminal import END
+from .editor import END
 
 #: How many bytes of standard input are read at once.
 _READ_SIZE = 65536
@@ -19,8 +19,8 @@ _READ_SIZE = 65536
 class Lines:
     """Lines of text, as a pipe delivers them piece by piece."""
 
-    def __init__(self, encoding: str) -> None:
-        self._decoder = codecs.getincrementaldecoder(encoding)('strict')
+    def __init__(self, encoding: str, errors: str = 'strict') -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors)
         self._begun: list[str] = []
 
     def feed(self, data: bytes) -> Iterator[Optional[str]]:
@@ -42,8 +42,8 @@ class Lines:
 class Pieces:
     """What a pipe delivers, as it comes, with or without an encoding."""
 
-    def __init__(self, encoding: Optional[str]) -> None:
-        self._decoder = codecs.getincrementaldecoder(encoding)('strict') if encoding else None
+    def __init__(self, encoding: Optional[str], errors: str = 'strict') -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors) if encoding else None
 
     def feed(self, data: bytes) -> Iterator[Union[str, bytes, None]]:
         """As :meth:`Lines.feed`."""

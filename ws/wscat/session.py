@@ -7,44 +7,34 @@ connection, and what a thread of its own reads from standard input, arrives ther
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import queue
 import signal
-import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 from ..errors import NotOpenError, WebSocketError
 from ..events import fitted
-from ..options import Options
-from ..protocol.error_codes import is_valid_error_code
-from ..protocol.http import Request
 from ..protocol.receiver import MessageFlags
-from ..sending import close_reason
-from ..websocket import WebSocket
-from ..websocket_server import WebSocketServer
+from .characters import is_text
+from .commands import COMMANDS, Connection, carry_out
+from .editor import END
+from .history import History
 from .input import Lines, Pieces, Reader, Values
-from .options import CLOSE_TIMEOUT, UsageError, client_options, url_of
 from .output import Message, Output, described, discard_output, ending, size_of, sized
-from .terminal import END, Terminal, are_terminals
+from .record import RecordError
+from .signals import SIGNAL_POLL, EndSignals, Interrupted
+from .terminal import Terminal, are_terminals
 
-#: Close codes by which a peer says that all is well (RFC 6455 section 7.4.1).
-_GOOD_CODES = (1000, 1001, 1005)
-_NORMAL_CLOSURE = 1000
-_TRY_AGAIN_LATER = 1013
 #: How many messages may wait to be written out before reading is held up.
 _MAX_WAITING = 256
-#: How often, in seconds, the main thread ends its wait to look for signals: one that comes when it is just about to
-#: wait doesn't interrupt that, and on Windows none ever does.
-_SIGNAL_POLL = 0.5
-#: How long, in seconds, to look for piped input when the peer has closed the connection.
+#: How long, in seconds, to look for piped input that could not be sent any more.
 _LAST_LOOK = 0.5
 
-_NOT_SENT = 'the connection was closed before everything was sent'
+NOT_SENT = 'the connection was closed before everything was sent'
 
 
 class Session:
@@ -58,10 +48,12 @@ class Session:
         self.status: int = 0
         self._events: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = queue.SimpleQueue()
         self._room = threading.Semaphore(_MAX_WAITING)
-        self._ws: Optional[WebSocket] = None
-        self._closing = False  # that connection, by us
+        self._ws: Optional[Connection] = None
+        self._has_been_open = False  # some connection
+        self._closing = False  # the connection, by us
         self._leaving = False
-        self._interrupted = False
+        self._signals = EndSignals(self._later(self._leave_early))
+        self._killed_by: Optional[int] = None  # what is to be told by the way wscat ends
         self._ended = False
         self._deadline: Optional[float] = None  # when to leave
         self._unsent = 0
@@ -70,16 +62,18 @@ class Session:
     def _set_up_input(self) -> None:
         options = self.options
         typed = are_terminals(sys.stdin)
-        encoding = sys.stdin.encoding if typed else 'utf-8'
+        # What is typed and is no text is refused line by line; a pipe that brings such a thing is not read on.
+        encoding, errors = (sys.stdin.encoding, 'surrogateescape') if typed else ('utf-8', 'strict')
         self._interactive = typed and are_terminals(sys.stdout) and not options.execute and not options.raw
         self._terminal: Optional[Terminal] = None
         self._source: Union[Terminal, Lines, Pieces]
         if self._interactive and Terminal.usable(sys.stdin, sys.stdout):
-            self._source = self._terminal = Terminal(sys.stdin, sys.stdout)
+            commands = sorted(COMMANDS) if options.slash else ()
+            self._source = self._terminal = Terminal(sys.stdin, sys.stdout, commands, self._history())
         elif options.raw or (options.binary and not typed):
-            self._source = Pieces(None if options.binary else encoding)
+            self._source = Pieces(None if options.binary else encoding, errors)
         else:
-            self._source = Lines(encoding)
+            self._source = Lines(encoding, errors)
         self._output = Output(options, self._terminal, self._interactive)
         self._values = Values() if options.json else None
         self._typed = typed
@@ -87,6 +81,15 @@ class Session:
         self._input_ended = bool(options.execute)
         self._reading = False
         self._reader = Reader(self._later(self._on_input)) if not self._input_ended else None
+
+    def _history(self) -> Optional[History]:
+        file = self.options.history
+        if file is None:
+            return None
+        return History(None if file is True else file, self._later(self._warn))
+
+    def _warn(self, text: str) -> None:
+        self._complain(text, fatal=False)
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
@@ -96,7 +99,7 @@ class Session:
         return lambda *args: self._events.put((method, args))
 
     def run(self) -> int:
-        """Returns the exit status. Raises UsageError."""
+        """Returns the exit status. Raises UsageError, and Interrupted."""
         try:
             self._listen_for_signals()
             if self._terminal is not None:
@@ -108,6 +111,9 @@ class Session:
         finally:
             if self._terminal is not None:
                 self._terminal.close()
+            self._output.close()
+        if self._killed_by is not None:
+            raise Interrupted(self._killed_by)
         return self.status
 
     def _start(self) -> None:
@@ -115,17 +121,20 @@ class Session:
         raise NotImplementedError
 
     def _do_next(self) -> None:
-        left = _SIGNAL_POLL if self._deadline is None else self._deadline - time.monotonic()
+        left = SIGNAL_POLL if self._deadline is None else self._deadline - time.monotonic()
         try:
-            method, args = self._events.get(timeout=max(0.0, min(left, _SIGNAL_POLL)))
+            method, args = self._events.get(timeout=max(0.0, min(left, SIGNAL_POLL)))
         except queue.Empty:
-            if left <= _SIGNAL_POLL and self._deadline is not None:
+            if left <= SIGNAL_POLL and self._deadline is not None:
                 self.leave()
             return
         try:
             method(*args)
         except BrokenPipeError:  # nobody reads any more, as after `| head -n 1`
             discard_output()
+            self.leave()
+        except RecordError as error:
+            self._complain(str(error))
             self.leave()
         except OSError as error:
             discard_output()
@@ -139,7 +148,7 @@ class Session:
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
-    def _attach(self, ws: WebSocket) -> None:
+    def _attach(self, ws: Connection) -> None:
         """Have all that happens to `ws` brought here."""
         ws.on('message', self._hand_over)
         ws.on('ping', self._later(self._on_ping))
@@ -152,11 +161,12 @@ class Session:
         self._room.acquire()
         self._events.put((self._on_message, (data, flags)))
 
-    def _opened(self, ws: WebSocket, text: str) -> None:
+    def _opened(self, ws: Connection, messages: Sequence[str]) -> None:
+        """There is a connection, and these are the first messages to be sent there."""
         self._ws = ws
+        self._has_been_open = True
         self._closing = False
-        self._output.status(text)
-        for message in self.options.execute:
+        for message in messages:
             self._send(message)
         early, self._typed_early = self._typed_early, []
         for entry in early:
@@ -196,6 +206,9 @@ class Session:
         self._output.detail('closed by us' if self._closing else 'closed by the peer')
         if self._terminal is not None:
             self._terminal.hide()
+        self._tell_ending(code, reason)
+
+    def _tell_ending(self, code: int, reason: str) -> None:
         self._output.status(f'Disconnected {ending(code, reason)}')
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -210,9 +223,9 @@ class Session:
 
     def _on_sent(self, error: Optional[Exception]) -> None:
         self._unsent -= 1
-        if error is not None and not self._closing and self.status == 0:
+        if error is not None and self.status == 0:
             lost = isinstance(error, (NotOpenError, ConnectionError))
-            self._complain(_NOT_SENT if lost else described(error))
+            self._complain(NOT_SENT if lost else described(error))
         self._wait_for_answers()
 
     def _wait_for_answers(self) -> None:
@@ -250,6 +263,8 @@ class Session:
         if self._values is not None and self._values.begun and not self._typed:
             self._complain('not JSON: it is incomplete')
         if self._typed:
+            if self._typed_early:
+                self._complain(NOT_SENT)
             self.leave()
         else:
             self._input_ended = True
@@ -258,7 +273,9 @@ class Session:
     def _enter(self, entry: Message) -> None:
         if self._closing:
             return
-        if isinstance(entry, str) and self.options.slash and entry.startswith('/'):
+        if isinstance(entry, str) and not is_text(entry):
+            self._complain(f"not sent: it is no text in this terminal's encoding, {sys.stdin.encoding}", fatal=False)
+        elif isinstance(entry, str) and self.options.slash and entry.startswith('/'):
             self._command(entry.rstrip('\r\n'))
         elif isinstance(entry, str) and self._values is not None:
             self._enter_json(self._values, entry)
@@ -278,29 +295,10 @@ class Session:
 
     def _command(self, line: str) -> None:
         assert self._ws is not None
-        command, _, rest = line.partition(' ')
         try:
-            if command == '/ping':
-                self._ws.ping(rest)
-            elif command == '/pong':
-                self._ws.pong(rest)
-            elif command == '/close':
-                self._close_with(self._ws, rest.strip())
-            else:
-                raise ValueError('Unrecognized slash command.')
+            self._closing = carry_out(line, self._ws)
         except (ValueError, WebSocketError) as error:
             self._complain(str(error), fatal=not self._typed)
-
-    def _close_with(self, ws: WebSocket, arguments: str) -> None:
-        code, _, reason = arguments.partition(' ')
-        if code and not code.isdecimal():
-            raise ValueError(f'{code!r} is no close code')
-        number = int(code[:5] or _NORMAL_CLOSURE)
-        if not is_valid_error_code(number):
-            raise ValueError(f'{code} is no close code that may be sent')
-        close_reason(number, reason)
-        ws.close(number, reason)
-        self._closing = True
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -316,148 +314,43 @@ class Session:
     def _close(self) -> None:
         raise NotImplementedError
 
+    def _is_something_left(self) -> bool:
+        """Whether there is what was to be sent, and was not even begun with."""
+        unsent = self.options.execute and not self._has_been_open
+        return bool(unsent or self._typed_early) or self._input_is_left()
+
+    def _input_is_left(self) -> bool:
+        if self._reader is None or self._typed or self._input_ended:
+            return False
+        if not self._reading:
+            self._reading = True
+            self._reader.ask()
+        return self._reader.has_read(_LAST_LOOK)
+
     # -- signals -----------------------------------------------------------------------------------------------------
 
     def _listen_for_signals(self) -> None:
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as for what a script starts in the background
-            signal.signal(signal.SIGINT, self._on_interrupt)
-        signal.signal(signal.SIGTERM, self._on_interrupt)
-        if self._terminal is not None:
+        self._signals.listen()
+        if self._terminal is not None and sys.platform != 'win32':
             signal.signal(signal.SIGTSTP, self._later(self._suspend))
             signal.signal(signal.SIGWINCH, self._later(self._terminal.redraw))
 
-    def _on_interrupt(self, *_: object) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
-        self._interrupted = True
-        self._later(self.leave)()
+    def _leave_early(self, number: int) -> None:
+        if self._leaving:
+            return
+        if self._is_something_left():
+            self._complain('interrupted before everything was sent')
+        elif self._is_connecting():
+            self._killed_by = number
+        self.leave()
+
+    def _is_connecting(self) -> bool:
+        raise NotImplementedError
 
     def _suspend(self, *_: object) -> None:
         """Ctrl-Z was typed: stop, with the terminal as it was."""
         assert self._terminal is not None
         self._terminal.close()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        if sys.platform != 'win32':  # which has no such key
+            os.kill(os.getpid(), signal.SIGSTOP)
         self._terminal.open()
-
-
-class Client(Session):
-    """``wscat -c``."""
-
-    _ends_with_connection = True
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(options)
-        self._subprotocols = [name.strip() for listed in options.subprotocol for name in listed.split(',')]
-        self._client_options = client_options(options)
-
-    def _start(self) -> None:
-        if self.options.verbose:
-            show_handshake(self._later(self._output.detail))
-        try:
-            self._client = WebSocket(url_of(self.options.connect), self._subprotocols, self._client_options)
-        except ssl.SSLError as error:
-            raise UsageError(f'--ca, --cert, --key or --passphrase: {described(error)}') from None
-        except (TypeError, ValueError) as error:
-            raise UsageError(str(error)) from None
-        self._client.on('open', self._later(self._on_open))
-        self._attach(self._client)
-
-    def _on_open(self) -> None:
-        if not self._leaving:
-            self._opened(self._client, 'Connected (press CTRL+C to quit)')
-
-    def _on_close(self, code: int, reason: str) -> None:
-        was_open = self._ws is not None
-        super()._on_close(code, reason)
-        if was_open and not self._closing and self.status == 0:
-            self._judge(code, reason)
-        self._ended = True
-
-    def _judge(self, code: int, reason: str) -> None:
-        """The peer has closed the connection: does a script have to know?"""
-        if code not in _GOOD_CODES:
-            self.status = 1
-            if not self._interactive:
-                self._output.error(f'disconnected {ending(code, reason)}')
-        elif self._unsent or self._input_is_left():
-            self._complain(_NOT_SENT)
-
-    def _input_is_left(self) -> bool:
-        waiting = self._reading and not self._typed
-        return waiting and self._reader is not None and self._reader.has_read(_LAST_LOOK)
-
-    def _close(self) -> None:
-        self._client.close(_NORMAL_CLOSURE)
-
-
-class Server(Session):
-    """``wscat -l``."""
-
-    _ends_with_connection = False
-
-    def _start(self) -> None:
-        self._is_taken = False  # by a client; known to the loop thread only
-        try:
-            self._server = WebSocketServer(port=self.options.listen, closeTimeout=CLOSE_TIMEOUT)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f'--listen: {error}') from None
-        self._server.on('headers', self._on_headers)
-        self._server.on('connection', self._admit)
-        self._server.on('listening', self._later(self._on_listening))
-        self._server.on('error', self._later(self._on_server_error))
-        self._server.on('close', self._later(self._on_server_close))
-
-    def _on_listening(self) -> None:
-        address = self._server.address()
-        if isinstance(address, Options):
-            self._output.status(f'Listening on port {address.port} (press CTRL+C to quit)')
-
-    def _on_headers(self, lines: list[str], request: Request) -> None:
-        """On the loop thread, with the lines of the answer."""
-        detail = self._later(self._output.detail)
-        detail(f'< {request.method} {request.url} HTTP/{request.httpVersion}')
-        for name, value in zip(request.rawHeaders[::2], request.rawHeaders[1::2]):
-            detail(f'< {name}: {value}')
-        for line in lines:
-            detail(f'> {line}')
-
-    def _admit(self, ws: WebSocket) -> None:
-        """On the loop thread."""
-        if self._is_taken:
-            ws.close(_TRY_AGAIN_LATER, 'wscat talks to one client at a time')
-            return
-        self._is_taken = True
-        ws.on('close', self._release)
-        self._attach(ws)
-        self._later(self._opened)(ws, 'Client connected')
-
-    def _release(self) -> None:
-        self._is_taken = False
-
-    def _on_server_error(self, error: Exception) -> None:
-        self._complain(described(error))
-        self._ended = True
-
-    def _on_server_close(self) -> None:
-        self._ended = True
-
-    def _close(self) -> None:
-        self._server.close(_NORMAL_CLOSURE)
-
-
-def show_handshake(show: Callable[[str], object]) -> None:
-    """Have `show` called with each line of a client's opening handshake."""
-    log = logging.getLogger('ws.handshake')
-    log.setLevel(logging.DEBUG)
-    log.addHandler(_Details(show))
-
-
-class _Details(logging.Handler):
-    """Passes log messages on."""
-
-    def __init__(self, show: Callable[[str], object]) -> None:
-        super().__init__()
-        self._show = show
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._show(record.getMessage())
