@@ -22,6 +22,8 @@ WSCAT = str(Path(sysconfig.get_path('scripts'), 'wscat'))
 
 
 def main(accelerator: str) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     metadata = importlib.metadata.metadata('node-ws')
     folder = Path(ws.__file__).parent
     assert 'site-packages' in folder.parts, folder
