@@ -64,7 +64,7 @@ test-quick: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m 'not slow and not interop and not browser and not hosts' $(T)
 
 # That of the tests which listeners on a pool have to pass, too.
-POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.py test_websocket_server.py test_closing.py \
+POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_websocket.py websocket_server test_closing.py \
 	test_sending.py test_receiving.py test_not_open.py test_peer_gone.py test_endings.py test_heartbeat.py \
 	test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server rooms)
 

@@ -32,6 +32,7 @@ from support import (
     until,
     url_of,
     wait_for,
+    wait_for_end,
 )
 
 from ws import WebSocket, WebSocketServer
@@ -858,12 +859,6 @@ def test_a_client_that_reads_nothing_does_not_hold_up_a_closed_server(tmp_path: 
             while True:
                 there.send(bytes(65536))
         wss.handleUpgrade(parsed(), there, b'', print)
-
-
-def wait_for_end(wss: WebSocketServer) -> None:
-    closed = Waiter()
-    wss.close(closed)
-    closed.get()
 
 
 def test_handle_upgrade_refuses_as_the_server_does(tmp_path: Path) -> None:
