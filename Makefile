@@ -88,7 +88,7 @@ test-free-threaded: $(VENV)/installed-some
 # What threads do to each other. The races in Python itself that are known are those which its own tests leave out.
 RACES := build/races
 RACE_TESTS := $(addprefix test/,test_threads.py test_executor.py test_timers.py native rooms/test_rooms.py net/loop \
-	net/test_workers.py net/stream net/test_tls.py net/test_resolver.py)
+	net/test_workers.py net/stream net/tls net/test_resolver.py)
 races:
 	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-free-threaded \
 	    .venv-free-threaded/installed-some
