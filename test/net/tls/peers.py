@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""Both kinds of streams over TLS, and a peer of theirs, for the tests of this folder."""
 
 from __future__ import annotations
 
