@@ -18,7 +18,7 @@ from support import TIMEOUT, Waiter, until
 from ws.net.poller import READ
 from ws.net.stream import HIGH_WATER_MARK, READ_SIZE, Stream
 
-#: A UNIX socket knows no reset, and an SSLSocket no half-open connection.
+#: A UNIX socket knows no reset.
 with_resets = of_kinds('tcp', 'tls', 'tls-socket')
 
 

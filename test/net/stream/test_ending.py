@@ -14,6 +14,7 @@ from support import TIMEOUT, Waiter
 
 from ws.net.stream import READ_SIZE
 
+#: An SSLSocket knows no half-open connection.
 half_open = of_kinds('tcp', 'unix', 'tls')
 
 

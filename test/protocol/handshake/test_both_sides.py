@@ -20,8 +20,6 @@ def test_accept_key_of_rfc_6455_section_1_3() -> None:
     assert accept_key(KEY) == 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 
 
-# Both sides
-
 TOKENS = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=10)
 VALUES = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters='\x7f'), min_size=1, max_size=20

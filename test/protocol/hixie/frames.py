@@ -10,8 +10,6 @@ from ws.errors import ProtocolError
 from ws.protocol.hixie import Receiver
 from ws.protocol.receiver import MessageFlags
 
-# Receiving
-
 Event = tuple[Any, ...]
 Feed = Callable[[Receiver, bytes], None]
 

@@ -13,8 +13,6 @@ from ws.errors import HandshakeError
 from ws.protocol.hixie import NONCE_SIZE, VERSION, check_request, is_hixie
 from ws.protocol.http import Headers, Request, RequestParser, ResponseParser, build_head
 
-# The handshake
-
 KEY1, KEY2, NONCE = '3e6b263  4 17 80', '17  9 G`ZD9   2 2b 7X 3 /r90', b'WjN}|M(6'
 ANSWER = bytes.fromhex('6e603965426b397a245238704f745662')
 

@@ -13,8 +13,6 @@ from protocol.hixie.frames import CLOSED, events_of, text_frame, texts
 from ws.errors import NotOpenError
 from ws.protocol.hixie import Sender
 
-# Sending
-
 
 class Socket:
     """Keeps what is written to it."""

@@ -23,9 +23,6 @@ def test_what_is_built_is_parsed(fields: list[tuple[str, str]]) -> None:
     assert set(request.headers) == {name.lower() for name, _ in fields}
 
 
-# Building
-
-
 def test_build_head() -> None:
     assert build_head('GET / HTTP/1.1', ['Host: a', 'X: \té']) == b'GET / HTTP/1.1\r\nHost: a\r\nX: \t\xe9\r\n\r\n'
 

@@ -11,8 +11,6 @@ from protocol.http.heads import REQUEST, parse_request, request_error, request_w
 from ws.errors import HandshakeError
 from ws.protocol.http import RequestParser
 
-# Requests
-
 
 def test_request_has_the_attributes_of_node() -> None:
     request = parse_request(REQUEST)

@@ -19,9 +19,6 @@ def response_error(data: bytes) -> str:
     return str(caught.value)
 
 
-# Responses
-
-
 def test_response_has_the_attributes_of_node() -> None:
     parser = ResponseParser()
     response = parser.feed(RESPONSE + b'\x81\x00')
