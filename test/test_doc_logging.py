@@ -78,7 +78,7 @@ def in_the_code(paths: Optional[Iterable[Path]] = None) -> set[tuple[str, str]]:
 
 def usual(message: str) -> str:
     """`message` with the ports and times of the document."""
-    message = re.sub(r'from 127\.0\.0\.1:\d+|^127\.0\.0\.1:\d+(?= (refused|failed|has left))', _client, message)
+    message = re.sub(r'from 127\.0\.0\.1:\d+|^127\.0\.0\.1:\d+(?= (refused|failed|left))', _client, message)
     message = re.sub(r'127\.0\.0\.1:(?!51234)\d+', '127.0.0.1:8080', message)
     message = re.sub(r'after \d+\.\d{3} s', 'after 12.345 s', message)
     return re.sub(r' \(_ssl\.c:\d+\)', '', message)

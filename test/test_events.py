@@ -246,7 +246,7 @@ def test_the_eleventh_listener_gets_a_warning(emitter: EventEmitter) -> None:
         emitter.on('x', print)
     [warning] = caught
     assert str(warning.message) == (
-        "EventEmitter has 11 listeners for 'x': if that is no leak, raise the limit by setMaxListeners()"
+        "EventEmitter has 11 listeners for 'x': if this is not a leak, raise the limit with setMaxListeners()"
     )
     assert warning.filename == __file__
     assert emitter.listenerCount('x') == 12

@@ -198,7 +198,7 @@ class Connection(Emitter):
             self._route_messages()
 
     def _route_messages(self) -> None:
-        """Have the receiver call the only listener itself, as long as there is one. Called under the lock."""
+        """Have the receiver call the only listener itself, as long as there is just one. Called under the lock."""
         if self.readyState != CLOSED:
             listener = self._only_listener('message') if self.readyState == OPEN else None
             self._incoming.route(listener, self._on_message, self._on_message_to_be_made)
@@ -265,7 +265,7 @@ class Connection(Emitter):
             self._deliver('error', error)
 
     def _complain_of_file(self, error: Optional[BaseException]) -> None:
-        """A file that was sent without a callback could not be read. That the connection ended first, `close` tells."""
+        """A file that was sent without a callback could not be read. If the connection ended first, `close` says so."""
         if error is not None and not isinstance(error, NotOpenError) and self.readyState != CLOSED:
             if self.readyState != OPEN:  # it could not be completed, so the connection ends
                 self._may_fail = False
@@ -292,7 +292,7 @@ class Connection(Emitter):
     # -- closing -------------------------------------------------------------------------------------------------------
 
     def _want_no_more(self) -> None:
-        """Messages that have been read, and wait for listeners, are nobody's business any more."""
+        """Nobody wants the messages any more that have been read, and wait for listeners."""
         if self._order is not None and not self._reads_to_end:
             self._order.silence()
 
@@ -305,7 +305,7 @@ class Connection(Emitter):
             _log.debug('%r: closing with %d', self, code)
             assert self._outgoing is not None
             self._outgoing.close(code, reason)
-            if not self._reads_to_end:  # else who does must go on
+            if not self._reads_to_end:  # otherwise the stream must go on
                 # If it was paused, the peer's answer would never be seen.
                 self._incoming.pause(False)
             self._expect_end()
@@ -315,7 +315,7 @@ class Connection(Emitter):
             self._close(_INTERNAL_ERROR, b'')
 
     def _end_without_close_frame(self, error: Optional[Exception]) -> None:
-        """None could say what :meth:`close` was given, which is `error` if somebody listens."""
+        """No close frame could carry what :meth:`close` was given; `error` says so, if somebody listens."""
         if self.readyState in (CLOSING, CLOSED):  # it ended on the way here, and close() changes nothing
             return
         self._may_fail = False

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 #: How long, in milliseconds from its making or from the latest attaching, the events of an object made off the loop
 #: thread wait for listeners.
 KEEP_FOR = 1000
-#: How long, in milliseconds, nothing must have been attached before what is kept is handed over.
+#: For how many milliseconds nothing must have been attached before what is kept is handed over.
 SETTLE_FOR = 20
 #: How many bytes may wait before reading is paused.
 KEEP_BYTES = 65536
 #: What a kept event counts at least: empty messages take memory, too.
 _OVERHEAD = 64
-#: Events that nobody wants any more who has closed the connection.
+#: Events that nobody wants any more after closing the connection.
 DROPPED_WHEN_CLOSED = frozenset(['message', 'ping', 'pong', 'drain'])
 
 
@@ -88,13 +88,13 @@ class Emitter(EventEmitter, metaclass=_Complete):
         self._keeps_process = True  # under the lock, with what the loop knows of it
 
     def ref(self) -> None:
-        """Keep the process alive while this is open, which is so from the start."""
+        """Keep the process alive while this is open, as it does from the start."""
         with self._lock:
             self._keeps_process = True
             self._loop.ref(self)
 
     def unref(self) -> None:
-        """Let the process exit although this is still open."""
+        """Let the process exit even if this is still open."""
         with self._lock:
             self._keeps_process = False
             self._loop.unref(self)

@@ -1,9 +1,8 @@
 """The exceptions of this package, under one root.
 
-``str()`` of each is the text that Node's ``ws`` 0.4.31 has for the same, or where only ``ws`` 8 has one, that: ported
-code may compare it.
-What goes wrong below the WebSocket protocol (TCP, TLS, name look-ups) keeps its Python class:
-:class:`OSError`, :class:`ssl.SSLError`, :class:`TimeoutError`.
+``str()`` of each is the text that Node's ``ws`` 0.4.31 has for the same error, or that of ``ws`` 8 where only that has
+one: ported code may compare it. What goes wrong below the WebSocket protocol (TCP, TLS, name look-ups) keeps its Python
+class: :class:`OSError`, :class:`ssl.SSLError`, :class:`TimeoutError`.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class HandshakeError(WebSocketError):
     """The opening handshake failed (RFC 6455 section 4).
 
     On a client, ``status`` is the HTTP status of a response other than 101, else ``None``; ``response`` is what the
-    server has answered, if it has.
-    On a server it is the status to refuse the request with, and ``headers`` are header lines for that response.
+    server has answered, or ``None``. On a server it is the status to refuse the request with, and ``headers`` are
+    header lines for that response.
     """
 
     def __init__(self, message: str, status: Optional[int] = None, headers: Sequence[str] = ()) -> None:
@@ -42,7 +41,7 @@ class HandshakeError(WebSocketError):
 class ProtocolError(WebSocketError):
     """The peer broke the framing rules (RFC 6455 section 5) or a limit of ours.
 
-    ``closeCode`` is the close code the connection is failed with (RFC 6455 section 7.4.1).
+    ``closeCode`` is the close code with which the connection is failed (RFC 6455 section 7.4.1).
     """
 
     def __init__(self, message: str, closeCode: int = 1002, code: Optional[str] = None) -> None:
@@ -54,7 +53,7 @@ class ProtocolError(WebSocketError):
 class ProxyError(WebSocketError, OSError):
     """A proxy did not make the connection.
 
-    ``status`` is what it refused with, an HTTP status or a reply code of SOCKS; ``None`` if it is out of reach, or did
+    ``status`` is what it refused with, an HTTP status or a reply code of SOCKS; ``None`` if it can't be reached, or did
     not answer with either.
     """
 

@@ -1,4 +1,4 @@
-"""The face that WebSockets have in browsers: ``onmessage`` and the like, ``addEventListener``, event objects."""
+"""The interface that WebSockets have in browsers: ``onmessage`` and the like, ``addEventListener``, event objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Event:
 
     @property
     def target(self) -> Any:
-        """The WebSocket; None as long as no listener has been given the event."""
+        """The WebSocket; None until a listener is given the event."""
         return self._target
 
     def __repr__(self) -> str:
@@ -53,8 +53,8 @@ class MessageEvent(Event):
 
 
 class CloseEvent(Event):
-    """The end. Options: ``code`` (int) and ``reason`` (str) as for the event ``close``; ``wasClean`` (bool) if it was a
-    normal one."""
+    """The connection has ended. Options: ``code`` (int) and ``reason`` (str) as for the event ``close``; ``wasClean``
+    (bool): whether it was a normal end."""
 
     def __init__(self, type: str, options: Optional[Mapping[str, Any]] = None) -> None:
         super().__init__(type)
@@ -156,7 +156,7 @@ def _function_of(listener: Any) -> Any:
 
 
 def _on(event: str) -> property:
-    """The property ``on<event>``: at most one listener; setting it puts it in the place of the former one."""
+    """The property ``on<event>``: at most one listener; setting another one replaces it."""
 
     def get(self: EventTarget) -> Optional[EventListener]:
         listener = self._property_listener(event)
@@ -183,7 +183,7 @@ def _on(event: str) -> property:
 
 
 class EventTarget(EventEmitter):
-    """What the browser's WebSocket has for events, on top of the emitter."""
+    """The browser WebSocket's interface for events, on top of the emitter."""
 
     if TYPE_CHECKING:
         onopen: Union[Callable[[OpenEvent], object], NoListener, None]
@@ -233,11 +233,11 @@ class EventTarget(EventEmitter):
         listener: Union[EventListener, HandlesEvent[Any], None],
         options: Union[Mapping[str, Any], bool, None] = None,
     ) -> None:
-        """Call ``listener(event)`` on each ``open``, ``message``, ``close`` or ``error``; of an object that can't be
-        called, its method ``handleEvent(event)``. Options: ``once`` (bool).
+        """Call ``listener(event)`` on each ``open``, ``message``, ``close`` or ``error``; if `listener` is an object
+        that can't be called, its method ``handleEvent(event)``. Options: ``once`` (bool).
 
-        Nothing happens if this has been done already. For any other `type` this is :meth:`on`. None as `listener` is
-        ignored, as in Node; what else is not callable raises TypeError.
+        A listener that is attached already is not attached again. For any other `type`, this is :meth:`on`. A
+        `listener` of None is ignored, as in Node; anything else that can't be called raises TypeError.
         """
         if listener is None:
             return
@@ -278,7 +278,7 @@ class EventTarget(EventEmitter):
 
 
 class _Misspelt:
-    """An attribute whose name looks like ``onmessage`` or one of its sisters: who puts a function there is told so.
+    """An attribute whose name looks like ``onmessage`` or one of its sisters: whoever puts a function there is told so.
 
     A ``__setattr__`` would find more of them, and make each attribute of a connection twenty times as slow to set.
     """

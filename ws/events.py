@@ -22,9 +22,9 @@ _ANY_NUMBER = 1 << 30
 _inspecting = threading.RLock()
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _AWAITED = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-#: In the place of a listener that was not given: None is one that is wrong.
+#: Stands for a listener that was not given; None is one that was given, and is wrong.
 _MISSING: Any = object()
-#: How alike two names are that are taken for one: `mesage` and `message` are, `connected` and `connection` are not.
+#: How alike two names must be to be taken for one: `mesage` and `message` are, `connected` and `connection` are not.
 _ALIKE = 0.81
 
 
@@ -111,7 +111,8 @@ def takes_second(function: Callable[..., Any], name: str) -> bool:
 
 
 def check_callable(function: object, what: str) -> None:
-    """Raises TypeError, about `what`, for what can't be called, and for what does nothing if it is only called."""
+    """Raises TypeError, about `what`, for anything that can't be called, or that does nothing when it is only
+    called."""
     if not callable(function):
         raise TypeError(f'{what} must be callable, not {type(function).__name__}')
     if is_awaited(function):
@@ -137,7 +138,7 @@ def is_awaited(function: Callable[..., Any]) -> bool:
 def fitted(callback: Callable[..., Any], this: object) -> Callable[..., Any]:
     """`callback`, callable with any number of positional arguments (see :class:`Arity`).
 
-    Raises TypeError for what is no callback: see :func:`check_callable`.
+    Raises TypeError for anything that is not a callback: see :func:`check_callable`.
     """
     check_callable(callback, 'a callback')
     arity = arity_of(callback)
@@ -198,7 +199,8 @@ def warn_user(text: str) -> None:
 
 
 def check_listener(listener: object) -> None:
-    """Raises TypeError for what is none: before there is a server, or a connection, that nobody could close."""
+    """Raises TypeError for anything that is not a listener, before there is a server or a connection that nobody could
+    close."""
     if listener is not None:
         Listener(listener, once=False)  # type: ignore[arg-type]  # whether it is callable is the question
 
@@ -208,7 +210,7 @@ class EventEmitter(PyeeEventEmitter):
 
     - Node's names: ``on``, ``once``, ``off``, ``addListener``, ``removeListener``, ``removeAllListeners``,
       ``prependListener``, ``prependOnceListener``, ``listeners``, ``rawListeners``, ``listenerCount``, ``eventNames``,
-      ``setMaxListeners``, ``getMaxListeners``. Given a listener they return the emitter, so that calls can be chained;
+      ``setMaxListeners``, ``getMaxListeners``. Given a listener, they return the emitter, so that calls can be chained;
       ``on(event)`` and ``once(event)`` without one are decorators. pyee's own names (``add_listener``, ``listens_to``,
       …) work, too, and return what pyee returns.
     - A listener gets as many positional arguments as it can take; one whose first parameter is named ``this`` gets
@@ -222,7 +224,7 @@ class EventEmitter(PyeeEventEmitter):
     defaultMaxListeners: ClassVar[int] = 10
     _max_listeners: Optional[float] = None
 
-    #: The events that this class emits. Those of its users are none of its business, unless they look like these.
+    #: The events that this class emits. Events of its users' own are none of its business, unless they look like these.
     _emits: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
@@ -305,12 +307,12 @@ class EventEmitter(PyeeEventEmitter):
         self._attached(event)
         if len(attached) == self.getMaxListeners() > 0:  # one more, and the first to be too many
             warn_user(
-                f'{type(self).__name__} has {len(attached) + 1} listeners for {event!r}: if that is no leak, raise the '
-                'limit by setMaxListeners()'
+                f'{type(self).__name__} has {len(attached) + 1} listeners for {event!r}: if this is not a leak, raise '
+                'the limit with setMaxListeners()'
             )
 
     def _question(self, event: str) -> None:
-        """Somebody listens to what this class does not emit."""
+        """Somebody listens to an event that this class does not emit."""
         if not isinstance(event, str):
             raise TypeError(f'the name of an event must be a str, not {type(event).__name__}')
         near = nearest(event, self._emits)
@@ -321,12 +323,12 @@ class EventEmitter(PyeeEventEmitter):
         """A listener for `event` has just been attached."""
 
     def _changed(self, event: Optional[str]) -> None:
-        """The listeners of `event`, or of any, are others than before. Called under the lock."""
+        """The listeners of `event`, or of any event, have changed. Called under the lock."""
 
     # -- removing ----------------------------------------------------------------------------------------------------
 
     def removeListener(self: E, event: str, listener: Callable[..., Any]) -> E:
-        """Detach `listener`, the last one if it is attached several times; nothing happens if it is not."""
+        """Detach `listener`, the latest one if it is attached several times; nothing happens if it is not attached."""
         with self._lock:
             for candidate in reversed(self._listeners.get(event, ())):
                 if candidate.function == listener:  # not "is": each access to a method makes a new object
@@ -357,7 +359,7 @@ class EventEmitter(PyeeEventEmitter):
         self.removeAllListeners(event)
 
     def _detach(self, event: str, listener: Listener) -> bool:
-        """Whether `listener` was attached; called by two threads, one of them is told so."""
+        """Whether `listener` was attached; if two threads call this, only one of them is told so."""
         with self._lock:
             attached = self._listeners.get(event, ())
             remaining = tuple(other for other in attached if other is not listener)
@@ -375,8 +377,8 @@ class EventEmitter(PyeeEventEmitter):
         return [listener.function for listener in self._listeners.get(event, ())]
 
     def rawListeners(self, event: str) -> list[Callable[..., Any]]:
-        """As :meth:`listeners`, but one that is called once stands there as what detaches it when it is called; its
-        attribute ``listener`` is the function."""
+        """As :meth:`listeners`, but with, for a listener attached by :meth:`once`, the function that detaches it when
+        it is called; its attribute ``listener`` is the original."""
         return [self._raw(event, listener) for listener in self._listeners.get(event, ())]
 
     def _raw(self, event: str, listener: Listener) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Finds connections whose peer has vanished without a word: who is silent gets a ping (RFC 6455 section 5.5.2)."""
+"""Finds connections whose peer has vanished without a word: a silent peer gets a ping (RFC 6455 section 5.5.2)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Watched(Protocol):
         """Send a ping."""
 
     def _on_vanished(self) -> None:
-        """Nobody is there."""
+        """The peer is gone."""
 
 
 class _Look(NamedTuple):
@@ -36,8 +36,8 @@ class _Look(NamedTuple):
 class Heartbeat:
     """Looks after many connections with one timer, on the loop thread.
 
-    Every `interval` milliseconds, who has been silent since the last look gets a ping; who then is silent for `timeout`
-    milliseconds is terminated, unless that is 0. Whatever is heard counts as an answer.
+    Every `interval` milliseconds, connections that have been silent since the last look get a ping; those that then
+    stay silent for `timeout` milliseconds are terminated, unless that is 0. Anything heard counts as an answer.
     """
 
     def __init__(self, loop: Loop, interval: float, timeout: float) -> None:

@@ -155,7 +155,7 @@ SERVER_SIDE_OPTIONS: dict[str, Any] = {
 
 
 _NOT_NEEDED = frozenset(('allowSynchronousEvents', 'maxBufferedChunks', 'maxPendingAutoPongs', 'skipUTF8Validation'))
-#: What ws 8 has, and there is nothing here that it could change: see doc/porting-from-node.md. Taken in silence.
+#: Options of ws 8 that would change nothing here: see doc/porting-from-node.md. Accepted silently.
 NO_EFFECT: dict[str, frozenset[str]] = {
     'WebSocket': _NOT_NEEDED,
     'WebSocketServer': _NOT_NEEDED,
@@ -185,8 +185,8 @@ def merge(
 ) -> Options:
     """`defaults`, overridden by `given`, overridden by `keywords`; None counts as not given.
 
-    A name that is no option is ignored, as in Node, but with a warning; `depth` is how many calls this is away from the
-    constructor. Raises TypeError if `given` is no mapping.
+    A name that is not an option is ignored, as in Node, but with a warning; `depth` is how many calls this is away from
+    the constructor. Raises TypeError if `given` is no mapping.
     """
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f'the options of {owner} must be a dict, not {type(given).__name__}')
@@ -206,13 +206,13 @@ def merge(
 def _check_not_needed(name: str, value: object) -> None:
     if name == 'skipUTF8Validation' and value:
         raise ValueError(
-            'skipUTF8Validation: text is always checked (RFC 6455 section 8.1), as no str can be made of anything else'
+            'skipUTF8Validation: text is always checked (RFC 6455 section 8.1), as nothing else can become a str'
         )
 
 
 def of_call(method: str, known: AbstractSet[str], given: object, depth: int = 0) -> Mapping[str, Any]:
     """The options of one call of `method`. Unknown names are ignored with a warning, as by :func:`merge`, and so is
-    what is no mapping; `depth` is how many calls the caller is away from `method`, beyond one."""
+    anything that is not a mapping; `depth` is how many calls the caller is away from `method`, beyond one."""
     if given is None:
         return {}
     if type(given) is not dict and not isinstance(given, Mapping):  # the second costs more than all else here

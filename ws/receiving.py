@@ -21,7 +21,7 @@ BINARY_TYPES: dict[str, Callable[[Any], Any]] = {
 
 
 def check_binary_type(value: object) -> None:
-    """Raises ValueError for what is no ``binaryType``."""
+    """Raises ValueError for anything that is not a ``binaryType``."""
     if not isinstance(value, str) or value not in BINARY_TYPES:
         raise ValueError(f'binaryType must be one of {", ".join(BINARY_TYPES)}, not {value!r}')
 

@@ -1,4 +1,4 @@
-"""ReconnectingWebSocket: one WebSocket after the other, for programs that want one that stays."""
+"""ReconnectingWebSocket: one WebSocket after another, for programs that want a lasting connection."""
 
 from __future__ import annotations
 
@@ -59,35 +59,36 @@ _log = logging.getLogger('ws')
 
 
 class ReconnectingWebSocket(Emitter, EventTarget):
-    """A client that connects again whenever its connection has ended, after the npm package reconnecting-websocket.
+    """A client that connects again whenever its connection has ended, like the npm package reconnecting-websocket.
 
     ``ReconnectingWebSocket(url, [protocols], [options])``: `url` and `protocols` are what :class:`WebSocket` takes, or
-    functions without arguments that return it. They are asked anew before each attempt, on a thread of their own, and
+    functions without arguments that return it. Functions are called before each attempt, on a thread of their own, and
     may block. Options, as a dict or as keywords, beside those of :class:`WebSocket`, which each connection gets, except
     ``executor``:
 
-    - ``minReconnectionDelay`` (milliseconds, 1000): the least time between an end and the next attempt. ``jitter``
-      (number, 4): a random part of up to so many times that is added. ``reconnectionDelayGrowFactor`` (number, 1.3):
-      by which the delay grows with each attempt, up to ``maxReconnectionDelay`` (milliseconds, 10000).
-    - ``minUptime`` (milliseconds, 5000): after a connection that lasted so long, attempts are counted anew.
+    - ``minReconnectionDelay`` (milliseconds, 1000): the least time between the end of a connection and the next
+      attempt. ``jitter`` (number, 4): a random part of this many times that is added. ``reconnectionDelayGrowFactor``
+      (number, 1.3): the factor by which the delay grows with each attempt, up to ``maxReconnectionDelay``
+      (milliseconds, 10000).
+    - ``minUptime`` (milliseconds, 5000): after a connection that lasted this long, attempts are counted from 0 again.
     - ``maxRetries`` (int, infinite): attempts after the first one, or after a connection that lasted.
     - ``connectionTimeout`` (milliseconds, 4000; 0: none): for one attempt, from asking for the URL to the server's
       answer.
     - ``maxEnqueuedMessages`` (int, infinite): messages kept while there is no connection.
-    - ``startClosed`` (bool, False): not to connect before :meth:`reconnect`.
-    - ``terminalCodes`` (an iterable of int, or a function ``(code, reason)`` that says so by returning true; none):
+    - ``startClosed`` (bool, False): don't connect before :meth:`reconnect` is called.
+    - ``terminalCodes`` (an iterable of int, or a function ``(code, reason)`` that returns whether it is so; none):
       close codes after which it does not connect again.
 
-    Raises as :class:`WebSocket` does, for options that could never work; and TypeError for coroutine functions.
+    Raises what :class:`WebSocket` raises, for options that could never work; and TypeError for coroutine functions.
 
-    Events are those of a WebSocket, except that ``open`` and ``close`` come again and again. Each attempt ends in one
-    ``close``, which may come after an ``error``; ``readyState`` is CLOSED in the last one, and CONNECTING if there will
-    be another attempt. As long as there will, an ``error`` of the network or the server is logged, and not reported if
-    nobody listens; all others are reported as those of a WebSocket.
+    Events are those of a WebSocket, except that ``open`` and ``close`` come again and again. Each attempt ends with one
+    ``close``, which may come after an ``error``; ``readyState`` is CLOSED in the last one, and CONNECTING if another
+    attempt follows. As long as one does, an ``error`` of the network or the server is logged, and not reported if
+    nobody listens; all others are reported like those of a WebSocket.
 
     A message is sent at most once: what was given to a connection is not sent again over the next one.
 
-    Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
+    Every method may be called from any thread; off the loop thread it returns at once, and that thread does the work.
     """
 
     if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         deflate_options(self.options)  # here, so that warnings are about the caller's line
         self._url_source = url
         self._protocol_source = self.options.protocols if protocols is None else protocols
-        #: The URL of the latest attempt; None as long as no function has returned one.
+        #: The URL of the latest attempt; None until a function has returned one.
         self.url: Optional[str] = None if callable(url) else url_text(url)
         self._max_retries = limit(self.options, 'maxRetries')
         self._is_terminal = terminal(self.options.terminalCodes)
@@ -157,7 +158,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._begun_over: Optional[Attempt] = None  # where the fragments so far of a message were sent
 
     def _check_options(self) -> None:
-        """Raise what else each attempt would fail with."""
+        """Raise now what every attempt would fail with."""
         for name in ('minReconnectionDelay', 'maxReconnectionDelay', 'minUptime', 'connectionTimeout'):
             milliseconds(self.options, name)
         if pool_of(self.options) is not None:
@@ -181,7 +182,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         return {**options, 'protocols': protocols}
 
     def _finish_request(self, request: ClientRequest) -> None:
-        """Whoever has the option ``finishRequest`` knows this object, and none of its connections."""
+        """The user's ``finishRequest`` knows this object, but none of its connections."""
         fitted(self.options.finishRequest, self)(request, self)
 
     def _begin(self) -> None:
@@ -196,8 +197,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     @property
     def readyState(self) -> int:
-        """OPEN; CONNECTING, also between two attempts; CLOSING; CLOSED if there will be no other attempt, which after
-        :meth:`reconnect` there is again."""
+        """OPEN; CONNECTING, also between two attempts; CLOSING; CLOSED if no other attempt follows, until
+        :meth:`reconnect` is called."""
         attempt = self._attempt
         if attempt is not None:
             return min(attempt.readyState, CLOSING)  # that it is CLOSED is about to be told
@@ -205,8 +206,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     @property
     def retryCount(self) -> int:
-        """The number of the latest attempt, or of the one it waits for, since a connection lasted ``minUptime``. The
-        first attempt has 0."""
+        """The number of the latest attempt or, while waiting, of the next one. It is 0 for the first attempt, and again
+        when a connection has lasted ``minUptime``."""
         opened = self._opened
         if opened is not None and time.monotonic() - opened >= self.options.minUptime / 1000:
             return 0
@@ -214,8 +215,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     @property
     def shouldReconnect(self) -> bool:
-        """Whether it connects, and connects again: from the start, or :meth:`reconnect`, until :meth:`close`, a close
-        code that ends it, or the last of ``maxRetries``."""
+        """Whether it connects again: True from the start, or from :meth:`reconnect`, until :meth:`close`, a terminal
+        code, or the last of ``maxRetries``."""
         return self._wanted
 
     @property
@@ -238,7 +239,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     @property
     def binaryType(self) -> BinaryType:
-        """As :attr:`WebSocket.binaryType`, of this connection and of those to come."""
+        """As :attr:`WebSocket.binaryType`, for this connection and all that follow."""
         return self._binary_type
 
     @binaryType.setter
@@ -251,7 +252,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     @property
     def protocolVersion(self) -> Any:
-        """13 or 8, as the option."""
+        """13 or 8, as the option says."""
         return self.options.protocolVersion
 
     @property
@@ -273,13 +274,13 @@ class ReconnectingWebSocket(Emitter, EventTarget):
 
     @property
     def bufferedAmount(self) -> int:
-        """Bytes given to :meth:`send` that wait: for a connection, or for the kernel to take them."""
+        """Bytes given to :meth:`send` that wait for a connection, or for the kernel to take them."""
         connection = self._connection
         return self._waiting + (0 if connection is None else connection.bufferedAmount)
 
     @property
     def isPaused(self) -> bool:
-        """Whether :meth:`pause` has been called, and not :meth:`resume` since."""
+        """Whether :meth:`pause` has been called, but not :meth:`resume` since."""
         return self._paused
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -296,13 +297,12 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         fin: bool = True,
     ) -> bool:
         """Send a message, now or when there is a connection; arguments as for :meth:`WebSocket.send`. Returns whether
-        it was sent and little is waiting; otherwise ``drain`` is emitted when nothing is.
+        it was sent and little is waiting; otherwise ``drain`` is emitted when nothing is waiting any longer.
 
-        Of those that wait for a connection there are ``maxEnqueuedMessages`` at most. They are sent in order before
-        ``open`` is emitted. ``callback(error)`` runs once; the error is a :class:`WebSocketError` if there were too
-        many, or :class:`NotOpenError` if no connection came until :meth:`close` or another end, or if one was lost
-        before the kernel had the data. Raises TypeError and ValueError as :meth:`WebSocket.send`, and never for the
-        state.
+        At most ``maxEnqueuedMessages`` wait for a connection. They are sent in order before ``open`` is emitted.
+        ``callback(error)`` runs once; the error is a :class:`WebSocketError` if there were too many, or
+        :class:`NotOpenError` if no connection came before :meth:`close` or another end, or if one was lost before the
+        kernel had the data. Raises TypeError and ValueError as :meth:`WebSocket.send` does, but never for the state.
         """
         if callable(options):
             callback, options = options, None
@@ -321,7 +321,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         mask: Optional[bool] = None,
         compress: bool = True,
     ) -> None:
-        """Send a message in pieces; arguments as for :meth:`WebSocket.stream`. It waits for a connection as those of
+        """Send a message in pieces; arguments as for :meth:`WebSocket.stream`. It waits for a connection, as those of
         :meth:`send` do; a message that has begun ends with its connection.
 
         Raises TypeError without a callback.
@@ -411,8 +411,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
-        """Send a ping, if the connection is open; arguments as for :meth:`WebSocket.ping`. It is never kept: without a
-        connection ``callback(error)`` gets a :class:`NotOpenError`, and nothing else happens. Raises TypeError and
+        """Send a ping, if the connection is open; arguments as for :meth:`WebSocket.ping`. It never waits: without a
+        connection, ``callback(error)`` gets a :class:`NotOpenError`, and nothing else happens. Raises TypeError and
         ValueError for `data`."""
         self._send_control('ping', data, options, dontFailWhenClosed, callback)
 
@@ -423,7 +423,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
-        """Send a pong nobody asked for, as :meth:`ping` a ping."""
+        """Send an unsolicited pong, as :meth:`ping` does a ping."""
         self._send_control('pong', data, options, dontFailWhenClosed, callback)
 
     def _send_control(self, kind: str, data: Any, options: Any, silent: Any, callback: Optional[Callback]) -> None:
@@ -443,7 +443,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
     # -- pausing -----------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Stop reading, over this connection and all that follow: no ``message`` until :meth:`resume`."""
+        """Stop reading, on this connection and all that follow: no ``message`` until :meth:`resume`."""
         self._run(self._pause, True)
 
     def resume(self) -> None:
@@ -472,11 +472,11 @@ class ReconnectingWebSocket(Emitter, EventTarget):
     def close(
         self, code: Optional[int] = None, data: Union[str, bytes, None] = None, options: Optional[object] = None
     ) -> None:
-        """Close the connection, with that code and reason, and make no other one. ``close`` follows, for the last time.
+        """Close the connection, with this code and reason, and make no other one. ``close`` follows, for the last time.
 
-        Arguments as for :meth:`WebSocket.close`; raises :class:`WebSocketError` for others, and changes nothing. What
-        was sent before is sent first if the connection is open; otherwise it is dropped. Between two attempts,
-        ``close`` comes with 1006. Nothing happens if ``readyState`` is CLOSED.
+        Arguments as for :meth:`WebSocket.close`; raises :class:`WebSocketError` for wrong ones, and then does nothing
+        else. What was sent before goes out first if the connection is open; otherwise it is dropped. Between two
+        attempts, ``close`` comes with 1006. Nothing happens if ``readyState`` is CLOSED.
         """
         self._run(self._stop, 'close', _NORMAL_CLOSURE if code is None else code, close_reason(code, data))
 
@@ -487,9 +487,9 @@ class ReconnectingWebSocket(Emitter, EventTarget):
     def reconnect(self, code: Optional[int] = None, reason: Union[str, bytes, None] = None) -> None:
         """Connect at once, also after :meth:`close`, and count attempts from 0 again.
 
-        An attempt or connection that there is ends for the listeners now, by a ``close`` with `code` (1000 if None) and
-        `reason`. Its closing handshake goes on without them, for up to ``closeTimeout``. Raises :class:`WebSocketError`
-        for a code or reason that no close frame may carry.
+        For the listeners, the present attempt or connection, if any, ends now, with a ``close`` of `code` (1000 if
+        None) and `reason`. Its closing handshake goes on without them, for up to ``closeTimeout``. Raises
+        :class:`WebSocketError` for a code or reason that no close frame may carry.
         """
         text = close_reason(code, reason).decode()
         self._summoned = True
@@ -591,7 +591,8 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         self._loop.defer(self._pay_drain)
 
     def _on_error(self, error: BaseException, *more: Any) -> None:
-        """If there will be another attempt, that is what is done about the network and the server, heard or not."""
+        """If another attempt follows, that is the answer to an error of the network or the server, whether anybody
+        listens or not."""
         if isinstance(error, (OSError, WebSocketError)) and self._may_try_again():
             _log.warning('%s: %s', repr(self), error)
             self._deliver_if_heard(error, *more)
@@ -664,7 +665,7 @@ class ReconnectingWebSocket(Emitter, EventTarget):
         """The loop has lost its sockets: the connection ends by itself."""
 
     def abandon(self) -> None:
-        """This is the child after a fork: what there is, is the parent's. :meth:`reconnect` works."""
+        """This is the child after a fork: all that is open is the parent's. :meth:`reconnect` works."""
         super().abandon()
         self._loop = get_loop()
         self._wanted = self._summoned = False

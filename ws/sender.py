@@ -1,4 +1,4 @@
-"""Sender: frames onto a socket of the user's, without a connection's rules; Node's module exports it, too."""
+"""Sender: writes frames to a socket of the user's, without the rules of a connection; Node's module exports it, too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .typing import Callback, ControlOptions, FrameOptions, Payload
 
 
 class Sender(EventEmitter):
-    """Writes frames to ``socket``: what has ``write(data, callback)``, or just ``write(data)``.
+    """Writes frames to ``socket``, an object with ``write(data, callback)``, or just ``write(data)``.
 
     What writing raises goes to the callback, or without one to the event ``error``.
     """
@@ -22,7 +22,7 @@ class Sender(EventEmitter):
     def __init__(self, socket: Any) -> None:
         super().__init__()
         if not callable(getattr(socket, 'write', None)):
-            raise TypeError(f'socket must have a method write, which {type(socket).__name__} has not')
+            raise TypeError(f'socket must have a method write, which {type(socket).__name__} lacks')
         self._sender = sender.Sender(_Socket(socket))
         self._calls_back = arity_of(socket.write).most > 1
 
@@ -40,8 +40,8 @@ class Sender(EventEmitter):
         self._write(None, self._sender.pong, data, bool(mask_option('pong()', options)))
 
     def close(self, code: Optional[int] = None, data: Union[str, bytes, None] = None, mask: bool = False) -> None:
-        """Send a close frame. Raises ValueError for a `code` or reason that none may carry, TypeError for a reason that
-        is neither text nor bytes."""
+        """Send a close frame. Raises ValueError for a `code` or reason that no close frame may carry, TypeError for a
+        reason that is neither text nor bytes."""
         self._write(None, self._sender.close, code, data, mask)
 
     def frameAndSend(

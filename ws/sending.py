@@ -22,7 +22,7 @@ Callback = Callable[..., Any]
 
 
 class Owner(Protocol):
-    """Who is told what happens to outgoing messages, on the loop thread."""
+    """Is told what happens to outgoing messages, on the loop thread."""
 
     def _complain(self, error: Exception) -> None:
         """A message that nobody waits for can't be sent."""

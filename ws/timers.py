@@ -1,4 +1,5 @@
-"""Node's timers, on the loop thread: ``setTimeout``, ``setInterval``, ``setImmediate``, and what takes them back.
+"""Node's timers, on the loop thread: ``setTimeout``, ``setInterval``, ``setImmediate``, and the functions that cancel
+them.
 
 Callbacks run where all listeners do, one at a time, so they may touch what listeners touch. Every function and method
 may be called from any thread. As in Node, a timer keeps the process alive until it is over, cleared, or ``unref()``ed.
@@ -28,7 +29,7 @@ __all__ = [
     'setTimeout',
 ]
 
-#: Milliseconds; Node makes 1 of what is longer, as of what is shorter than that.
+#: Milliseconds; like Node, we make 1 of anything longer, and of anything shorter than 1.
 _LONGEST_DELAY = 2**31 - 1
 
 #: A function, the arguments it takes, and whether ``this`` goes before them.
@@ -42,28 +43,29 @@ _lock = threading.RLock()
 def setTimeout(callback: Callable[..., object], delay: Optional[float] = 1, *args: Any) -> Timeout:
     """Call ``callback(*args)`` once, after `delay` milliseconds.
 
-    Whole milliseconds count; less than 1, more than 2147483647, NaN and None are 1. The callback gets as many of `args`
-    as it can take, and the :class:`Timeout` for a first parameter named ``this``. What it raises goes to
-    :func:`threading.excepthook`. Raises TypeError if `callback` can't be called, or `delay` is no number.
+    Only whole milliseconds count; less than 1, more than 2147483647, NaN and None all mean 1. The callback gets as many
+    of `args` as it can take; if its first parameter is named ``this``, that gets the :class:`Timeout`. What it raises
+    goes to :func:`threading.excepthook`. Raises TypeError if `callback` can't be called, or `delay` is not a number.
     """
     return Timeout(callback, delay, args, repeats=False)
 
 
 def setInterval(callback: Callable[..., object], delay: Optional[float] = 1, *args: Any) -> Timeout:
-    """Call ``callback(*args)`` every `delay` milliseconds; all else as for :func:`setTimeout`.
+    """Call ``callback(*args)`` every `delay` milliseconds; everything else as for :func:`setTimeout`.
 
-    The next call is due `delay` after the last one began. Calls never overlap, and none is made up for.
+    The next call is due `delay` after the last one began. Calls never overlap, and missed ones are not made up for.
     """
     return Timeout(callback, delay, args, repeats=True)
 
 
 def setImmediate(callback: Callable[..., object], *args: Any) -> Immediate:
-    """Call ``callback(*args)`` as soon as the loop has done what it is at; all else as for :func:`setTimeout`."""
+    """Call ``callback(*args)`` as soon as the loop has finished its present turn; all else as for
+    :func:`setTimeout`."""
     return Immediate(callback, args)
 
 
 def clearTimeout(timeout: Optional[Timeout] = None) -> None:
-    """Take back a :func:`setTimeout` or :func:`setInterval`, also inside its callback; anything else is ignored."""
+    """Cancel a :func:`setTimeout` or :func:`setInterval`, even inside its callback; anything else is ignored."""
     if isinstance(timeout, Timeout):
         timeout.close()
 
@@ -74,7 +76,7 @@ def clearInterval(interval: Optional[Timeout] = None) -> None:
 
 
 def clearImmediate(immediate: Optional[Immediate] = None) -> None:
-    """Take back a :func:`setImmediate`; anything else is ignored."""
+    """Cancel a :func:`setImmediate`; anything else is ignored."""
     if isinstance(immediate, Immediate):
         immediate._clear()
 
@@ -102,18 +104,18 @@ class Timeout:
         return self
 
     def unref(self) -> Timeout:
-        """Let the process exit although this is still to come. Returns this object."""
+        """Let the process exit even if this is still to come. Returns this object."""
         with _lock:
             self._referenced = False
             self._wait.loop.unref(self._wait)
         return self
 
     def hasRef(self) -> bool:
-        """Whether this keeps the process alive while it is to come."""
+        """Whether this keeps the process alive while it is still to come."""
         return self._referenced
 
     def refresh(self) -> Timeout:
-        """Begin the delay anew, also after the callback was called, unless this is cleared. Returns this object."""
+        """Start the delay again, even after the callback was called, unless this is cleared. Returns this object."""
         with _lock:
             if self._call is not None:
                 last, self._wait = self._wait, _Wait(self)
@@ -135,8 +137,8 @@ class _Wait:
     """A delay that is passing: what the loop holds for a :class:`Timeout`. Any thread may begin and cancel it, under
     the lock; the rest belongs to the loop thread.
 
-    Each refresh begins another one. So a thread that ends the last one, because its time has come, can't end by that
-    what a second thread has just begun.
+    Each refresh begins another one. So a thread that ends the last one, because its time has come, can't also end what
+    a second thread has just begun.
     """
 
     __slots__ = ('_timeout', '_timer', 'loop')
@@ -220,14 +222,14 @@ class Immediate:
         return self
 
     def unref(self) -> Immediate:
-        """Let the process exit although this is still to come. Returns this object."""
+        """Let the process exit even if this is still to come. Returns this object."""
         with _lock:
             self._referenced = False
             self._loop.unref(self)
         return self
 
     def hasRef(self) -> bool:
-        """Whether this keeps the process alive while it is to come."""
+        """Whether this keeps the process alive while it is still to come."""
         return self._referenced
 
     def _clear(self) -> None:

@@ -2,9 +2,9 @@
 
     from ws.typing import MessageFlags, Request, ServerOptions
 
-A listener may take fewer arguments than its event has, or ``this`` before them. What comes behind ``this`` is not
-checked: its names are the listener's own, and no type says "a first parameter of that name, then any others".
-Who expects text alone may annotate the `data` of ``message`` as str.
+A listener may take fewer arguments than its event has, or ``this`` before them. What comes after ``this`` is not
+checked: its names are the listener's own, and no type says "a first parameter of that name, then any others". If you
+expect only text, you may annotate the `data` of ``message`` as str.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     #: a misspelt attribute has to be an error.
     OWN_ATTRIBUTES: bool
 
-    #: A name of its own, as an option has that of the class.
+    #: It has a name of its own, since an option has the name of the class.
     WebSocketClass: TypeAlias = type[WebSocket]
     FinishRequest: TypeAlias = Union[
         Callable[[ClientRequest, WebSocket], object], Callable[[ClientRequest], object], 'TakesThis'
@@ -91,7 +91,7 @@ class Address(Options):
 
 
 class ClientInfo(Options):
-    """What ``verifyClient`` decides by."""
+    """What ``verifyClient`` bases its decision on."""
 
     __slots__ = ()
     origin: Optional[str]
@@ -113,7 +113,7 @@ class AgentOptions(Options):
 
 
 class Metrics(Options):
-    """What ``metrics`` of a server tells. Bytes are those of frames, without opening handshakes."""
+    """What ``metrics()`` of a server returns. Bytes are those of frames, without opening handshakes."""
 
     __slots__ = ()
     #: How many are open now, and how many have been opened in all.
@@ -131,7 +131,7 @@ class Metrics(Options):
     bytesSent: int
     #: Bytes that wait to be sent.
     bufferedBytes: int
-    #: Milliseconds that the loop was late at most, in about the last minute; None until that is measured.
+    #: By how many milliseconds the loop was late at most, in about the last minute; None until that is measured.
     loopLag: Optional[float]
 
 
@@ -257,13 +257,13 @@ ServerNameCallback = Union[Callable[[str, ContextCallback], object], Callable[[s
 
 
 class Readable(Protocol):
-    """An open file, or what else is read as one."""
+    """An open file, or anything else that is read like one."""
 
     def read(self, size: int, /) -> Union[str, Buffer, None]: ...
 
 
 class Array(Protocol):
-    """NumPy's arrays: before Python 3.12, no type says that they are buffers."""
+    """NumPy's arrays: before Python 3.12, no type can say that they are buffers."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
@@ -303,7 +303,7 @@ class PerMessageDeflateOptions(TypedDict, total=False):
 
 
 class NotNeeded(TypedDict, total=False):
-    """What ws 8 has, and nothing here would change by."""
+    """Options of ws 8 that would change nothing here."""
 
     allowSynchronousEvents: Optional[bool]
     maxBufferedChunks: Optional[int]
@@ -322,7 +322,7 @@ class Limits(NotNeeded, total=False):
 
 
 class ClientKeywords(Limits, total=False):
-    """As keywords: there, `protocols` is the argument of that name."""
+    """Options as keywords, where `protocols` is the argument of that name."""
 
     protocolVersion: Optional[int]
     protocol: Optional[str]
@@ -359,13 +359,13 @@ class ClientKeywords(Limits, total=False):
 
 
 class ClientOptions(ClientKeywords, total=False):
-    """As a dict."""
+    """Options as a dict."""
 
     protocols: Union[str, Sequence[str], None]
 
 
 class ReconnectingKeywords(ClientKeywords, total=False):
-    """As keywords, of a client that reconnects."""
+    """Options as keywords, of a client that reconnects."""
 
     minReconnectionDelay: Optional[float]
     maxReconnectionDelay: Optional[float]
@@ -380,13 +380,13 @@ class ReconnectingKeywords(ClientKeywords, total=False):
 
 
 class ReconnectingOptions(ReconnectingKeywords, total=False):
-    """As a dict."""
+    """Options as a dict."""
 
     protocols: ProtocolSource
 
 
 class ProxyOptions(TypedDict, total=False):
-    """Of ``ProxyAgent``: for TLS to the proxy."""
+    """Options of ``ProxyAgent``: for TLS to the proxy."""
 
     ca: Union[PEM, Sequence[PEM], None]
     context: Optional[ssl.SSLContext]
@@ -428,26 +428,26 @@ class ServerOptions(Limits, total=False):
 
 
 class ControlOptions(TypedDict, total=False):
-    """Of ``ping`` and ``pong``."""
+    """Options of ``ping`` and ``pong``."""
 
     mask: Optional[bool]
 
 
 class StreamOptions(ControlOptions, total=False):
-    """Of ``stream``."""
+    """Options of ``stream``."""
 
     binary: Union[bool, MessageFlags, None]
     compress: bool
 
 
 class SendOptions(StreamOptions, total=False):
-    """Of ``send``."""
+    """Options of ``send``."""
 
     fin: bool
 
 
 class DuplexKeywords(TypedDict, total=False):
-    """Of ``createWebSocketStream``: those that leave what it returns as it is."""
+    """Options of ``createWebSocketStream`` that don't change what type it returns."""
 
     readableHighWaterMark: Optional[int]
     writableHighWaterMark: Optional[int]
@@ -471,7 +471,7 @@ class MessageDuplexOptions(DuplexKeywords):
 
 
 class FrameOptions(TypedDict, total=False):
-    """Of the class ``Sender``."""
+    """Options of the class ``Sender``."""
 
     fin: Optional[bool]
     mask: Optional[bool]
@@ -482,12 +482,12 @@ _Event = TypeVar('_Event', contravariant=True)
 
 
 class HandlesEvent(Protocol[_Event]):
-    """What ``addEventListener`` takes beside functions."""
+    """What ``addEventListener`` takes besides functions."""
 
     def handleEvent(self, event: _Event, /) -> object: ...
 
 
 class ListenerOptions(TypedDict, total=False):
-    """Of ``addEventListener``."""
+    """Options of ``addEventListener``."""
 
     once: bool

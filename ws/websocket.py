@@ -58,39 +58,41 @@ class WebSocket(Connection, EventTarget):
     Options, as a dict or as keywords:
 
     - ``protocolVersion`` (int, 13): 13, or 8 for the drafts before RFC 6455.
-    - ``protocols`` (str or list of str): as the argument, which counts if both are given. ``protocol`` (str):
-      sub-protocols, separated by commas, behind those.
+    - ``protocols`` (str or list of str): the same as the argument, which counts if both are given. ``protocol`` (str):
+      further sub-protocols, separated by commas.
     - ``origin`` (str): the ``Origin`` header. ``host`` (str): the ``Host`` header.
     - ``headers`` (dict, or list of pairs): further header lines of the request; values are str, numbers, or lists.
-    - ``agent``: connects instead of us; a :class:`ProxyAgent` does so through a proxy. ``agent(request, options)``, or
-      ``agent.addRequest`` with these arguments, returns a connected socket, another one each time; it is called on a
+    - ``agent``: connects in our place; a :class:`ProxyAgent` does so through a proxy. ``agent(request, options)``, or
+      ``agent.addRequest`` with these arguments, returns a connected socket, a new one each time; it is called on a
       thread of its own, and may block. ``options`` has ``host``, ``port``, ``secure``, ``path``, ``socketPath`` and
-      ``timeout`` (milliseconds left; 0: no limit); TLS is added for ``wss:``, unless it is there.
-      ``createConnection``: the same as ``createConnection(options)``.
-    - ``auth`` (str, 'user:password'): Basic authentication, as the address may have it, too.
+      ``timeout`` (milliseconds left; 0: no limit); TLS is added for ``wss:``, unless the socket has it already.
+      ``createConnection``: the same, called as ``createConnection(options)``.
+    - ``auth`` (str, 'user:password'): Basic authentication; the address may have it, too.
     - ``socketPath`` (str or path-like): the UNIX socket to connect to, in place of host and port.
     - ``lookup``: ``lookup(host, options)`` returns the IP addresses of a name, or one; with three parameters,
       ``lookup(host, options, callback)`` calls ``callback(error, addresses)``. It may block. ``family`` (4, 6, or 0):
       connect to IPv4 or IPv6 addresses only. ``localAddress`` (str), ``localPort`` (int): connect from there.
     - ``finishRequest`` (callable): ``finishRequest(request, ws)`` is called when there is a connection, on the loop
-      thread; it may change the headers of the request, and has it sent by ``request.end()``, then or later.
-    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer; of each
-      redirect anew. ``followRedirects`` (bool, False): go where the server says. ``maxRedirects`` (int, 10): how often.
+      thread; it may change the headers of the request, and sends it by ``request.end()``, at once or later.
+    - ``handshakeTimeout`` (milliseconds, 30000; 0: none): for look-up, connection, TLS and the server's answer; it
+      starts again with each redirect. ``followRedirects`` (bool, False): go where the server says. ``maxRedirects``
+      (int, 10): how often, at most.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long the peer may take to end after :meth:`close`.
     - ``autoPong`` (bool, True): answer pings. ``generateMask`` (callable): ``generateMask(mask)`` fills in the 4 bytes,
-      a bytearray, with which the next frame is masked; by default they are random ones.
-    - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
-    - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
-      (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
-      Whatever comes from the peer counts, and that it takes what is on its way to it.
+      a bytearray, with which the next frame is masked; by default they are random.
+    - ``maxPayload`` (bytes, 100 MiB; 0: none): the size of one incoming message. ``maxFragments`` (131072; 0: none):
+      the number of its frames.
+    - ``pingInterval`` (milliseconds, 0; 0: never): a peer that is silent for this long gets a ping. ``pingTimeout``
+      (milliseconds, 20000; 0: no limit): if it then stays silent for this long, the connection ends with 1006. Anything
+      from the peer breaks the silence, and so does progress with what is being sent to it.
     - ``executor`` (a ``concurrent.futures.Executor`` with threads, or an int, None): listeners and callbacks run there,
-      or on so many threads of our own, one at a time and in order; None: on the loop thread.
-    - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent and the kernel does not take. Beyond it, the
-      connection ends with 1006, and the callbacks of what was not sent get the error.
+      or on this many threads of our own, one at a time and in order; None: on the loop thread.
+    - ``maxBufferedAmount`` (bytes, 0; 0: none): how much of what was sent may wait for the kernel to take it. Beyond
+      that, the connection ends with 1006, and the callbacks of what was not sent get an error.
     - ``perMessageDeflate`` (bool or dict, True): offer to compress messages (RFC 7692). As a dict:
       ``serverNoContextTakeover``, ``clientNoContextTakeover`` (bool): that side compresses each message on its own;
-      ``threshold`` (bytes, 1024): and leaves smaller ones as they are; ``serverMaxWindowBits``, ``clientMaxWindowBits``
-      (8 to 15; False: not negotiated): that side refers back this many bits far; ``zlibDeflateOptions`` (dict):
+      ``threshold`` (bytes, 1024): smaller messages are not compressed; ``serverMaxWindowBits``, ``clientMaxWindowBits``
+      (8 to 15; False: not negotiated): the size of that side's window, as a power of 2; ``zlibDeflateOptions`` (dict):
       ``level`` (-1 to 9), ``memLevel`` (1 to 9), ``strategy`` (0 to 4), ``dictionary`` (bytes); ``zlibInflateOptions``
       (dict): ``dictionary``. See doc/compression.md.
     - ``ca`` (str, bytes, path or a list), ``cert``, ``key`` (str, bytes or path): TLS, in PEM: contents, not file
@@ -99,21 +101,21 @@ class WebSocket(Connection, EventTarget):
       ('TLSv1.2' or 'TLSv1.3'). ``rejectUnauthorized`` (bool, True): verify the server's certificate. ``servername``
       (str): the name to verify, and to tell the server, in place of the host; '' tells none. ``checkServerIdentity``:
       ``checkServerIdentity(name, certificate)`` verifies the name in place of the usual check, and returns an exception
-      or None. ``context`` (ssl.SSLContext): as it is, in place of all but the last two.
+      or None. ``context`` (ssl.SSLContext): used as it is, in place of all these but the last two.
 
     Raises TypeError and ValueError for wrong arguments (``invalid url``, ``unsupported protocol version``),
-    :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. What fails later is an ``error``
+    :class:`ssl.SSLError` and :class:`OSError` for TLS material that can't be used. Whatever fails later is an ``error``
     event.
 
     Events, on the loop thread or as ``executor`` says: ``open()``; ``message(data, flags)``, `data` a str or bytes,
     ``flags.binary``, ``flags.masked`` and ``flags.buffer``; ``ping(data, flags)``; ``pong(data, flags)``; ``drain()``,
-    see :meth:`send`; ``error(error, code)``, `code` that of a close frame; after it or without it, once and last,
-    ``close(code, message)``. On a client, before ``open``: ``redirect(url, request)``, whose listener may change the
-    headers of the request that follows, and decides which of them go there; ``upgrade(response)``;
-    ``unexpected-response(request, response)``, whose listener takes the place of ``error``, and ends it: by
-    :meth:`terminate`, say.
+    see :meth:`send`; ``error(error, code)``, `code` being that of a close frame; last and exactly once, with or without
+    an ``error`` before it, ``close(code, message)``. On a client, before ``open``: ``redirect(url, request)``, whose
+    listener may change the headers of the request that follows, and decides which of them go there;
+    ``upgrade(response)``; ``unexpected-response(request, response)``, whose listener takes the place of ``error``, and
+    has to end the connection, by :meth:`terminate` for example.
 
-    Every method may be called from any thread; off the loop thread it returns at once and is carried out there.
+    Every method may be called from any thread; off the loop thread it returns at once, and that thread does the work.
     """
 
     # What Node's module exports: there it is this class. Set in __init__.py.
@@ -160,7 +162,7 @@ class WebSocket(Connection, EventTarget):
     CLOSING = CLOSING
     CLOSED = CLOSED
 
-    #: On a client the URL as given, or the one it was redirected to.
+    #: On a client, the URL as given, or the one that it was redirected to.
     url: Optional[str] = None
 
     @overload
@@ -249,7 +251,7 @@ class WebSocket(Connection, EventTarget):
     @property
     def bufferedAmount(self) -> int:
         """Bytes given to :meth:`send` that the kernel has not taken yet, frame headers included; and those that were
-        given to it too late, and will never go."""
+        given to it too late, and will never be sent."""
         if self._outgoing is None or self._stream is None:
             return self._sent_too_late
         if self._loop.in_thread():  # else what was sent in this turn would count, which the kernel may well take
@@ -275,24 +277,25 @@ class WebSocket(Connection, EventTarget):
         fin: bool = True,
     ) -> bool:
         """Send a message. Returns whether little is waiting to be sent, 128 KiB at most; if it is more, ``drain`` is
-        emitted when nothing is, and who wants to send much waits for that.
+        emitted when nothing is waiting any longer. To send a lot, wait for that.
 
-        `data`: a str is sent as text; bytes, bytearray, memoryview, array.array, a numpy array and whatever else has
-        the buffer protocol as binary; a number as its decimal text; None as an empty text. An open file, or what else
-        has ``read(size)``, is sent from where it stands to its end as one message of many frames, and closed; it is
-        read on another thread, no faster than the peer reads. What is sent meanwhile follows behind it. It is closed
-        without being read if the connection is no longer open.
+        `data`: a str is sent as text; bytes, bytearray, memoryview, array.array, a numpy array and anything else with
+        the buffer protocol as binary data; a number as its decimal text; None as the empty text. An open file, or
+        anything else with ``read(size)``, is sent from its current position to its end as one message of many frames,
+        and closed; it is read on another thread, no faster than the peer reads. What is sent meanwhile follows after
+        it. If the connection is no longer open, the file is closed without being read.
 
         Options, as a dict or as keywords: ``binary`` (bool) whether it is binary data, which overrides what the type
         says; ``mask`` (bool) whether the frame is masked (clients do, RFC 6455 section 5.3); ``compress`` (bool, True)
-        whether it is compressed, if that was agreed upon; ``fin`` (bool, True) whether this ends the message, of which
-        else the next call sends the next fragment. What is unknown, or no options at all, is ignored with a warning.
-        ``callback(error)`` runs once, with None when the data was handed to the kernel. What reading a file raises goes
-        there, or without a callback to ``error``; if a part of it has been sent, the connection closes with 1011.
+        whether it is compressed, if that was agreed upon; ``fin`` (bool, True) whether this ends the message; if not,
+        the next call sends its next fragment. Unknown names, and arguments that are not options, are ignored with a
+        warning. ``callback(error)`` runs once, with None when the data has been handed to the kernel. What reading a
+        file raises goes there, or without a callback to ``error``; if a part of the file has been sent, the connection
+        closes with 1011.
 
         Raises TypeError for data of another type, and :class:`NotOpenError` while the connection is CONNECTING if there
-        is no callback to tell. Once it has been open this never raises for its state: when it is too late, nothing is
-        sent, the callback gets the error, and ``bufferedAmount`` counts the data.
+        is no callback to tell. Once the connection has been open, its state never raises: when it is too late, nothing
+        is sent, the callback gets the error, and ``bufferedAmount`` counts the data.
         """
         if options is not None:
             if type(options) is dict and len(options) == 1 and 'binary' in options:  # nearly always
@@ -339,8 +342,8 @@ class WebSocket(Connection, EventTarget):
         return self._outgoing is None and self.readyState in (CONNECTING, OPEN)
 
     def _check_begun(self) -> None:
-        """Sending too early is a mistake of the program's. Too late is none: who has found `readyState` OPEN may send,
-        whatever the loop thread has heard of the connection meanwhile."""
+        """Sending too early is a mistake in the program. Sending too late is not: whoever has found `readyState` OPEN
+        may send, whatever the loop thread has heard of the connection meanwhile."""
         if self._is_too_early():
             raise NotOpenError()
 
@@ -361,12 +364,12 @@ class WebSocket(Connection, EventTarget):
         compress: bool = True,
     ) -> None:
         """Send a message in pieces: ``callback(None, send)`` is called for the first one, and whenever the kernel has
-        taken what was sent; ``callback(error)``, once and last, if the connection is not open, or no longer so.
+        taken what was sent; ``callback(error)``, once and last, if the connection is not open, or no longer open.
 
-        ``send(data, final)`` sends a piece; the message is complete with a true `final`. `data` is what :meth:`send`
-        takes, but no file. It may be called later, and from any thread: until it was called with `final`, what else is
-        sent has to wait. Options: ``binary`` (bool; if None the first piece decides), ``mask`` (bool), ``compress``
-        (bool, True).
+        ``send(data, final)`` sends a piece; a true `final` completes the message. `data` is anything that :meth:`send`
+        takes, except a file. ``send`` may be called later, and from any thread; other messages have to wait until it is
+        called with a true `final`. Options: ``binary`` (bool; if None the first piece decides), ``mask`` (bool),
+        ``compress`` (bool, True).
 
         Raises TypeError without a callback.
         """
@@ -397,7 +400,7 @@ class WebSocket(Connection, EventTarget):
 
         Options: ``mask`` (bool), or that bool itself. Raises :class:`NotOpenError` as :meth:`send` does, while the
         connection is CONNECTING, unless `dontFailWhenClosed` is true; TypeError and ValueError for `data`.
-        ``callback(error)`` runs once, as that of :meth:`send`; it may stand in the place of any argument.
+        ``callback(error)`` runs once, like that of :meth:`send`; it may be given in place of any argument.
         """
         self._send_control('ping', data, options, dontFailWhenClosed, callback)
 
@@ -408,9 +411,9 @@ class WebSocket(Connection, EventTarget):
         dontFailWhenClosed: Union[bool, Callback] = False,
         callback: Optional[Callback] = None,
     ) -> None:
-        """Send a pong nobody asked for (RFC 6455 section 5.5.3); arguments as for :meth:`ping`.
+        """Send an unsolicited pong (RFC 6455 section 5.5.3); arguments as for :meth:`ping`.
 
-        Pings are answered without this.
+        Pings are answered without it, unless ``autoPong`` is off.
         """
         self._send_control('pong', data, options, dontFailWhenClosed, callback)
 
@@ -435,7 +438,7 @@ class WebSocket(Connection, EventTarget):
         """What binary messages are handed over as: 'nodebuffer', which is bytes; 'arraybuffer', a bytearray; 'blob', an
         :class:`io.BytesIO`; 'fragments', a list with the bytes of each frame that isn't empty.
 
-        Set to anything else, it raises ValueError, and stays as it is.
+        Setting it to anything else raises ValueError, and changes nothing.
         """
         return self._binary_type
 
@@ -447,7 +450,7 @@ class WebSocket(Connection, EventTarget):
 
     @property
     def isPaused(self) -> bool:
-        """Whether this is open, and :meth:`pause` has been carried out; :meth:`resume` has not been since."""
+        """Whether this is open, and :meth:`pause` has been carried out, but not :meth:`resume` since."""
         return self._is_paused()
 
     def pause(self) -> None:
@@ -473,11 +476,12 @@ class WebSocket(Connection, EventTarget):
         """Start, or answer, the closing handshake (RFC 6455 section 7.1.2); ``close`` follows when it is complete, or
         after ``closeTimeout``.
 
-        `code`: 1000 if None; else one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123 bytes.
-        Other arguments give an ``error`` event, which raises here if nobody listens; and as in Node the connection ends
-        all the same, without a close frame. `options` has no effect; in Node, too, ported programs may pass
-        ``{'mask': True}``. While connecting, the attempt is given up: ``error``, if that has a listener, then ``close``
-        with 1006. Nothing happens if the connection is closing or closed.
+        `code`: 1000 if None; otherwise one that may be sent (RFC 6455 section 7.4). `data`: the reason, at most 123
+        bytes. Other arguments are an ``error`` event, or are raised here if that has no listener; as in Node, the
+        connection ends all the same, without a close frame. `options` has no effect: ported programs may pass
+        ``{'mask': True}``, which has none in Node either. While connecting, the attempt is given up: ``error`` is
+        emitted if that has a listener, then ``close`` with 1006. Nothing happens if the connection is closing or
+        closed.
         """
         self._want_no_more()
         if self.readyState in (CLOSING, CLOSED):
@@ -494,14 +498,14 @@ class WebSocket(Connection, EventTarget):
 
     def terminate(self) -> None:
         """Close the connection at once, without a closing handshake; ``close`` follows with code 1006. While
-        connecting, this is :meth:`close`."""
+        connecting, this is the same as :meth:`close`."""
         self._want_no_more()
         if self.readyState != CLOSED:
             self._run(self._terminate)
 
 
 def connect(address: Union[str, URLObject], openListener: Optional[NoListener] = None) -> WebSocket:
-    """A :class:`WebSocket` connected to `address`, whose ``open`` event `openListener` listens to."""
+    """A :class:`WebSocket` that connects to `address`, with `openListener` attached to its event ``open``."""
     check_listener(openListener)
     client = WebSocket(address)
     if openListener is not None:

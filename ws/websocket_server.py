@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ._attaching import AttachToServer, OnServer
 
 _GOING_AWAY = 1001  # RFC 6455 section 7.4.1
-_UPGRADE_REQUIRED = 426  # the answer to who asks for no WebSocket, which is no mistake
+_UPGRADE_REQUIRED = 426  # the answer to requests for something else, which are no mistake
 _log = logging.getLogger('ws')
 
 
@@ -69,62 +69,64 @@ class WebSocketServer(Emitter):
 
     - ``port`` (int): 0 lets the system choose. ``host`` (str, '0.0.0.0'): the address or name to listen on. As in Node,
       a str that is no number is a ``socketPath``. ``reusePort`` (bool, False): other processes may listen on the port,
-      too, if they also say so; each connection goes to one of them (``SO_REUSEPORT``).
+      too, if they also set this; each connection goes to one of them (``SO_REUSEPORT``).
     - ``socketPath`` (str or path-like): the file of a UNIX socket to listen on, made with the permissions that the
       umask leaves, and removed at the end. A socket there that nobody listens on any more is replaced. In Linux, a name
       that begins with NUL is an abstract one, without a file.
-    - ``socket`` (socket.socket) or ``fd`` (int, its descriptor): a socket that listens already, TCP or UNIX. It is this
-      server's from then on: a socket object is detached, and the socket is closed with the server. The file of a UNIX
-      socket stays.
+    - ``socket`` (socket.socket) or ``fd`` (int, its descriptor): a socket that listens already, TCP or UNIX. It belongs
+      to this server from then on: a socket object is detached, and the socket is closed with the server. The file of a
+      UNIX socket stays.
     - ``server``: an HTTP server of Python's ``socketserver`` family, to share its port: ``http.server.HTTPServer`` and
-      ``ThreadingHTTPServer``, what ``wsgiref`` and Werkzeug make. It stays the caller's to run and to close.
+      ``ThreadingHTTPServer``, or what ``wsgiref`` and Werkzeug make. Running and closing it remains up to the caller.
     - ``noServer`` (bool, False): take only what is given to :meth:`handleUpgrade`.
-    - ``path`` (str that begins with a slash): take connections to this path only, others get status 400. Several of
+    - ``path`` (str that begins with a slash): take connections to this path only; others get status 400. Several of
       these servers may share an HTTP server, each with a path of its own.
     - ``verifyClient`` (callable): ``verifyClient(info)`` returns whether to accept; ``info.origin`` (str or None),
-      ``info.secure`` (bool), ``info.req``. If it takes two arguments, ``verifyClient(info, callback)`` is to call
+      ``info.secure`` (bool), ``info.req``. If it takes two arguments, ``verifyClient(info, callback)`` must call
       ``callback(ok, code, name, headers)``, now or later, from any thread: `code` (int, 401), `name` (str) and
       `headers` (dict) are for a refusal.
     - ``handleProtocols`` (callable): ``handleProtocols(protocols, callback)`` returns the sub-protocol to use, or calls
       ``callback(ok, protocol)`` before it returns; False refuses. `protocols` is ``['']`` if none are offered. A third
-      parameter gets the request, and so does a second one named `request`. By default the first is used.
+      parameter gets the request, and so does a second one named `request`. By default, the first one offered is used.
     - ``disableHixie`` (bool, False): don't speak Hixie-76.
-    - ``clientTracking`` (bool, True): keep ``clients``.
-    - ``WebSocket`` (class): what connections are objects of, a subclass of :class:`WebSocket`. It is made with the
-      arguments of that, which its constructor passes on.
+    - ``clientTracking`` (bool, True): keep the list ``clients``.
+    - ``WebSocket`` (class): the class of connections, a subclass of :class:`WebSocket`. Its constructor passes on all
+      its arguments.
     - ``backlog`` (int, 511): connections the system holds until they are accepted.
-    - ``maxPayload`` (bytes, 100 MiB; 0: none): of one incoming message. ``maxFragments`` (131072; 0: none): its frames.
-    - ``pingInterval`` (milliseconds, 0; 0: never): who is silent for so long gets a ping. ``pingTimeout``
-      (milliseconds, 20000; 0: no limit): who then is silent for so long is gone, and the connection ends with 1006.
-      Whatever comes from the peer counts, and that it takes what is on its way to it.
-    - ``maxBufferedAmount`` (bytes, 0; 0: none): of what was sent on a connection and the kernel does not take. Beyond
-      it, the connection ends with 1006, and the callbacks of what was not sent get the error.
+    - ``maxPayload`` (bytes, 100 MiB; 0: none): the size of one incoming message. ``maxFragments`` (131072; 0: none):
+      the number of its frames.
+    - ``pingInterval`` (milliseconds, 0; 0: never): a peer that is silent for this long gets a ping. ``pingTimeout``
+      (milliseconds, 20000; 0: no limit): if it then stays silent for this long, the connection ends with 1006. Anything
+      from the peer breaks the silence, and so does progress with what is being sent to it.
+    - ``maxBufferedAmount`` (bytes, 0; 0: none): how much of what was sent on a connection may wait for the kernel to
+      take it. Beyond that, the connection ends with 1006, and the callbacks of what was not sent get an error.
     - ``executor`` (a ``concurrent.futures.Executor`` with threads, or an int, None): listeners, callbacks and the
-      functions above run there, or on so many threads of our own: those of each connection one at a time and in order,
-      those of different connections at the same time. None: on the loop thread.
-    - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, with TLS and verifyClient.
+      functions above run there, or on this many threads of our own: those of each connection one at a time and in
+      order, those of different connections at the same time. None: on the loop thread.
+    - ``handshakeTimeout`` (milliseconds, 10000; 0: none): for a client's opening handshake, TLS and ``verifyClient``
+      included.
     - ``closeTimeout`` (milliseconds, 30000; 0: none): how long a client may take to end after ``close``.
     - ``autoPong`` (bool, True): answer pings.
     - ``perMessageDeflate`` (bool or dict, False): compress messages with clients that offer it (RFC 7692). The dict is
-      that of :class:`WebSocket`. Offers that are malformed, or can't be accepted, get status 400.
+      as for :class:`WebSocket`. Offers that are malformed, or can't be accepted, get status 400.
     - ``allowUnmasked`` (bool, False): take unmasked frames, which RFC 6455 section 5.1 forbids.
     - ``key``, ``cert`` (str, bytes or path): serve TLS, in PEM: contents, not file names; a path (``pathlib.Path``) is
       read. ``passphrase`` (str or bytes), ``ciphers`` (str). ``pfx`` (bytes or path): PKCS#12 in place of ``cert`` and
       ``key``; needs the package cryptography. ``minVersion``, ``maxVersion`` ('TLSv1.2' or 'TLSv1.3').
-    - ``requestCert`` (bool, False): ask clients for a certificate, signed by one of ``ca`` (as ``cert``, or a list).
-      Who shows none is refused, unless ``rejectUnauthorized`` (bool, True) is False.
+    - ``requestCert`` (bool, False): ask clients for a certificate, signed by one of ``ca`` (as ``cert``, or a list). A
+      client that shows none is refused, unless ``rejectUnauthorized`` (bool, True) is False.
     - ``SNICallback`` (callable): ``SNICallback(servername)`` returns the ``ssl.SSLContext`` with the certificate for
-      that name; None: that of the server. ``SNICallback(servername, callback)`` is to call
-      ``callback(error, context)`` before it returns. An error ends the handshake.
+      that name; None: that of the server. ``SNICallback(servername, callback)`` must call ``callback(error, context)``
+      before it returns. An error ends the handshake.
     - ``context`` (ssl.SSLContext): in place of all these.
 
     Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for TLS material
-    that can't be used, :class:`WebSocketError` if another one has the same ``path`` on the same HTTP server.
+    that can't be used, :class:`WebSocketError` if another server has the same ``path`` on the same HTTP server.
 
     Events, on the loop thread or as ``executor`` says: ``listening()``; ``headers(lines, request)`` before the answer
-    to a handshake is sent, `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``;
-    ``error(error)`` if it can't listen; ``close()``; ``wsClientError(error, socket, request)``: a request is wrong. Who
-    listens to that answers it, and ends `socket`.
+    to a handshake is sent: `lines` may be changed; ``connection<url>(ws, request)``, then ``connection(ws, request)``;
+    ``error(error)`` if it can't listen; ``close()``; ``wsClientError(error, socket, request)``: a request is wrong; a
+    listener has to answer it, and to end `socket`.
     """
 
     _emits = frozenset(('listening', 'headers', 'connection', 'wsClientError', 'error', 'close'))
@@ -171,7 +173,7 @@ class WebSocketServer(Emitter):
         self._heartbeat = self._make_heartbeat()
         self._context = tls_context(self.options)
         if self._context is not None and self._place is None:
-            raise ValueError('TLS goes with a port, path or socket of its own, not with `server` or `noServer`')
+            raise ValueError('TLS needs a port, path or socket of its own, not `server` or `noServer`')
         #: The HTTP server whose port is shared, while it is.
         self._http_server: Any = None
         self._keeps_process = self._place is not None  # else that is up to the HTTP server
@@ -295,10 +297,10 @@ class WebSocketServer(Emitter):
             self._listener.start()
 
     def address(self) -> Union[Address, Any]:
-        """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a
-        UNIX socket; None if it doesn't listen. Its type insists on neither, as those who ask for a port know better.
+        """Where the server listens: ``address``, ``family`` ('IPv4' or 'IPv6') and ``port``; the path if that is a UNIX
+        socket; None if it doesn't listen. The annotation allows for neither, as callers know which they have.
 
-        Raises WebSocketError if it never will, with ``noServer``."""
+        Raises :class:`WebSocketError` with ``noServer``, as it never listens."""
         if self._given_only:
             raise WebSocketError('The server is operating in "noServer" mode')
         return None if self._closing or self._closed else self._address
@@ -338,19 +340,19 @@ class WebSocketServer(Emitter):
         head: Optional[bytes] = None,
         callback: Optional[ConnectionListener] = None,
     ) -> Any:
-        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it, or without
-        one the event ``connection``. Refusals are answered here.
+        """Turn a request that somebody else has read into a WebSocket: ``callback(ws, request)`` gets it or, without a
+        callback, the event ``connection``. Refusals are answered, too.
 
         `request`: a WSGI environ, the request of Flask, Django or another framework that has one, a
-        ``BaseHTTPRequestHandler``, or a :class:`Request`. `socket`: its connection; by default that of the handler or
-        of the WSGI host. Its owner keeps one that looks as if the client had gone. Another one is detached from the
-        object given, if it is without TLS; one with TLS must not be used by anybody else. `head`: what was read beyond
-        the request; not what is still in a buffer of the handler or host, which is found.
+        ``BaseHTTPRequestHandler``, or a :class:`Request`. `socket`: its connection; by default, that of the handler or
+        of the WSGI host, to which it then looks as if the client had left. Any other plain socket is detached from the
+        object given; any other TLS socket must not be used elsewhere. `head`: bytes that were read beyond the request;
+        what is still in a buffer of the handler or host is found.
 
-        Returns what a view of WSGI or of the framework returns to its host, whatever becomes of the request.
+        Returns what a view has to return to its host, whatever becomes of the request.
 
-        Raises TypeError and ValueError for wrong arguments, and :class:`WebSocketError` if the host gives no connection
-        away; then the connection is still the caller's.
+        Raises TypeError and ValueError for wrong arguments, and :class:`WebSocketError` if the host keeps its
+        connections; then the connection is still the caller's.
         """
         if callable(socket):
             socket, callback = None, socket
@@ -435,8 +437,8 @@ class WebSocketServer(Emitter):
             upgrade.start()
 
     def shouldHandle(self, request: Request) -> bool:
-        """Whether `request`, which asks for a WebSocket, is for this server: by default, whether it has the option
-        ``path``. To be overridden; runs on the loop thread. If it returns false, the client gets status 400."""
+        """Whether `request`, which asks for a WebSocket, is for this server: by default, whether it is for the option
+        ``path``. You may override it; it runs on the loop thread. If it returns false, the client gets status 400."""
         return self.path is None or request.path == self.path
 
     def _hears_client_error(self, error: HandshakeError) -> bool:
@@ -502,8 +504,8 @@ class WebSocketServer(Emitter):
     # -- what it counts ----------------------------------------------------------------------------------------------
 
     def metrics(self) -> Metrics:
-        """What there is and what there was: connections, refusals by their status, bytes; and how late the loop is,
-        which is measured from the first call on, as long as there is one each five minutes."""
+        """What is going on, and what has happened: connections, refusals by their status, bytes; and how late the loop
+        is, which is measured from the first call on, until there has been none for five minutes."""
         counted = self._connections.metrics()
         counted['handshakes'] = len(self._openings)
         if not self._closed:
@@ -525,10 +527,10 @@ class WebSocketServer(Emitter):
         callback: Optional[Callback] = None,
     ) -> None:
         """Stop listening and close every connection with `code` (1001 if None) and the reason `data`; those that do not
-        answer are ended after ``closeTimeout``. Then ``close`` is emitted, and ``callback()`` called.
+        answer within ``closeTimeout`` are cut off. Then ``close`` is emitted, and ``callback()`` called.
 
-        Called again, it waits for the same end; after that, `callback` gets an error. Raises as
-        :meth:`WebSocket.close` does without an ``error`` listener.
+        Called again, it waits for the same end; after that end, `callback` gets an error. Raises what
+        :meth:`WebSocket.close` raises without an ``error`` listener.
         """
         if callable(code):
             code, callback = None, code
@@ -608,8 +610,8 @@ class WebSocketServer(Emitter):
             self._loop.defer(self.close)  # behind what tells of that
 
     def abandon(self) -> None:
-        """This is the child after a fork: listening socket and connections are the parent's. What has no socket to
-        listen on, and takes what it is given, does so here as well."""
+        """This is the child after a fork: listening socket and connections are the parent's. A server without a socket
+        to listen on, which takes what it is given, does so here as well."""
         super().abandon()
         self._closing = self._closed = self._closed or self._closing or not self._given_only
         self._admission.abandon()
@@ -626,7 +628,7 @@ class WebSocketServer(Emitter):
 def _check_class(cls: object) -> None:
     if cls is not None and not (isinstance(cls, type) and issubclass(cls, WebSocket)):
         given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
-        raise TypeError(f'WebSocket must be the class of that name or one that extends it, not {given}')
+        raise TypeError(f'WebSocket must be the class of that name or a subclass of it, not {given}')
 
 
 def _parsed(source: object) -> Union[Request, HandshakeError]:

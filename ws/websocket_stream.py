@@ -1,4 +1,4 @@
-"""A WebSocket as a stream that blocks, for threads: what files are, and what Node's ``createWebSocketStream`` makes."""
+"""A WebSocket as a blocking stream, for threads: like a file, and like what Node's ``createWebSocketStream`` makes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .websocket import WebSocket
 
 # What a peer says who has nothing more to send: RFC 6455 section 7.4.1. Whoever goes away (1001) may have had more.
 _ENDS = (1000, 1005)
-#: How much :meth:`WebSocketStream.peek` shows at most, in bytes.
+#: The most that :meth:`WebSocketStream.peek` shows, in bytes.
 _PEEK = 8192
-#: What a message counts at least, in bytes: empty ones take memory, too.
+#: What a message counts beyond its size, in bytes: empty ones take memory, too.
 _OVERHEAD = 64
 
 _STATES = 'CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'
@@ -35,14 +35,14 @@ class WebSocketStream(io.RawIOBase):
     """A WebSocket connection as a stream of bytes: an unbuffered binary file, made by :func:`createWebSocketStream`.
 
     Any thread may use it, several at once; but the loop thread can't wait for itself, so a call there that would have
-    to wait raises RuntimeError. Nobody waits longer than :attr:`timeout`, if that is set: TimeoutError, and nothing is
-    lost. When the connection fails, the next call raises what ``error`` of the WebSocket tells; when it ends with
-    another code than 1000, or none, ConnectionError names that.
+    to wait raises RuntimeError. No call waits longer than :attr:`timeout`, if that is set: it raises TimeoutError, and
+    nothing is lost. When the connection fails, the next call raises the error of the WebSocket's ``error`` event; when
+    it ends in any other way than with code 1000, or without a code, ConnectionError names the code.
     """
 
     # Until the constructor has come so far.
     _untold = False
-    #: What reading gives at the end.
+    #: What reading returns at the end.
     _nothing: Any = b''
     # Here, as Python takes down the names of modules first.
     _is_finalizing = staticmethod(sys.is_finalizing)
@@ -94,7 +94,7 @@ class WebSocketStream(io.RawIOBase):
         )
 
     def _look(self) -> None:
-        """Its end may be past, and nobody will be told once more."""
+        """It may have ended already, and nobody will be told again."""
         code = self._ws._past_end()
         if code is not None:
             self._ws._call_behind(self._on_close, code)
@@ -122,7 +122,7 @@ class WebSocketStream(io.RawIOBase):
             self._ws._run(self._update_pause)
 
     def _update_pause(self) -> None:
-        """On the loop thread, behind each change of it: several threads make them."""
+        """On the loop thread, after each change: several threads make them."""
         self._ws._pause_reading(self._paused)
 
     def _on_error(self, error: Exception) -> None:
@@ -156,8 +156,8 @@ class WebSocketStream(io.RawIOBase):
 
     @property
     def timeout(self) -> float:
-        """How long a call may wait, in milliseconds; 0: for ever. May be set; TypeError and ValueError for what is no
-        such time."""
+        """How long a call may wait, in milliseconds; 0: for ever. May be set; raises TypeError or ValueError for
+        anything that is not such a time."""
         return self._timeout
 
     @timeout.setter
@@ -203,14 +203,14 @@ class WebSocketStream(io.RawIOBase):
         return True
 
     def read(self, size: Optional[int] = -1, /) -> bytes:
-        """Up to `size` bytes: what has come, else wait for some. b'' is the end: the peer has closed with 1000, or
+        """Up to `size` bytes of what has come; waits if nothing has. b'' is the end: the peer has closed with 1000, or
         without a code. Without `size`, or if it is less than 0: everything up to the end."""
         if size is None or size < 0:
             return self.readall()
         return self._take(size) if size else b''
 
     def readall(self) -> bytes:
-        """Everything up to the end. If it comes to an error instead, what came before can still be read."""
+        """Everything up to the end. If there is an error instead, what came before it can still be read."""
         parts: list[bytes] = []
         try:
             while part := self._take(sys.maxsize):
@@ -230,9 +230,9 @@ class WebSocketStream(io.RawIOBase):
         return len(data)
 
     def peek(self, size: int = 0, /) -> bytes:
-        """Some of the next bytes, which are not taken away by that; waits as :meth:`read` does. `size` has no effect.
+        """Some of the next bytes, without taking them; waits as :meth:`read` does. `size` has no effect.
 
-        With this, :meth:`readline` and ``for line in stream`` need not ask for each byte."""
+        Thanks to this, :meth:`readline` and ``for line in stream`` need not ask for single bytes."""
         with self._changed:
             self._wait_for_received()
             return bytes(memoryview(self._received[0])[:_PEEK]) if self._received else b''
@@ -249,7 +249,7 @@ class WebSocketStream(io.RawIOBase):
         return data
 
     def _wait_for_received(self) -> None:
-        """Return if something has been received, or the end is there."""
+        """Return when something has been received, or the end is reached."""
         self._wait_unless_closed(lambda: self._received or self._ended or self._error)
         if not self._received:
             self._raise_error()
@@ -285,9 +285,9 @@ class WebSocketStream(io.RawIOBase):
     def write(self, data: Union[Buffer, str], /) -> int:
         """Send `data`, bytes or whatever has the buffer protocol, as one binary message, and return its size in bytes.
 
-        Waits until the connection is open, and while more than ``writableHighWaterMark`` bytes wait that were written
-        before. With the option ``decodeStrings=False`` `data` may be a str, which is sent as text. Raises TypeError for
-        other data, BrokenPipeError once the connection is no longer open.
+        Waits until the connection is open, and while more than ``writableHighWaterMark`` bytes that were written before
+        are waiting. With the option ``decodeStrings=False``, `data` may be a str, which is sent as text. Raises
+        TypeError for other data, and BrokenPipeError once the connection is no longer open.
         """
         if isinstance(data, str):
             if not self._takes_text:
@@ -332,7 +332,7 @@ class WebSocketStream(io.RawIOBase):
     def _check_sent(self) -> None:
         if self._lost:
             self._raise_error()
-            raise BrokenPipeError('the connection ended before all was sent')
+            raise BrokenPipeError('the connection ended before everything was sent')
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -342,8 +342,8 @@ class WebSocketStream(io.RawIOBase):
         return self._closed
 
     def end(self) -> None:
-        """Write nothing more: close the connection, behind what was written. What the peer has sent by then can still
-        be read, and if :meth:`read` then gives b'', the peer has received everything.
+        """Write nothing more: close the connection after what was written. What the peer sends up to its own close
+        frame can still be read, and if :meth:`read` then returns b'', the peer has received everything.
 
         Waits until the connection is open. Raises what has prevented that.
         """
@@ -356,7 +356,7 @@ class WebSocketStream(io.RawIOBase):
         self._ws.close()
 
     def close(self) -> None:
-        """Close the connection, behind what was written, and drop what was not read. Whoever waits in another call gets
+        """Close the connection after what was written, and drop what was not read. Whoever waits in another call gets
         ValueError.
 
         Waits until the system has taken what was written, for the WebSocket's ``closeTimeout`` at most, and raises what
@@ -381,8 +381,8 @@ class WebSocketStream(io.RawIOBase):
                 self._raise_error()
 
     def destroy(self, error: Optional[Exception] = None) -> None:
-        """End the connection at once, as ``terminate`` does. With `error`, that is what calls raise which wait, and
-        those that come later. Does nothing if the stream is closed."""
+        """End the connection at once, as ``terminate`` does. If `error` is given, calls that are waiting raise it, and
+        so do later ones. Does nothing if the stream is closed."""
         with self._changed:
             if self._closed:
                 return
@@ -407,11 +407,11 @@ class WebSocketStream(io.RawIOBase):
         self._size = self._unsent = 0
         self._paused = self._untold = False
         self._ended = True
-        self._error = ConnectionError('the connection is that of the parent process')
+        self._error = ConnectionError('the connection belongs to the parent process')
 
 
 class WebSocketMessageStream(WebSocketStream):
-    """As :class:`WebSocketStream`, but what is read are messages: a str for text, bytes for binary data.
+    """As :class:`WebSocketStream`, but reading returns messages: a str for text, bytes for binary data.
 
     ``for message in stream`` goes on to the end. Other ways of reading raise :class:`io.UnsupportedOperation`.
     """
@@ -428,7 +428,7 @@ class WebSocketMessageStream(WebSocketStream):
         return message
 
     def read(self, size: Optional[int] = -1, /) -> Any:
-        """The next message; waits for it. None at the end. `size` has no effect."""
+        """The next message, for which it waits; None at the end. `size` has no effect."""
         return self._take(1)
 
     def __next__(self) -> Any:
@@ -439,7 +439,7 @@ class WebSocketMessageStream(WebSocketStream):
 
     def readall(self) -> NoReturn:
         """Raises io.UnsupportedOperation, as the others do."""
-        raise io.UnsupportedOperation('what is read are messages: use read(), or for message in stream')
+        raise io.UnsupportedOperation('reading returns messages: use read(), or for message in stream')
 
     def readinto(self, buffer: Buffer, /) -> NoReturn:
         self.readall()
@@ -452,8 +452,8 @@ class WebSocketMessageStream(WebSocketStream):
 
 
 class WebSocketTextStream(io.TextIOBase):
-    """A WebSocket connection as a text file, whose lines end with ``\\n``. Each line is sent when it is complete, by
-    :meth:`flush` also without an end. One thread may read it while another one writes."""
+    """A WebSocket connection as a text file, whose lines end with ``\\n``. Each line is sent when it is complete;
+    :meth:`flush` sends an incomplete one. One thread may read it while another one writes."""
 
     def __init__(self, stream: WebSocketStream, encoding: str) -> None:
         super().__init__()
@@ -467,7 +467,7 @@ class WebSocketTextStream(io.TextIOBase):
 
     @property
     def buffer(self) -> WebSocketStream:
-        """The stream of bytes. What is read or written there goes past what is here."""
+        """The stream of bytes. Reading and writing there bypasses what is buffered here."""
         return self._stream
 
     @property
@@ -480,15 +480,15 @@ class WebSocketTextStream(io.TextIOBase):
         return self._stream.closed
 
     def readable(self) -> bool:
-        """As of the stream of bytes."""
+        """As for the stream of bytes."""
         return self._stream.readable()
 
     def writable(self) -> bool:
-        """As of the stream of bytes."""
+        """As for the stream of bytes."""
         return self._stream.writable()
 
     def read(self, size: Optional[int] = -1, /) -> str:
-        """Up to `size` characters, and fewer only at the end; without it, everything up to there."""
+        """Up to `size` characters, fewer only at the end; without `size`, everything up to the end."""
         return self._reader.read(size)
 
     def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed's has another name for it
@@ -496,7 +496,7 @@ class WebSocketTextStream(io.TextIOBase):
         return self._reader.readline(size)
 
     def write(self, text: str, /) -> int:
-        """Write `text`; returns its length. Waits as that of the stream of bytes."""
+        """Write `text`; returns its length. Waits as that of the stream of bytes does."""
         return self._writer.write(text)
 
     def flush(self) -> None:
@@ -514,7 +514,7 @@ def _text_of(stream: io.RawIOBase, encoding: str, line_buffering: bool = False) 
 
 
 def _limit(options: Options, name: str) -> int:
-    """As in Node, ``highWaterMark`` stands for both."""
+    """As in Node, ``highWaterMark`` sets both."""
     return count(options, name if options.highWaterMark is None else 'highWaterMark')
 
 
@@ -549,19 +549,19 @@ def createWebSocketStream(
 
     Options, as a dict or as keywords:
 
-    - ``readableHighWaterMark`` (bytes, 65536): when more was received than that, and is not yet read, the connection is
-      paused until half of it is read. ``writableHighWaterMark`` (bytes, 65536): while more was written than that, and
-      the system has not taken it, ``write`` waits. ``highWaterMark`` (bytes): both.
+    - ``readableHighWaterMark`` (bytes, 65536): when more than this has been received and not yet read, the connection
+      is paused until half of it is read. ``writableHighWaterMark`` (bytes, 65536): while more than this has been
+      written and not yet taken by the system, ``write`` waits. ``highWaterMark`` (bytes): both.
     - ``timeout`` (milliseconds, 0; 0: none): how long a call waits before it raises TimeoutError.
     - ``encoding`` (str): text instead of bytes: a :class:`WebSocketTextStream`, with the stream as its ``buffer``.
-    - ``readableObjectMode`` (bool, False): what is read are messages: a :class:`WebSocketMessageStream`.
+    - ``readableObjectMode`` (bool, False): messages instead of bytes: a :class:`WebSocketMessageStream`.
     - ``decodeStrings`` (bool, True): if it is False, ``write`` takes str, too, and text is sent as text messages.
     - ``allowHalfOpen`` has no effect: a WebSocket that one side has closed is closed.
 
-    Raises TypeError for what is no :class:`WebSocket`, TypeError, ValueError and LookupError for wrong options.
+    Raises TypeError if `ws` is not a :class:`WebSocket`; TypeError, ValueError and LookupError for wrong options.
     """
     if not isinstance(ws, WebSocket):
-        raise TypeError(f'a stream is made of a WebSocket, not {type(ws).__name__}')
+        raise TypeError(f'ws must be a WebSocket, not {type(ws).__name__}')
     given = merge('createWebSocketStream', DUPLEX_OPTIONS, options, keywords, depth=-1)
     encoding = text(given, 'encoding')
     as_messages = flag(given, 'readableObjectMode')

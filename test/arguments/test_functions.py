@@ -199,7 +199,7 @@ ARGUMENTS: dict[str, tuple[Callable[[WebSocketServer, WebSocket], object], str]]
     'server options': (lambda wss, ws: WebSocketServer(8080), 'the options of WebSocketServer must be a dict, not int'),  # type: ignore[arg-type]
     'send': (lambda wss, ws: ws.send({}), 'dict cannot be sent: str, bytes-like object, number or None expected'),
     'ping': (lambda wss, ws: ws.ping([]), 'list cannot be sent: str, bytes-like object, number or None expected'),
-    'Sender': (lambda wss, ws: Sender(5), 'socket must have a method write, which int has not'),
+    'Sender': (lambda wss, ws: Sender(5), 'socket must have a method write, which int lacks'),
     'handleUpgrade': (
         lambda wss, ws: wss.handleUpgrade(5),
         'a request must be a BaseHTTPRequestHandler or a WSGI environ, not int',

@@ -71,7 +71,7 @@ SERVER_TYPES: dict[str, tuple[str, list[Any]]] = {
     'disableHixie': ('a bool', [1, 'false']),
     'clientTracking': ('a bool', [0, 'false']),
     'allowUnmasked': ('a bool', [1, 'false']),
-    'WebSocket': ('the class of that name or one that extends it', ['WebSocket', dict, WebSocketServer, print]),
+    'WebSocket': ('the class of that name or a subclass of it', ['WebSocket', dict, WebSocketServer, print]),
     'backlog': ('an int', ['5', 1.5, True]),
     'verifyClient': ('callable', [True, 'f']),
     'handleProtocols': ('callable', [['a'], 'a']),
@@ -85,7 +85,7 @@ LISTENING_TYPES: dict[str, tuple[str, list[Any]]] = {
     'socketPath': ('a str', [5, b'/tmp/s']),
     'socket': ('a socket', [5, 'socket']),
     'fd': ('an int', ['3', 1.5, True]),
-    'server': ('an HTTP server made of socketserver.BaseServer', [5, 'server']),
+    'server': ('an HTTP server based on socketserver.BaseServer', [5, 'server']),
     'reusePort': ('a bool', [1, 'yes']),
 }
 COMMON_TYPES: dict[str, tuple[str, list[Any]]] = {
@@ -193,7 +193,7 @@ TLS_ALONE: dict[str, Any] = {
 
 @pytest.mark.parametrize('name', TLS_ALONE)
 def test_what_goes_with_tls_alone(name: str) -> None:
-    with pytest.raises(ValueError, match=f'^{name} goes with key and cert, or with pfx$'):
+    with pytest.raises(ValueError, match=f'^{name} needs key and cert, or pfx$'):
         WebSocketServer({'port': 0, name: TLS_ALONE[name]})
 
 
@@ -211,14 +211,14 @@ BESIDE: dict[str, Any] = {**MATERIAL, 'minVersion': 'TLSv1.2', 'maxVersion': 'TL
 @pytest.mark.parametrize('name', BESIDE)
 @pytest.mark.parametrize('scheme', ['ws', 'wss'])
 def test_a_context_takes_the_place_of_all_else_in_a_client(scheme: str, name: str) -> None:
-    with pytest.raises(ValueError, match=f'^context takes the place of {name}: it was given together with that$'):
+    with pytest.raises(ValueError, match=f'^context takes the place of {name}: give only one of them$'):
         WebSocket(f'{scheme}://127.0.0.1:1', {'context': context_for('clients'), name: BESIDE[name]})
 
 
 @pytest.mark.parametrize('name', [*BESIDE, 'requestCert', 'SNICallback'])
 def test_and_in_a_server(name: str) -> None:
     given = {**BESIDE, **TLS_ALONE}[name]
-    with pytest.raises(ValueError, match=f'^context takes the place of {name}: it was given together with that$'):
+    with pytest.raises(ValueError, match=f'^context takes the place of {name}: give only one of them$'):
         WebSocketServer({'port': 0, 'context': context_for('servers'), name: given})
 
 
@@ -237,7 +237,7 @@ def test_client_certificates_need_authorities() -> None:
     with pytest.raises(ValueError, match=r'^requestCert needs ca, '):
         WebSocketServer(port=0, requestCert=True, **pair)
     for elsewhere in ({'noServer': True}, {'server': http.server.HTTPServer(('127.0.0.1', 0), None)}):  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match=r'^TLS goes with a port, path or socket of its own'):
+        with pytest.raises(ValueError, match=r'^TLS needs a port, path or socket of its own'):
             WebSocketServer({**elsewhere, **pair, 'requestCert': True, 'ca': authority.cert_pem.bytes()})
         if 'server' in elsewhere:
             elsewhere['server'].server_close()  # type: ignore[attr-defined]
@@ -260,14 +260,14 @@ def test_versions_of_tls_that_are_none(name: str) -> None:
         ({'localPort': 65536}, 'localPort must be from 0 to 65535, not 65536'),
         ({'localAddress': 'localhost'}, "localAddress must be an IP address, not 'localhost'"),
         ({'localAddress': ''}, "localAddress must be an IP address, not ''"),
-        ({'localAddress': '127.0.0.1', 'family': 6}, 'localAddress is none of family 6: 127.0.0.1'),
-        ({'localAddress': '::1', 'family': 4}, 'localAddress is none of family 4: ::1'),
+        ({'localAddress': '127.0.0.1', 'family': 6}, 'localAddress is not of family 6: 127.0.0.1'),
+        ({'localAddress': '::1', 'family': 4}, 'localAddress is not of family 4: ::1'),
         ({'socketPath': ''}, "socketPath must be the path of a UNIX socket, not ''"),
         ({'socketPath': '/a\0b'}, "socketPath must be the path of a UNIX socket, not '/a\\x00b'"),
         ({'agent': print, 'createConnection': print}, 'only one of agent and createConnection can make the connection'),
-        ({'agent': print, 'family': 4}, 'family goes without agent, which makes the connection'),
-        ({'agent': print, 'lookup': print}, 'lookup goes without agent, which makes the connection'),
-        ({'createConnection': print, 'localPort': 1}, 'localPort goes without createConnection, which makes the conn'),
+        ({'agent': print, 'family': 4}, 'family cannot go with agent, which makes the connection'),
+        ({'agent': print, 'lookup': print}, 'lookup cannot go with agent, which makes the connection'),
+        ({'createConnection': print, 'localPort': 1}, 'localPort cannot go with createConnection, which makes the con'),
     ],
 )
 def test_what_a_client_cannot_do(options: Any, text: str) -> None:
@@ -276,7 +276,7 @@ def test_what_a_client_cannot_do(options: Any, text: str) -> None:
 
 
 def test_one_unix_socket_is_enough() -> None:
-    with pytest.raises(ValueError, match=r'^socketPath goes without a ws'):
+    with pytest.raises(ValueError, match=r'^socketPath cannot go with a ws'):
         WebSocket('ws+unix:///run/app.sock', socketPath='/run/other.sock')
 
 

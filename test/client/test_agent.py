@@ -263,7 +263,7 @@ def test_a_socket_that_is_in_use_is_left_alone() -> None:
         log = Log(client(wss, agent=lambda request, options: sock))
         name, error = log.get()
         assert name == 'error'
-        assert str(error) == 'agent must return another socket for each connection'
+        assert str(error) == 'agent must return a new socket for each connection'
         assert log.get() == ('close', 1006, '')
         received = Waiter()
         first.on('message', lambda message: received(message))

@@ -449,7 +449,7 @@ def test_unix_sockets(environment: pytest.MonkeyPatch, tmp_path: Any) -> None:
         wait_for(wss, 'listening')
         echoes(WebSocket(f'ws+unix:{path}', agent=ProxyAgent.from_environment(), **OPTIONS))
         error = fails(WebSocket(f'ws+unix:{path}', agent=ProxyAgent('127.0.0.1:1')))
-        assert str(error) == 'there is no proxy to a UNIX socket'
+        assert str(error) == 'a UNIX socket cannot be reached through a proxy'
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_the_name_that_is_verified(wss: WebSocketServer, site: Site) -> None:
 
 def test_none_leaves_nothing_to_verify() -> None:
     for options in {}, {'context': ssl.create_default_context()}:  # type: ignore[var-annotated]
-        with pytest.raises(ValueError, match=r"^servername '' leaves nothing to verify the server's name by: "):
+        with pytest.raises(ValueError, match=r"^servername '' leaves no name to verify the server by: "):
             WebSocket('wss://chat.example', options, servername='')
     error = failure(WebSocket('wss://127.0.0.1:1', servername=''))
     assert isinstance(error, ConnectionRefusedError)

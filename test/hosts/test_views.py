@@ -345,5 +345,5 @@ def says_so(host: Host, port: int, name: str) -> None:
     with connected(port) as sock:
         sock.sendall(HANDSHAKE % b'/socket')
         assert b' 500 ' in read_head(sock)
-    host.prints(f'WebSocketError: {name} gives no connection away, .* give the WebSocketServer a port of its own$')
+    host.prints(f'WebSocketError: {name} keeps its connections, .* give the WebSocketServer a port of its own$')
     assert page(port, '/page') == PAGE % 0

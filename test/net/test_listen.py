@@ -238,19 +238,19 @@ def test_what_is_no_descriptor(junk: Any) -> None:
 
 def test_descriptors_of_other_things(tmp_path: Path) -> None:
     with (tmp_path / 'file').open('w') as file:
-        with pytest.raises(ValueError, match=f'fd {file.fileno()} is no socket: .*Socket operation on non-socket'):
+        with pytest.raises(ValueError, match=f'fd {file.fileno()} is not a socket: .*Socket operation on non-socket'):
             check_descriptor(file.fileno())
         file.write('still open')
-    with pytest.raises(ValueError, match=r'fd 1000000 is no socket: .*Bad file descriptor'):
+    with pytest.raises(ValueError, match=r'fd 1000000 is not a socket: .*Bad file descriptor'):
         check_descriptor(1_000_000)
     for number in -1, 1 << 70:
-        with pytest.raises(ValueError, match=f'fd {number} is no socket'):
+        with pytest.raises(ValueError, match=f'fd {number} is not a socket'):
             check_descriptor(number)
 
 
 def test_a_socket_of_tls_is_refused(tls_contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     given = tls_contexts[0].wrap_socket(bind(endpoints(), BACKLOG), server_side=True)
-    with given, pytest.raises(TypeError, match='without TLS: that is what the options key and cert are for'):
+    with given, pytest.raises(TypeError, match='without TLS: for that, give the options key and cert'):
         check_listening(given)
 
 

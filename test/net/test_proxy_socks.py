@@ -105,7 +105,7 @@ def test_socks_4_knows_no_ipv6(monkeypatch: pytest.MonkeyPatch, scheme: str, hos
             return
     with pytest.raises(ProxyError) as caught:
         connect(f'{scheme}://127.0.0.1:1', host, 80)
-    assert str(caught.value) == f'SOCKS 4 knows no IPv6 addresses, and {host} has no other one'
+    assert str(caught.value) == f'SOCKS 4 does not support IPv6, and {host} has no other addresses'
 
 
 def test_credentials() -> None:

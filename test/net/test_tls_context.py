@@ -123,7 +123,7 @@ def test_other_types_are_refused(given: Any, certificate: trustme.LeafCert) -> N
 @pytest.mark.parametrize('kind', [str, str.encode])
 def test_a_file_name_is_no_contents(name: str, kind: Any, certificate: trustme.LeafCert) -> None:
     chain, key, given = chain_of(certificate), certificate.private_key_pem.bytes(), kind(name)
-    text = r'must be the contents of a PEM file; if it is a name, pathlib\.Path\(name\) has it read'
+    text = r'must be the contents of a PEM file; if it is a name, give pathlib\.Path\(name\)'
     with pytest.raises(ValueError, match=f'^ca {text}$'):
         client_context(ca=given)
     with pytest.raises(ValueError, match=f'^ca {text}$'):

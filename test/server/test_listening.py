@@ -96,8 +96,8 @@ def test_place(options: Any, expected: Any) -> None:
         ({'port': 0, 'socketPath': '/tmp/x'}, TypeError, 'only one of port and socketPath'),
         ({'port': 0, 'fd': 3}, TypeError, 'only one of port and fd'),
         ({'port': 0, 'reusePort': 1}, TypeError, 'reusePort must be a bool, not int'),
-        ({'socketPath': '/tmp/x', 'reusePort': True}, ValueError, 'reusePort goes with a TCP port'),
-        ({'noServer': True, 'reusePort': True}, ValueError, 'reusePort goes with a TCP port'),
+        ({'socketPath': '/tmp/x', 'reusePort': True}, ValueError, 'reusePort needs a TCP port'),
+        ({'noServer': True, 'reusePort': True}, ValueError, 'reusePort needs a TCP port'),
     ],
 )
 def test_wrong_options(options: Any, error: type[Exception], text: str) -> None:

@@ -288,7 +288,7 @@ def test_the_response_for_others_is_a_wsgi_application(request_: Any) -> None:
     assert flask.Flask(__name__).response_class.force_type(response, {}).status_code == 101
 
 
-# -- hosts that give no connection away -------------------------------------------------------------------------------
+# -- hosts that keep their connections --------------------------------------------------------------------------------
 
 ENVIRON = {
     'REQUEST_METHOD': 'GET',
@@ -320,7 +320,7 @@ def test_hosts_that_give_no_connection_away(request_: Any, name: str) -> None:
     with no_server() as wss, pytest.raises(WebSocketError) as caught:
         wss.handleUpgrade(request_)
     assert str(caught.value).startswith(f'{name}')
-    assert 'gives no connection away' in str(caught.value)
+    assert 'keeps its connections' in str(caught.value)
     assert 'run gunicorn with threads, or give the WebSocketServer a port of its own' in str(caught.value)
 
 
@@ -334,7 +334,7 @@ def test_a_test_client() -> None:
 
 def test_django_under_asgi() -> None:
     scope = {'type': 'http', 'method': 'GET', 'path': '/', 'headers': [], 'query_string': b''}
-    with no_server() as wss, pytest.raises(WebSocketError, match=r'^ASGI gives no connection away'):
+    with no_server() as wss, pytest.raises(WebSocketError, match=r'^ASGI keeps its connections'):
         wss.handleUpgrade(ASGIRequest(scope, io.BytesIO()))
 
 

@@ -118,7 +118,7 @@ def test_closing_wakes_whoever_waits(stuck: tuple[WebSocketStream, Waiter]) -> N
     stream, outcome = stuck
 
     def close() -> None:
-        with pytest.raises(BrokenPipeError, match='before all was sent'):
+        with pytest.raises(BrokenPipeError, match='before everything was sent'):
             stream.close()
 
     with in_thread(close):
@@ -191,7 +191,7 @@ def test_close_does_not_wait_for_ever() -> None:
     with connection('server', closeTimeout=100) as this:
         stream = createWebSocketStream(this.ws, writableHighWaterMark=100 * MIB)
         stream.write(bytes(20 * MIB))
-        with pytest.raises(BrokenPipeError, match=r'^the connection ended before all was sent$'):
+        with pytest.raises(BrokenPipeError, match=r'^the connection ended before everything was sent$'):
             stream.close()
 
 

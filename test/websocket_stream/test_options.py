@@ -37,7 +37,7 @@ def test_wrong_options(options: Any, kind: type[Exception], text: str) -> None:
 
 
 def test_something_else_than_a_websocket() -> None:
-    with pytest.raises(TypeError, match='a stream is made of a WebSocket, not str'):
+    with pytest.raises(TypeError, match='ws must be a WebSocket, not str'):
         createWebSocketStream('ws://localhost')  # type: ignore[call-overload]
 
 

@@ -224,7 +224,7 @@ def test_the_child_of_a_fork_has_no_part_in_it(script: Scripts) -> None:  # noqa
         child = script(FORKS, url_of(wss), flags=('-W', 'ignore'))
         status, output, errors = child.end()
         assert (status, errors) == (0, '')
-        parents = 'ConnectionError the connection is that of the parent process'
+        parents = 'ConnectionError the connection belongs to the parent process'
         assert output.splitlines() == [parents, parents, "b'b'"]
         [events] = log.get()
         assert events.get()[1] == b'the parent'

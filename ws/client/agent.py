@@ -13,7 +13,7 @@ from ..protocol.http import RequestParser
 from ..protocol.url import Address
 from ..typing import AgentOptions
 
-#: What an agent of ours returns where nobody needs to connect in our place.
+#: What an agent of ours returns if nobody needs to connect in our place.
 DIRECT: Any = object()
 
 # The sockets agents have returned. Only for the loop thread.
@@ -31,7 +31,7 @@ class Agent:
 
     def connect(self, address: Address, request: bytes, timeout: float) -> Optional[socket.socket]:
         """The connected socket that it yields for `request`, None for DIRECT. `timeout`: the milliseconds it has, 0 for
-        no limit. Raises what it does, and TypeError for what is no socket."""
+        no limit. Raises what it raises, and TypeError for anything that is not a socket."""
         options = AgentOptions(
             host=address.host,
             port=address.port,
@@ -51,7 +51,7 @@ class Agent:
     def claim(self, sock: socket.socket) -> Optional[OSError]:
         """What is wrong with a socket that it has yielded. It is closed then, unless it is another connection's."""
         if sock in _claimed:
-            return OSError(f'{self.name} must return another socket for each connection')
+            return OSError(f'{self.name} must return a new socket for each connection')
         try:
             sock.getpeername()
         except OSError as error:
@@ -62,7 +62,8 @@ class Agent:
 
 
 def agent_of(options: Options) -> Optional[Agent]:
-    """Who connects in our place, if anybody does. Raises TypeError for what can't, ValueError for two of them."""
+    """Who connects in our place, if anybody does. Raises TypeError for an object that can't, ValueError for two of
+    them."""
     agent, create = options.agent, options.createConnection
     if agent is not None and create is not None:
         raise ValueError('only one of agent and createConnection can make the connection')

@@ -37,7 +37,7 @@ class Route:
         self.preferences: Preferences = _preferences(options)
         for name in _PREFERENCES:
             if self.agent is not None and options[name]:
-                raise ValueError(f'{name} goes without {self.agent.name}, which makes the connection')
+                raise ValueError(f'{name} cannot go with {self.agent.name}, which makes the connection')
         self.security: Security = Security(options)
         #: The first place, and the UNIX socket that was given for it.
         self._host_header = address.host_header
@@ -58,7 +58,7 @@ class Route:
 
 
 def address_of(url: str, options: Options) -> Address:
-    """Where a client connects to. Raises ValueError for what is no URL, TypeError for an ``auth`` that is no str."""
+    """Where a client connects to. Raises ValueError for an invalid URL, TypeError for an ``auth`` that is not a str."""
     address = parse_url(url)
     auth = text(options, 'auth')
     if auth and address.authorization is None:
@@ -81,7 +81,7 @@ def _preferences(options: Options) -> Preferences:
     if len(local) == 1:  # others could not be reached from there
         [own] = local
         if family not in (0, own):
-            raise ValueError(f'localAddress is none of family {number}: {options.localAddress}')
+            raise ValueError(f'localAddress is not of family {number}: {options.localAddress}')
         family = own
     return Preferences(family, None if options.lookup is None else ask_by(options.lookup), local)
 
@@ -102,7 +102,7 @@ def _socket_path(address: Address, options: Options) -> Optional[str]:
     if not isinstance(given, (str, os.PathLike)):
         raise TypeError(f'socketPath must be a str, not {type(given).__name__}')
     if address.socket_path is not None:
-        raise ValueError('socketPath goes without a ws+unix: address, which has one')
+        raise ValueError('socketPath cannot go with a ws+unix: address, which has its own')
     path = os.fsdecode(given)
     if not path or '\0' in path[1:]:
         raise ValueError(f'socketPath must be the path of a UNIX socket, not {path!r}')
@@ -225,7 +225,7 @@ class Connecting:
         try:
             name = security.name(self._address)
             stream = TLSStream(self._loop, sock, security.context(), server_hostname=name)
-        except (OSError, ValueError) as error:  # a name that is none, for one
+        except (OSError, ValueError) as error:  # an invalid name, for example
             sock.close()
             self._fail(error.with_traceback(None))  # its frames refer to us, which would be a circle
             return
@@ -236,7 +236,7 @@ class Connecting:
     def _on_secure(self) -> None:
         stream = self._stream
         assert stream is not None
-        objection = self._route.security.objection(self._address, stream)  # or who is asked cancels all
+        objection = self._route.security.objection(self._address, stream)  # or the function that it calls cancels all
         if objection is not None:
             self._fail(objection)
         else:

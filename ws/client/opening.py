@@ -321,7 +321,7 @@ def prepare(
 
 
 def _finisher(options: Options, client: WebSocket) -> Optional[Callable[..., object]]:
-    """The option ``finishRequest``, as it is called. Raises TypeError for what is no function."""
+    """The option ``finishRequest``, as it is called. Raises TypeError for anything that is not a function."""
     finish = options.finishRequest
     if finish is None:
         return None

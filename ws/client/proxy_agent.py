@@ -20,9 +20,9 @@ from ..typing import AgentOptions, ProxyOptions, Unpack
 from .agent import DIRECT
 from .environment import proxy_of_environment
 
-#: How long, in milliseconds, a proxy may take where ``handshakeTimeout`` sets no limit.
+#: How long, in milliseconds, a proxy may take if ``handshakeTimeout`` sets no limit.
 _PATIENCE = 60_000
-#: How much longer it may take than that: nobody waits for it any more then, and the thread is to end.
+#: How much longer than that it may take: by then nobody waits for it any more, and the thread should end.
 _MARGIN = 1000
 
 
@@ -31,16 +31,17 @@ class ProxyAgent:
 
     ``ProxyAgent(url, [options])``: `url` is ``scheme://user:password@host:port``, all but the host optional. The scheme
     is ``http`` (the default; the method CONNECT, Basic authentication), ``https`` (the same over TLS), ``socks5h``,
-    ``socks5``, ``socks4a`` or ``socks4``: without the letter at their end, names are looked up here and not by the
-    proxy. SOCKS needs the package python-socks (``pip install node-ws[socks]``).
-    Options, as a dict or as keywords, for TLS to an ``https`` proxy:
+    ``socks5``, ``socks4a`` or ``socks4``: without the letter at the end, names are looked up here and not by the proxy.
+    SOCKS needs the package python-socks (``pip install node-ws[socks]``). Options, as a dict or as keywords, for TLS to
+    an ``https`` proxy:
 
     - ``ca`` (str, bytes, path or a list): the authorities to trust, as the option of a WebSocket.
     - ``context`` (:class:`ssl.SSLContext`): in place of the others.
     - ``rejectUnauthorized`` (bool, True): verify the proxy's certificate.
 
-    One agent does for any number of connections. What a proxy takes counts for ``handshakeTimeout``. What goes wrong is
-    an ``error`` event with a :class:`ProxyError`. Neither it nor ``repr()`` shows user name or password.
+    One agent is enough for any number of connections. The time that the proxy takes counts towards
+    ``handshakeTimeout``. What goes wrong at the proxy is an ``error`` event with a :class:`ProxyError`. Neither that
+    nor ``repr()`` shows the user name or the password.
 
     Raises TypeError and ValueError for wrong arguments, :class:`ssl.SSLError` and :class:`OSError` for a `ca` that
     can't be used, and :class:`ModuleNotFoundError` without python-socks, if that is needed.
@@ -56,16 +57,16 @@ class ProxyAgent:
 
     @staticmethod
     def from_environment(options: Optional[ProxyOptions] = None, **keywords: Unpack[ProxyOptions]) -> ProxyAgent:
-        """An agent that asks the environment for each connection: ``https_proxy`` is for ``wss:``, ``http_proxy`` for
-        ``ws:``, ``all_proxy`` for both; ``no_proxy`` lists where to connect directly. Names in lower case go before
-        those in upper case. Options as of the class."""
+        """An agent that looks at the environment for each connection: ``https_proxy`` is for ``wss:``, ``http_proxy``
+        for ``ws:``, ``all_proxy`` for both; ``no_proxy`` lists where to connect directly. Lower-case names take
+        precedence over upper-case ones. Options as for the class."""
         return _EnvironmentAgent(_context(options, keywords))
 
     def __repr__(self) -> str:
         return f'<ProxyAgent {self._proxy}>'
 
     def addRequest(self, request: Request, options: AgentOptions, /) -> socket.socket:
-        """A socket to where `options` says. Called by the WebSocket; blocks."""
+        """A socket connected to where `options` says. Called by the WebSocket; blocks."""
         proxy = self._proxy_for(options)
         if proxy is None:
             return DIRECT  # type: ignore[no-any-return]
@@ -78,7 +79,7 @@ class ProxyAgent:
 
     def _proxy_for(self, options: AgentOptions) -> Optional[Proxy]:
         if options.socketPath is not None:
-            raise ValueError('there is no proxy to a UNIX socket')
+            raise ValueError('a UNIX socket cannot be reached through a proxy')
         return self._proxy
 
 
@@ -105,8 +106,8 @@ def _context(given: Optional[Mapping[str, Any]], keywords: Mapping[str, Any]) ->
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f'context must be an ssl.SSLContext, not {type(context).__name__}')
     if context.protocol == ssl.PROTOCOL_TLS_SERVER:
-        raise ValueError('context must be one for clients: it is for the other side')
+        raise ValueError('context must be one for clients: this one is for servers')
     if options.ca is not None or not verify:
         name = 'rejectUnauthorized' if options.ca is None else 'ca'
-        raise ValueError(f'context takes the place of {name}: it was given together with that')
+        raise ValueError(f'context takes the place of {name}: give only one of them')
     return context

@@ -142,7 +142,7 @@ class Redirects:
         self._authorization = address.authorization
 
     def follow(self, response: Response) -> Address:
-        """Where `response` leads. Raises HandshakeError for one too many, and for what is no address."""
+        """Where `response` leads. Raises HandshakeError for one too many, and for an invalid address."""
         self._followed += 1
         if self._followed > self._limit:
             raise HandshakeError('Maximum redirects exceeded', response.statusCode)

@@ -11,7 +11,7 @@ from ..protocol.handshake import ClientHandshake, HeaderValue
 
 
 class ClientRequest:
-    """The request for a WebSocket, as Node's ``http.ClientRequest``. Its headers may be changed until it is sent."""
+    """The request for a WebSocket, like Node's ``http.ClientRequest``. Its headers may be changed until it is sent."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ClientRequest:
     def setHeader(self, name: str, value: HeaderValue) -> ClientRequest:
         """Replace header `name`, or add it; a list makes one line of each of its items.
 
-        Raises TypeError or ValueError for what is no header, and :class:`~ws.WebSocketError` when it is too late.
+        Raises TypeError or ValueError for an invalid header, and :class:`~ws.WebSocketError` when it is too late.
         """
         self._check_not_sent()
         self._handshake.fields.set(name, value)
@@ -74,18 +74,18 @@ class ClientRequest:
             raise WebSocketError('the headers have been sent')
 
     def end(self) -> ClientRequest:
-        """Send it: for who is given it by ``finishRequest``. For anybody else, and called again, this does nothing."""
+        """Send it, if that was left to ``finishRequest``. Otherwise, or called again, this does nothing."""
         self._on_end(self)
         return self
 
     def destroy(self, error: Optional[BaseException] = None) -> ClientRequest:
-        """Give up. Of a request that was not answered, ``error`` tells, with `error` if it is given; of one that was
-        answered, only if it is given. ``close`` follows, if the connection isn't open."""
+        """Give up. If the request was not answered, there is an ``error`` event, with `error` if that is given; if it
+        was answered, only if that is given. ``close`` follows, if the connection isn't open."""
         if not self.destroyed:
             self.destroyed = True
             self._on_destroy(self, error)
         return self
 
     def abort(self) -> None:
-        """The same, as it was called."""
+        """The same, by its former name."""
         self.destroy()

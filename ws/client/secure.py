@@ -22,7 +22,7 @@ class Security:
         check_context(options, server_side=False)
         self._verifies = flag(options, 'rejectUnauthorized')
         if options.context is not None and not self._verifies:
-            raise ValueError('context takes the place of rejectUnauthorized: it was given together with that')
+            raise ValueError('context takes the place of rejectUnauthorized: give only one of them')
         self._server_name = text(options, 'servername')
         check = options.checkServerIdentity
         if check is not None:
@@ -56,8 +56,8 @@ class Security:
             return self._server_name or host
         if self.context().check_hostname:
             raise ValueError(
-                "servername '' leaves nothing to verify the server's name by: it goes with an IP address as the host, "
-                'with checkServerIdentity, or with rejectUnauthorized False'
+                "servername '' leaves no name to verify the server by: it needs an IP address as the host, "
+                'checkServerIdentity, or rejectUnauthorized False'
             )
         return None
 

@@ -1,4 +1,4 @@
-"""A stream as programs know it that come from Node: a ``net.Socket``."""
+"""A stream as programs from Node know it: a ``net.Socket``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .loop import Loop, Timer, report_exception
 if TYPE_CHECKING:
     from .stream import Stream
 
-#: In how many parts of its time a timeout is looked for: so much later than due it may be noticed.
+#: How many times within its time we look for a timeout: it may be noticed late by one of these parts.
 _LOOKS = 8
 # How long a connection may be silent before the system asks whether the peer is there.
 _KEEP_IDLE: Optional[int] = getattr(socket, 'TCP_KEEPIDLE', getattr(socket, 'TCP_KEEPALIVE', None))
@@ -27,8 +27,8 @@ class Socket(EventEmitter):
     """What ``ws._socket`` and ``request.socket`` are: a connection's TCP or UNIX socket, with or without TLS.
 
     Events, on the loop thread: ``close(hadError)``; before it ``error(error)``, if it was an error that ended the
-    connection; ``timeout()``, see :meth:`setTimeout`; ``drain()``, when all is sent of what was more than
-    :meth:`write` wanted to hold. Every method may be called from any thread.
+    connection; ``timeout()``, see :meth:`setTimeout`; ``drain()``, when everything has been sent after :meth:`write`
+    returned False. Every method may be called from any thread.
     """
 
     _emits = frozenset(('close', 'error', 'timeout', 'drain'))
@@ -90,8 +90,8 @@ class Socket(EventEmitter):
 
     @property
     def authorizationError(self) -> Optional[str]:
-        """Why TLS has not verified the peer, by the one name that Node has for it: no certificate was shown, or nobody
-        looked at it. What is looked at, and found wrong, ends the handshake."""
+        """Why TLS has not verified the peer. There is only one reason, under Node's name: no certificate was shown, or
+        nobody had to verify it. A certificate that is verified, and found wrong, ends the handshake."""
         return 'UNABLE_TO_GET_ISSUER_CERT' if self.encrypted and not self.authorized else None
 
     def getPeerCertificate(self) -> Certificate:
@@ -161,10 +161,10 @@ class Socket(EventEmitter):
         encoding: Union[str, Callable[..., Any], None] = None,
         callback: Optional[Callable[..., Any]] = None,
     ) -> bool:
-        """Send `data`, raw: within a WebSocket connection, it is the caller's business that the peer understands it.
+        """Send `data`, raw: on a WebSocket connection, it is up to the caller that the peer understands it.
 
-        A str is encoded as UTF-8, or as `encoding`. ``callback(error)`` runs once the system has taken it, or never
-        will. Returns False if much is waiting already; ``drain`` follows.
+        A str is encoded as UTF-8, or as `encoding`. ``callback(error)`` runs once the system has taken it, or it is
+        clear that it never will. Returns False if much is waiting already; then ``drain`` follows.
         """
         if callable(encoding):
             encoding, callback = None, encoding
@@ -187,13 +187,13 @@ class Socket(EventEmitter):
         return self
 
     def destroy(self, error: Optional[Exception] = None) -> Socket:
-        """End the connection at once: what waits to be sent is lost. With `error`, that is emitted."""
+        """End the connection at once: what waits to be sent is lost. If `error` is given, it is emitted."""
         self._run(self._stream.destroy, error)
         return self
 
     def pause(self) -> Socket:
         """Read no more until :meth:`resume`. The peer's end isn't seen then, either: a WebSocket's own ``pause`` is
-        undone by its ``close``, this is not."""
+        undone by its ``close``, but this is not."""
         self._run(self._pause, True)
         return self
 
@@ -258,7 +258,7 @@ class Socket(EventEmitter):
         self._timer = self._loop.call_later(max(1.0, self._timeout / _LOOKS), self._look)
 
     def _look(self) -> None:
-        """Reading and writing tell nobody; so it is looked, now and then, whether there was any."""
+        """Reading and writing tell nobody; so we look, now and then, whether there was any."""
         self._look_later()
         traffic, now = self._count(), time.monotonic()
         if traffic != self._traffic:

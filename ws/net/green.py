@@ -1,4 +1,4 @@
-"""gevent and eventlet, which put green threads in the place of the system's: the loop thread is one of them then."""
+"""gevent and eventlet, which replace the system's threads with green ones: the loop thread is then one of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _patched(by: str) -> frozenset[str]:
 
 
 def _check() -> dict[str, frozenset[str]]:
-    """Who has patched what. Raises ImportError if that is a part of what must go together."""
+    """Who has patched what. Raises ImportError if only a part of what belongs together is patched."""
     found = {by: _patched(by) for by in _MODULES}
     for by, names in found.items():
         missing = [name for name in _MODULES[by] if name not in names]

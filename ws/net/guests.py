@@ -40,7 +40,7 @@ class Flushable(Protocol):
 
 
 class Patient(Protocol):
-    """Who does in several turns what takes long."""
+    """Something that does long work in several turns."""
 
     def go_on(self) -> None:
         """Do some more of it."""

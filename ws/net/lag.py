@@ -7,16 +7,16 @@ from typing import Optional
 
 from .loop import Loop, Timer
 
-#: How often, in milliseconds, it is looked.
+#: How often, in milliseconds, we look.
 LOOK_EVERY = 100
 #: How long, in seconds, the longest delay is remembered, at least; and at most twice as long.
 PERIOD = 30
-#: How long, in seconds, it goes on when nobody asks any more.
+#: How long, in seconds, it goes on after the last time that somebody asked.
 ASKED_FOR = 300
 
 
 class Lag:
-    """Measures by a timer that runs late, from the first time that somebody asks on, and until nobody has asked for
+    """Measures how late a timer runs, from the first time that somebody asks until nobody has asked for
     :data:`ASKED_FOR` seconds. :meth:`ask` may be called from any thread, everything else belongs to the loop thread."""
 
     def __init__(self, loop: Loop) -> None:

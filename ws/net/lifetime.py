@@ -31,7 +31,7 @@ from .loop import INTERRUPT_POLL, Loop, LoopThread
 
 #: How long, in seconds, sockets may take for their closing handshakes when the process ends.
 GRACE = 0.5
-#: How often, in seconds, it is looked whether a pool of threads has done its work: nothing tells.
+#: How often, in seconds, we look whether a pool of threads has done its work: nothing tells us.
 _POOL_POLL = 0.01
 
 # The flags are set by any thread, once, and read by the main thread at the end.
@@ -60,7 +60,7 @@ def get_loop() -> Loop:
 
 
 def note_unheard_error() -> None:
-    """An ``error`` found no listener: the process ends with status 1, as Node's does."""
+    """An ``error`` found no listener: the process will end with status 1, as Node's does."""
     global _failed
     _failed = True
 
@@ -69,8 +69,8 @@ def wait() -> None:
     """Block until nothing keeps the process alive: until no client, server or timer is left, and no thread that one of
     their listeners has started.
 
-    This is what happens after the last line of a program by itself. It is for programs that end with ``sys.exit()``, as
-    those do whose ``main`` is called by a console script. Ctrl-C interrupts it: KeyboardInterrupt, in the main thread.
+    This happens by itself after the last line of a program. It is for programs that end with ``sys.exit()``, such as
+    those whose ``main`` is called by a console script. Ctrl-C interrupts it: KeyboardInterrupt, in the main thread.
     Raises :class:`RuntimeError` on the loop thread, which would wait for itself.
     """
     if _loop.in_thread():
@@ -81,7 +81,7 @@ def wait() -> None:
 def _wait(before: Iterable[threading.Thread]) -> None:
     """Until nothing is open, and no thread runs that may open something: those that are not among `before`, and timers.
 
-    Of the other threads some may wait for us: Python joins them after our exit hook.
+    Some of the other threads may wait for us: Python joins them after our exit hook.
     """
     ident = threading.get_ident()
     _waiters.add(ident)
@@ -115,7 +115,7 @@ def _may_open(thread: threading.Thread) -> bool:
 
 
 def _threads_of_pools() -> set[object]:
-    """They end when their pool is shut down, which Python does after our exit hook."""
+    """These end when their pool is shut down, which Python does after our exit hook."""
     processes = sys.modules.get('concurrent.futures.process')
     # Private, both: where they are missing, a pool that a listener has made would be waited for until Ctrl-C.
     return {*_queues_of_pools(), *getattr(processes, '_threads_wakeups', ())}
@@ -233,7 +233,7 @@ def _end_as_interrupted() -> None:
 
 
 def _exit(status: int) -> None:
-    """End with `status`, which nobody asks of exit functions, and do what else Python does at the end."""
+    """End with `status`, which exit functions can't set, and do what else Python does at the end."""
     _leave()
     try:
         import ctypes

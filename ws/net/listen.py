@@ -77,11 +77,11 @@ def _set_options(sock: socket.socket, reuse_port: bool) -> None:
 
 
 def check_listening(sock: Any) -> None:
-    """Raises TypeError or ValueError for what is no listening TCP or UNIX socket."""
+    """Raises TypeError or ValueError for anything but a listening TCP or UNIX socket."""
     if not isinstance(sock, socket.socket):
         raise TypeError(f'socket must be a socket, not {type(sock).__name__}')
     if isinstance(sock, ssl.SSLSocket):
-        raise TypeError('socket must be one without TLS: that is what the options key and cert are for')
+        raise TypeError('socket must be one without TLS: for that, give the options key and cert')
     if sock.fileno() < 0:
         raise ValueError('socket is closed, or was given to a server already')
     if sock.family not in _FAMILIES or sock.type != socket.SOCK_STREAM:
@@ -108,7 +108,7 @@ def check_descriptor(fd: Any) -> None:
     try:
         sock = socket.socket(fileno=fd)
     except (OSError, ValueError, OverflowError) as error:
-        raise ValueError(f'fd {fd} is no socket: {error}') from None
+        raise ValueError(f'fd {fd} is not a socket: {error}') from None
     try:
         check_listening(sock)
     except ValueError as error:

@@ -35,7 +35,7 @@ def ask_by(function: Any) -> Ask:
     ``function(host, options, callback)`` calls ``callback(error, addresses)``, now or later, on any thread.
 
     `options` has ``family`` (0, 4 or 6), ``all`` (True) and ``hints`` (0). An address is a str, or a dict with the item
-    ``address``; one of them will do. Raises TypeError for what is no function.
+    ``address``; one of them will do. Raises TypeError for anything that is not a function.
     """
     check_callable(function, 'lookup')
     calls_back = arity_of(function).needed == 3

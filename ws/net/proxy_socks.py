@@ -63,7 +63,7 @@ def _targets(proxy: Proxy, host: str, port: int) -> list[str]:
     if proxy.scheme.startswith('socks4'):
         found = [endpoint for endpoint in found if endpoint.family == socket.AF_INET]
         if not found:
-            raise ProxyError(f'SOCKS 4 knows no IPv6 addresses, and {host} has no other one')
+            raise ProxyError(f'SOCKS 4 does not support IPv6, and {host} has no other addresses')
     return [endpoint.address[0] for endpoint in found]
 
 

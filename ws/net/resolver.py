@@ -42,7 +42,7 @@ def look_up(host: str, port: int, flags: int = 0, family: int = 0) -> list[Endpo
     except socket.gaierror as error:
         raise socket.gaierror(error.errno, f'{error.strerror}: {host}') from None
     except ValueError as error:  # a label of more than 63 characters, say
-        raise socket.gaierror(socket.EAI_NONAME, f'{host!r} is no host name: {error}') from None
+        raise socket.gaierror(socket.EAI_NONAME, f'{host!r} is not a host name: {error}') from None
     return [Endpoint(family, address) for family, _, _, _, address in rows]
 
 
@@ -150,7 +150,7 @@ class _Question:
         return _resolver.stand_aside(self.run)
 
     def _close(self) -> None:
-        """Who asks from now on has another look."""
+        """Whoever asks from now on makes a new look-up."""
         if _questions.get(self._arguments) is self:
             del _questions[self._arguments]
 

@@ -87,7 +87,7 @@ class TLSStream(EncryptedStream):
 
     It needs a context that refuses to renegotiate: then writing never has to wait until something is read.
 
-    Raises :class:`ValueError` for a `server_hostname` that is none.
+    Raises :class:`ValueError` for an invalid `server_hostname`.
     """
 
     __slots__ = (
@@ -200,7 +200,7 @@ class TLSStream(EncryptedStream):
             if on_handshake is None:
                 self._read_eof()  # truncated, or not: WebSockets have an end of their own
             else:
-                self.destroy(ssl.SSLEOFError(ssl.SSL_ERROR_EOF, 'the peer has left during the TLS handshake'))
+                self.destroy(ssl.SSLEOFError(ssl.SSL_ERROR_EOF, 'the peer left during the TLS handshake'))
 
     def _decrypt(self) -> None:
         """Hand on what the records that came in hold, in one piece."""

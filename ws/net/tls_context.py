@@ -129,17 +129,18 @@ def use_given(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def check_context(options: Mapping[str, Any], server_side: bool) -> None:
-    """Raises TypeError for a ``context`` that is none, ValueError for one that is not for this side, or not alone."""
+    """Raises TypeError for a ``context`` that isn't one, ValueError for one that is for the other side or not alone."""
     context = options['context']
     if context is None:
         return
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f'context must be an ssl.SSLContext, not {type(context).__name__}')
     if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER):
-        raise ValueError(f'context must be one for {"servers" if server_side else "clients"}: it is for the other side')
+        wanted, other = ('servers', 'clients') if server_side else ('clients', 'servers')
+        raise ValueError(f'context must be one for {wanted}: this one is for {other}')
     given = [name for name in MATERIAL if options[name] is not None]
     if given:
-        raise ValueError(f'context takes the place of {given[0]}: it was given together with that')
+        raise ValueError(f'context takes the place of {given[0]}: give only one of them')
 
 
 def check_types(
@@ -152,7 +153,7 @@ def check_types(
     min_version: object = None,
     max_version: object = None,
 ) -> None:
-    """Raises TypeError that names what is none of its kind."""
+    """Raises TypeError naming the option that has the wrong type."""
     pem = 'a str or bytes, the contents of a PEM file, or the pathlib.Path of one'
     for authority in ca if isinstance(ca, (list, tuple)) else [ca]:
         _check_type('ca', authority, (str, *_MATERIAL), f'{pem}, or a list of these')
@@ -207,7 +208,7 @@ def _ascii(name: str, pem: PEM) -> str:
     """PEM without the commentary in other characters that may stand around it (RFC 7468 section 2)."""
     data = _contents(pem)
     if _is_file_name(data):
-        raise ValueError(f'{name} must be the contents of a PEM file; if it is a name, pathlib.Path(name) has it read')
+        raise ValueError(f'{name} must be the contents of a PEM file; if it is a name, give pathlib.Path(name)')
     return data.decode('ascii', 'ignore')
 
 
@@ -230,7 +231,7 @@ def _load(
         context.set_ciphers(ciphers)
     if pfx is not None:
         if cert is not None or key is not None:
-            raise ValueError('pfx takes the place of cert and key: it was given together with them')
+            raise ValueError('pfx takes the place of cert and key: give only one or the other')
         cert, key = _open_pfx(pfx, passphrase)
         passphrase = None
     if cert is None and key is None:

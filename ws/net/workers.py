@@ -13,8 +13,8 @@ Job = Callable[[], object]
 #: How many threads may stand aside for each that counts.
 ASIDE = 4
 
-#: How long, in seconds, a thread waits for another job: who reads a file has the next one soon, and to start a thread
-#: takes longer than to read a piece.
+#: How long, in seconds, a thread waits for another job: whoever reads a file has the next one soon, and starting a
+#: thread takes longer than reading a piece.
 _PATIENCE = 0.05
 
 

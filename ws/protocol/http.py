@@ -70,9 +70,9 @@ def is_token(text: str) -> bool:
 
 
 class Headers(dict[str, str]):
-    """Header names in lower case -> values, as ``headers`` of a message in Node.
+    """Header names in lower case -> values, like ``headers`` of a message in Node.
 
-    Look-ups take any case. The values of a repeated header are joined with ``', '``, of ``cookie`` with ``'; '``.
+    Look-ups take any case. The values of a repeated header are joined with ``', '``, those of ``cookie`` with ``'; '``.
     """
 
     __slots__ = ()
@@ -97,7 +97,7 @@ class Headers(dict[str, str]):
 
 
 class Request:
-    """A request head, with the attributes of Node's ``http.IncomingMessage``. Takes attributes of the user's own.
+    """A request head, with the attributes of Node's ``http.IncomingMessage``. Users may set attributes of their own.
 
     ``url`` is the request target as sent. ``connection``, also ``socket`` and ``client``, is the socket it came over.
     """
@@ -121,7 +121,7 @@ class Request:
 
     @property
     def connection(self) -> Any:
-        """Where it came from, as Node's ``net.Socket``; made of the server's stream when somebody asks for it."""
+        """Where it came from, as Node's ``net.Socket``; made when somebody asks for it, from the server's stream."""
         return getattr(self._connection, 'face', self._connection)
 
     @connection.setter
@@ -148,9 +148,9 @@ class Request:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies (RFC 6265 section 5.4), made anew each time. What is none is left out.
+        """The cookies (RFC 6265 section 5.4), made anew each time. Anything that isn't one is left out.
 
-        Of two with the same name the first counts: browsers send that of the longer path first.
+        Of two with the same name, the first counts: browsers send the one with the longer path first.
         """
         cookies: dict[str, str] = {}
         for pair in self.headers.get('cookie', '').split(';'):
@@ -163,7 +163,7 @@ class Request:
     def environ(self) -> dict[str, Any]:
         """The request as a WSGI environ (PEP 3333), made anew each time, for Flask, Django and others to read.
 
-        Headers with an underscore in their name are left out: they would pass for those with a hyphen.
+        Headers with an underscore in their names are left out: they would pass for those with a hyphen.
         """
         peer = self._connection
         encrypted = bool(getattr(peer, 'encrypted', False))
@@ -247,7 +247,7 @@ class Response:
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies that ``Set-Cookie`` headers set, without their attributes (RFC 6265 section 4.1), made anew each
-        time. Of two with the same name the last counts. What is none is left out."""
+        time. Of two with the same name, the last counts. Anything that isn't one is left out."""
         names, values = self.rawHeaders[::2], self.rawHeaders[1::2]
         pairs = [value.partition(';')[0] for name, value in zip(names, values) if name.lower() == 'set-cookie']
         cookies = dict(map(_cookie, pairs))
@@ -327,7 +327,7 @@ class _HeadParser:
 
 
 class RequestParser(_HeadParser):
-    """Parses one request head. What is wrong with it raises HandshakeError with the status to answer."""
+    """Parses one request head. If that is wrong, it raises HandshakeError with the status to answer with."""
 
     #: The method of the request, as soon as it is known; also of one with an error further on.
     method: Optional[str] = None
@@ -375,7 +375,7 @@ class RequestParser(_HeadParser):
 
 
 class ResponseParser(_HeadParser):
-    """Parses one response head. What is wrong with it raises HandshakeError, without a status: the peer named none."""
+    """Parses one response head. If that is wrong, it raises HandshakeError without a status: the peer named none."""
 
     # RFC 6455 section 11.3.3. Sec-WebSocket-Version may be repeated in responses (section 4.4).
     _single = frozenset(('content-length', 'sec-websocket-accept'))
@@ -453,9 +453,9 @@ def build_refusal(
     """Build the whole response to a request that is refused; the connection ends after it.
 
     ``name`` replaces the reason phrase of ``status``; the body is ``message``, or the reason phrase; a request whose
-    ``method`` is HEAD gets none (RFC 9110 section 9.3.2).
-    ``headers`` are header lines; they replace built-in ones of the same name.
-    Raises ValueError for a status that is none or doesn't end a request (1xx), and for what can't stand in a head.
+    ``method`` is HEAD gets none (RFC 9110 section 9.3.2). ``headers`` are header lines; they replace built-in ones of
+    the same name. Raises ValueError for a status that doesn't exist or doesn't end a request (1xx), and for what can't
+    stand in a head.
     """
     if not 200 <= status <= 599:
         raise ValueError(f'not the status of a refusal: {status}')

@@ -57,9 +57,9 @@ _PUT_OFF = 8
 class MessageFlags:
     """What goes with a message, ping, pong or close.
 
-    ``binary`` is True for anything but text and close frames, ``masked`` tells the MASK bit of the last frame,
-    ``buffer`` is the payload as bytes. Any other name reads as ``None``, as it would be ``undefined`` in JavaScript.
-    The object itself is true exactly if ``binary`` is: listeners written for ws 8, which pass a boolean here, work too.
+    ``binary`` is True for anything but text and close frames, ``masked`` is the MASK bit of the last frame, ``buffer``
+    is the payload as bytes. Any other name reads as ``None``, as it would be ``undefined`` in JavaScript. The object
+    itself is true exactly if ``binary`` is: listeners written for ws 8, which pass a boolean here, work too.
     """
 
     __slots__ = ('_payload', 'binary', 'masked')
@@ -78,7 +78,7 @@ class MessageFlags:
         return payload.encode() if isinstance(payload, str) else payload
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As of a dict: what a message came with may be the options it is sent on with."""
+        """As a dict has it: what came with a message may be the options to pass it on with."""
         value = getattr(self, name)
         return default if value is None else value
 
@@ -114,7 +114,7 @@ def _invalid_control_length(message: str) -> ProtocolError:
 
 
 def _ignore(*_: object) -> None:
-    """What stands for a callback nobody has set."""
+    """Stands for a callback that nobody has set."""
 
 
 #: As a whole frame has it: a message. It is a list if it is the content of several frames: see ``fragments``.
@@ -124,10 +124,10 @@ Found = Union[Complete, Callable[[], object], None]
 
 
 class Others(Protocol):
-    """Those who have their turn while a receiver has something left to do."""
+    """Others that get their turn while a receiver has something left to do."""
 
     def put_off(self, go_on: Callable[[], object]) -> None:
-        """Call `go_on` when they have had it."""
+        """Call `go_on` when they have had their turn."""
 
 
 class BaseReceiver(ABC):
@@ -217,7 +217,7 @@ class BaseReceiver(ABC):
             self._others.put_off(self.go_on)
 
     def cleanup(self) -> None:
-        """Drop everything, the callbacks too; ignore what is added from now on."""
+        """Drop everything, callbacks included; ignore what is added from now on."""
         self._end()
         self._forget_callbacks()
 

@@ -55,7 +55,7 @@ class URLObject(Protocol):
 
 
 def url_text(address: object) -> str:
-    """The URL that `address` is or stands for. Raises TypeError for what is none by its type."""
+    """The URL that `address` is or stands for. Raises TypeError for anything that can't be one by its type."""
     if isinstance(address, str):
         return address
     if hasattr(address, 'geturl'):  # of urllib.parse, whose str() is something else

@@ -34,7 +34,7 @@ def number(options: Options, name: str, least: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f'{name} must be a number, not {type(value).__name__}')
     if not least <= value < math.inf:
-        raise ValueError(f'{name} must be a number not below {least}, not {value}')
+        raise ValueError(f'{name} must be a number, at least {least}, not {value}')
 
 
 def limit(options: Options, name: str) -> float:

@@ -38,7 +38,7 @@ class Audience:
         self._but = but
 
     def but(self, *connections: WebSocket) -> Audience:
-        """The same without these."""
+        """The same, but without these."""
         return Audience(self._send, self._rooms, self._but + connections)
 
     def send(
@@ -50,10 +50,10 @@ class Audience:
         compress: bool = True,
     ) -> None:
         """Send a message to each of them once, from any thread: to those who are members here now, and to those on
-        other machines who are when it arrives there.
+        other machines who are members when it arrives there.
 
         `data`, and the options ``binary`` and ``compress``, are those of :meth:`WebSocket.send`; files can't be sent.
-        Raises TypeError for data of another type. A member that is not open, or no longer so, gets nothing.
+        Raises TypeError for data of another type. A member that is not open, or no longer open, gets nothing.
         """
         if type(options) is MessageFlags:
             binary = options.binary

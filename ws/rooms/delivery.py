@@ -18,7 +18,8 @@ class Message(NamedTuple):
     compress: bool
 
     def pieces(self) -> tuple[bytes, ...]:
-        """What a connection writes that neither masks nor compresses it. Much is not copied behind its header."""
+        """What a connection writes that neither masks nor compresses it. Large data is not copied to follow its
+        header."""
         if len(self.payload) < LARGE:
             return (message_frame(self.payload, self.binary),)
         return build_header(FIN | (BINARY if self.binary else TEXT), len(self.payload), False), self.payload
@@ -27,7 +28,7 @@ class Message(NamedTuple):
 def deliver(message: Message, members: Iterable[WebSocket], limit: int) -> None:
     """Send `message` to those of `members` that are open, on the loop thread.
 
-    A member for which more than `limit` bytes (0: any number) are waiting by now does not read, and its connection
+    If more than `limit` bytes (0: any number) are waiting for a member by now, it does not read, and its connection
     ends.
     """
     pieces: Optional[tuple[bytes, ...]] = None

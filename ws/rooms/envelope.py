@@ -35,7 +35,7 @@ def pack(envelope: Envelope) -> bytes:
 
 
 def unpack(data: bytes) -> Optional[Envelope]:
-    """None for what is no envelope: whoever can publish there is no member of the family."""
+    """None for anything that is not an envelope: whoever can publish there need not be one of us."""
     line, _, body = data.partition(b'\n')
     try:
         head: Any = json.loads(line)

@@ -13,12 +13,12 @@ class Entry(NamedTuple):
 
     #: Its number in this process.
     number: int
-    #: What its program says of it, as of JSON.
+    #: What its program says of it, as JSON has it.
     info: Any
 
 
 class Members:
-    """Rooms with those who are in them, in the order in which they came. Not for two threads at once."""
+    """Rooms and who is in them, in the order in which they came. Not for two threads at once."""
 
     def __init__(self) -> None:
         self._rooms: dict[str, dict[WebSocket, Entry]] = {}
@@ -30,7 +30,7 @@ class Members:
         return ws in self._rooms_of
 
     def add(self, ws: WebSocket, room: str, info: Any) -> tuple[Entry, Optional[Entry]]:
-        """The new entry, and the one in its place so far."""
+        """The new entry, and the one that it replaces."""
         self._rooms_of.setdefault(ws, {})[room] = None
         entries = self._rooms.setdefault(room, {})
         before = entries.get(ws)

@@ -22,11 +22,11 @@ from .presence import Change, Infos, Presence, Said, read, read_rooms, write
 #: Where processes say that they are there.
 PROCESSES = 'processes'
 _ROOM = 'room:'
-#: How long, in milliseconds, who is asked for its members waits for others who ask, too.
+#: How long, in milliseconds, a process that is asked for its members waits for others to ask, too.
 _GATHER = 50
-#: How long, in milliseconds, who is asked for its members has to answer.
+#: How long, in milliseconds, a process that is asked for its members has to answer.
 _PATIENCE = 3000
-#: So many messages to several rooms are remembered, to know the second copy of one.
+#: How many messages to several rooms are remembered, to recognize further copies.
 _REMEMBERED = 4096
 
 
@@ -52,7 +52,7 @@ class Here(Protocol):
         """There is a connection to the others."""
 
     def tell_down(self, error: Optional[Exception]) -> None:
-        """There is none any more."""
+        """The connection is lost."""
 
 
 class Network:
@@ -80,7 +80,7 @@ class Network:
     # -- from any thread ---------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin; before anything else is called."""
+        """Begin; called before anything else."""
         self._bus.open(self)
         self._bus.subscribe(PROCESSES)
         self._loop.call(self._live)
@@ -127,7 +127,7 @@ class Network:
     # -- the loop thread ---------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Take leave."""
+        """Say goodbye, and end."""
         self._say_of_process(envelope.GONE)
         self.abandon()
         self._inflow.end()
@@ -140,7 +140,7 @@ class Network:
             timer.cancel()
 
     def _live(self) -> None:
-        """Show that this process is there, and see which ones are no longer so."""
+        """Show that this process is there, and see which others are gone."""
         if self._closed:
             return
         self._beat = self._loop.call_later(self._timeout * 1000 / 3, self._live)
@@ -194,7 +194,7 @@ class Network:
         self._inflow.take(len(data))
         message = unpack(data)
         if message is None:
-            _log.warning('something else came over the bus: %.100r', data)
+            _log.warning('not a message of ours on the bus: %.100r', data)
         elif message.origin != self._origin and not self._closed:
             self._take_from(message.origin, message)
 

@@ -1,8 +1,8 @@
 """Who is in which room on other machines, as far as their processes have said.
 
 Each process says on the channel of a room which members it has there: all of them, or those who come and go. When it
-has just subscribed, it asks the others for theirs. A process that has said nothing for a time is gone, and so are its
-members.
+has just subscribed, it asks the others for theirs. A process that has said nothing for some time is gone, and so are
+its members.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Collection
 from typing import Any, NamedTuple, Optional
 
-#: How many processes are remembered that were taken for gone.
+#: How many processes that were taken for gone are remembered.
 _REMEMBERED = 1000
 
 #: The members of one process in one room: what is said of each, by its number (as JSON has it).
@@ -43,7 +43,7 @@ def write(said: Said) -> bytes:
 
 
 def read(data: bytes) -> Optional[Said]:
-    """None for what is none."""
+    """None for anything that is not one."""
     try:
         fields = json.loads(data)
         said = Said(dict(fields['members']), tuple(map(str, fields['went'])), bool(fields['all']), bool(fields['asks']))
@@ -71,7 +71,7 @@ class Presence:
         self._silent: dict[str, None] = {}  # those that were taken for gone, the latest of them
 
     def heard(self, origin: str, now: float) -> bool:
-        """`origin` is there; returns whether it was taken for gone, and so its members are not known."""
+        """`origin` is there; returns whether it had been taken for gone, so that its members are not known."""
         with self._lock:
             self._heard[origin] = now
             was_gone = origin in self._silent
@@ -106,7 +106,7 @@ class Presence:
             return self.rooms(origin, ())
 
     def expire(self, before: float) -> list[Change]:
-        """Those are gone who were heard last `before` then."""
+        """Those who were last heard `before` then are gone."""
         with self._lock:
             silent = [origin for origin, heard in self._heard.items() if heard < before]
             self._silent.update(dict.fromkeys(silent))
@@ -115,12 +115,12 @@ class Presence:
             return [change for origin in silent for change in self.gone(origin)]
 
     def doubt(self, room: str) -> None:
-        """The others are asked who is in `room`; who has nobody there does not answer."""
+        """The others are asked who is in `room`; those who have nobody there don't answer."""
         with self._lock:
             self._doubted[room] = set(self._rooms.get(room, ()))
 
     def settle(self, room: str) -> Change:
-        """Who has not answered has nobody in `room`."""
+        """Those who have not answered have nobody in `room`."""
         with self._lock:
             went = [info for origin in self._doubted.pop(room, ()) for info in self._drop(room, origin).went]
             return Change(room, [], went)
@@ -145,5 +145,5 @@ class Presence:
 
 
 def _missing(these: Infos, those: Infos) -> list[Any]:
-    """Of `these`, what isn't in `those`, or differs there."""
+    """What is in `these`, but not in `those`, or differs there."""
     return [info for number, info in these.items() if number not in those or those[number] != info]

@@ -1,4 +1,4 @@
-"""RedisBus: Redis' publish and subscribe as a bus. Needs the package redis, which is the extra `redis`."""
+"""RedisBus: publish and subscribe of Redis as a bus. Needs the package redis, which the extra `redis` installs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST = 16 * 1024 * 1024
 _OVERHEAD = 200
 #: Seconds before the second attempt to connect, and before later ones at most; each time a random part of it.
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 5.0
-#: Seconds that a bus which is closed has to send what is waiting.
+#: Seconds that a closed bus has to send what is waiting.
 _GRACE = 1.0
 
 _log = logging.getLogger('ws.rooms')
@@ -46,15 +46,15 @@ SHARDED = Commands('SPUBLISH', 'SSUBSCRIBE', 'SUNSUBSCRIBE', b'smessage')
 
 
 class RedisBus:
-    """A :class:`Bus` of channels of Redis.
+    """A :class:`Bus` made of Redis channels.
 
-    ``RedisBus(url)``: where Redis is, as redis-py has it: ``redis://user:password@host:6379``, ``rediss://…`` for TLS,
-    ``unix://…``. If that is a node of a cluster, channels are spread over all its nodes (sharded, Redis 7).
-    `prefix` (str, 'ws:'): that of the channels' names. `timeout` (milliseconds, 10000): if Redis answers nothing for so
-    long, the connection has failed.
+    ``RedisBus(url)``: where Redis is, in redis-py's form: ``redis://user:password@host:6379``, ``rediss://…`` for TLS,
+    ``unix://…``. If that is a node of a cluster, channels are spread over all its nodes (sharded, Redis 7). `prefix`
+    (str, 'ws:'): what the names of channels begin with. `timeout` (milliseconds, 10000): if Redis doesn't answer for
+    this long, the connection has failed.
 
     There is one connection for each direction, to each node, and a thread for each. While they are down, what is
-    published is lost, and so is what is more than 16 MiB ahead of a slow Redis. Raises what redis-py raises for an
+    published is lost; so is what comes when 16 MiB are waiting for a slow Redis. Raises what redis-py raises for an
     address that it doesn't understand.
     """
 
@@ -80,7 +80,7 @@ class RedisBus:
     def open(self, listener: BusListener) -> None:
         with self._lock:
             if self._listener is not None:
-                raise RuntimeError('a bus belongs to one Rooms alone')
+                raise RuntimeError('a bus can belong to only one Rooms')
             self._listener = listener
         threading.Thread(target=self._run, name='ws-redis', daemon=True).start()
 
@@ -130,7 +130,7 @@ class RedisBus:
             self._closing.wait(delay * random.random())
 
     def _serve(self) -> Optional[Exception]:
-        """Connect, and work until that has ended; returns what has prevented it."""
+        """Connect, and work until the connection ends; returns the error if it can't be made."""
         assert self._listener is not None
         try:
             session = self._connect()
@@ -238,7 +238,8 @@ class _Slots:
         return self._links[been[-1] if been else self._cluster.get_node_from_key(name).name]
 
     def move(self, slot: int, node: str) -> bool:
-        """Returns whether that is news. Raises ConnectionError if the cluster has to be asked for all of its nodes."""
+        """Returns whether that is news. Raises ConnectionError if the cluster has to be asked for all its nodes
+        again."""
         been = self._been.setdefault(slot, [self._cluster.nodes_manager.get_node_from_slot(slot).name])
         if node == been[-1]:
             return False
@@ -258,7 +259,7 @@ class _Session:
         self._unfinished = len(self._links)
         self._over = threading.Event()
         self._must_end = threading.Event()
-        #: What has ended it; None while nothing has.
+        #: What has ended it; None until something has.
         self.error: Optional[Exception] = None
 
     # -- under the lock of the bus -----------------------------------------------------------------------------------
@@ -276,7 +277,7 @@ class _Session:
         self._link_of(name).change(name, False)
 
     def move(self, slot: int, node: str, wanted: Iterable[str]) -> None:
-        """What is wanted of that slot is subscribed to at `node`. Raises ConnectionError if that can't be."""
+        """Subscribe at `node` to what is wanted of that slot. Raises ConnectionError if that is impossible."""
         if self._slots is not None and self._slots.move(slot, node):
             for name in wanted:
                 if self._slots.slot_of(name) == slot:
@@ -382,7 +383,7 @@ class _Link:
             if self._size + size > MOST:
                 if not self._is_lossy:
                     self._is_lossy = True
-                    _log.warning('Redis is too slow, and messages are lost')
+                    _log.warning('Redis is too slow: messages are lost')
                 return False
             self._messages.append((name, message))
             self._size += size
@@ -444,8 +445,8 @@ class _Link:
     # -- both --------------------------------------------------------------------------------------------------------
 
     def _reply_from(self, connection: Any) -> Any:
-        """None if a channel is not here any more. What was published there is lost: sent again, it could come after
-        what was published later."""
+        """None if a channel is no longer here. What was published there is lost: sent again, it could come after what
+        was published later."""
         try:
             return connection.read_response(disable_decoding=True)
         except MovedError as moved:

@@ -34,24 +34,24 @@ class RoomsOptions(TypedDict, total=False):
 
 
 class Rooms(Emitter):
-    """Connections in rooms, which have names. A room is there as long as somebody is in it.
+    """Connections in rooms, which have names. A room exists as long as somebody is in it.
 
-    ``Rooms(wss, [options])``: `wss` is the server (:class:`WebSocketServer`) with which all this ends. Options, as a
-    dict or as keywords:
+    ``Rooms(wss, [options])``: `wss` is the server (:class:`WebSocketServer`); when it closes, the rooms end, too.
+    Options, as a dict or as keywords:
 
-    - ``bus`` (:class:`Bus`): what carries messages to the rooms of other processes, and theirs here:
-      ``RedisBus('redis://localhost')``. It belongs to these rooms alone, and ends with them.
-    - ``maxBufferedAmount`` (bytes, 1 MiB; 0: none): a member for which more is waiting when the next message comes does
-      not read, and its connection ends with 1006.
-    - ``presenceTimeout`` (milliseconds, 15000): a process that is not heard for so long is taken for gone, with its
-      members.
+    - ``bus`` (:class:`Bus`): what carries messages to the rooms of other processes, and theirs to us:
+      ``RedisBus('redis://localhost')``. It belongs only to these rooms, and ends with them.
+    - ``maxBufferedAmount`` (bytes, 1 MiB; 0: none): if more than this is waiting for a member when the next message
+      comes, it does not read, and its connection ends with 1006.
+    - ``presenceTimeout`` (milliseconds, 15000): a process that is not heard from for this long is taken for gone, and
+      so are its members.
 
     Raises TypeError and ValueError for wrong arguments.
 
-    Events, on the loop thread, or on the server's ``executor``: ``presence(room, came, went)`` when those who are in
-    `room`, in all processes, are others than before; lists of what :meth:`join` was given for them. Only of rooms with
-    members in this process. With a bus: ``up()`` when there is a connection to the broker, ``down(error)`` when there
-    is none any more, or the first attempt fails; it is made again.
+    Events, on the loop thread, or on the server's ``executor``: ``presence(room, came, went)`` when the members of
+    `room`, in all processes, have changed, or what is known of them; `came` and `went` are lists of what :meth:`join`
+    was given for them. Only for rooms with members in this process. With a bus: ``up()`` when there is a connection to
+    the broker, ``down(error)`` when it is lost, or the first attempt fails; it is made again.
 
     Every method may be called from any thread, and none waits.
     """
@@ -80,10 +80,10 @@ class Rooms(Emitter):
     # -- who is in there ---------------------------------------------------------------------------------------------
 
     def join(self, ws: WebSocket, room: str, info: object = None) -> None:
-        """Have `ws` in `room` until it leaves or its connection has ended. Nothing happens if that is so already.
+        """Put `ws` in `room`, until it leaves or its connection ends. Nothing happens if it is there already.
 
-        `info`: what others are to know of it, see :meth:`present`. Given anew, it replaces what was given before.
-        Raises TypeError if `room` is no str, and what :func:`json.dumps` raises if `info` can't be had as JSON.
+        `info`: what others are to know of it, see :meth:`present`. If given again, it replaces what was given before.
+        Raises TypeError if `room` is not a str, and what :func:`json.dumps` raises if `info` can't be written as JSON.
         """
         if not isinstance(room, str):
             raise TypeError(f'the name of a room must be a str, not {type(room).__name__}')
@@ -101,7 +101,7 @@ class Rooms(Emitter):
             self._announce(Change(room, [info], [] if before is None else [before.info]))
 
     def leave(self, ws: WebSocket, room: str) -> None:
-        """Have `ws` in `room` no longer. Nothing happens if it was not."""
+        """Take `ws` out of `room`. Nothing happens if it is not there."""
         with self._lock:
             entry = self._leave(ws, room)
         if entry is not None:
@@ -135,8 +135,8 @@ class Rooms(Emitter):
             return self._members.rooms_of(ws)
 
     def present(self, room: str) -> list[Any]:
-        """What :meth:`join` was given for each connection that is in `room`, in all processes; those of this one first.
-        Of a room without members in this process, nothing is known."""
+        """What :meth:`join` was given for each connection that is in `room`, in all processes, those of this one first.
+        Nothing is known of a room without members in this process."""
         with self._lock:
             here = [entry.info for entry in self._members.entries(room)]
             return here + (self._network.presence.infos(room) if here and self._network is not None else [])
@@ -144,7 +144,7 @@ class Rooms(Emitter):
     # -- messages ----------------------------------------------------------------------------------------------------
 
     def to(self, room: str, *rooms: str) -> Audience:
-        """The members of `room`, and of other rooms, in all processes; each once. What to do with them:
+        """The members of `room` and of further rooms, in all processes, each once. What to do with them:
         ``rooms.to('lobby').but(ws).send(data)``."""
         return Audience(self._send, tuple(dict.fromkeys((room, *rooms))))
 

@@ -84,7 +84,7 @@ def _paths_of(httpd: Any) -> Optional[_Paths]:
 def _check(httpd: Any) -> None:
     if not isinstance(httpd, socketserver.BaseServer):
         kind = type(httpd).__name__
-        raise TypeError(f'server must be an HTTP server made of socketserver.BaseServer, not {kind}')
+        raise TypeError(f'server must be an HTTP server based on socketserver.BaseServer, not {kind}')
     if hasattr(socketserver, 'ForkingMixIn') and isinstance(httpd, socketserver.ForkingMixIn):
         raise TypeError('server must not fork: the WebSockets would be in its child processes')
     handler = httpd.RequestHandlerClass

@@ -34,10 +34,10 @@ def place_of(options: Options) -> Optional[Place]:
     """
     given = [name for name in _PLACES if options[name] is not None]
     if len(given) > 1:
-        raise TypeError(f'only one of {" and ".join(given)} can be where the server listens')
+        raise TypeError(f'the server listens at only one place: give only one of {" and ".join(given)}')
     place = _place(options)
     if options.reusePort and not isinstance(place, Port):
-        raise ValueError('reusePort goes with a TCP port')
+        raise ValueError('reusePort needs a TCP port')
     return place
 
 

@@ -203,7 +203,7 @@ class ServerOpening:
             if isinstance(error, ssl.SSLError):
                 _log.info('%s failed the TLS handshake: %s', self.stream.peer, error)
             else:
-                _log.debug('%s has left during the opening handshake', self.stream.peer)
+                _log.debug('%s left during the opening handshake', self.stream.peer)
 
     def _on_close(self, error: Optional[Exception]) -> None:
         self._abandon(error)
@@ -214,7 +214,7 @@ class ServerOpening:
 
 
 def log_refusal(peer: str, error: HandshakeError, request: Optional[Request] = None) -> None:
-    """Also for who refuses without an opening. The query is left out: it may hold what is nobody's business."""
+    """Also for refusals without an opening. The query is left out: it may hold secrets."""
     path = '-' if request is None else request.path[:_LOGGED]
     _log.info('%s refused: %d %s, path %s', peer, error.status or 400, error, path)
 

@@ -21,7 +21,7 @@ _is_about_security = re.compile('(?i)ssl|tls|https|secur|cert|key|pem|pfx|pkcs')
 
 
 def check_names(*sources: Mapping[str, Any]) -> None:
-    """Raises TypeError for what is no option and looks as if it asked for TLS: that must not end without."""
+    """Raises TypeError for an unknown option that looks as if it asked for TLS: the server must not run without."""
     for given in sources:
         for name, value in given.items():
             if value and name not in SERVER_OPTIONS and _is_about_security(str(name)):
@@ -58,14 +58,14 @@ def tls_context(options: Options) -> Optional[ssl.SSLContext]:
 def _check_alone(options: Options) -> None:
     for name, usual in ('requestCert', False), ('rejectUnauthorized', True), ('SNICallback', None):
         if options[name] != usual:
-            raise ValueError(f'context takes the place of {name}: it was given together with that')
+            raise ValueError(f'context takes the place of {name}: give only one of them')
 
 
 def _check_nothing(options: Options) -> None:
     """Raises ValueError for what asks for TLS, and would not get it."""
     for name in _BESIDE_KEY:
         if options[name]:
-            raise ValueError(f'{name} goes with key and cert, or with pfx')
+            raise ValueError(f'{name} needs key and cert, or pfx')
 
 
 def _by_name(choose: Callable[..., Any]) -> Callable[[ssl.SSLObject, Optional[str], ssl.SSLContext], Optional[int]]:

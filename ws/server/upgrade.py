@@ -89,7 +89,7 @@ def _function(options: Options, name: str, server: object) -> tuple[Optional[Cal
 
 
 def _check_refusal(code: object, name: object) -> None:
-    """Raises TypeError for what is no status code or no reason phrase by its type; None is left to us."""
+    """Raises TypeError for a status code or reason phrase of the wrong type; None leaves it to us."""
     if code is not None and (isinstance(code, bool) or not isinstance(code, int)):
         raise TypeError(f'the status code of a refusal must be an int, not {type(code).__name__}')
     if name is not None and not isinstance(name, str):

@@ -67,7 +67,7 @@ def _connection_of(source: Any) -> Optional[_Connection]:
 
 def _not_here(source: Mapping[str, Any]) -> WebSocketError:
     return WebSocketError(
-        f'{_name_of(source)} gives no connection away, so a view can make no WebSocket of its request: '
+        f'{_name_of(source)} keeps its connections, so a view cannot turn its request into a WebSocket: '
         'run gunicorn with threads, or give the WebSocketServer a port of its own'
     )
 

@@ -101,9 +101,9 @@ class NoHTTP(socketserver.StreamRequestHandler):
 @pytest.mark.parametrize(
     ('make', 'text'),
     [
-        (lambda: 8080, 'server must be an HTTP server made of socketserver.BaseServer, not int'),
-        (flask_app, 'server must be an HTTP server made of socketserver.BaseServer, not Flask'),
-        (lambda: HTTPServer, 'server must be an HTTP server made of socketserver.BaseServer, not type'),
+        (lambda: 8080, 'server must be an HTTP server based on socketserver.BaseServer, not int'),
+        (flask_app, 'server must be an HTTP server based on socketserver.BaseServer, not Flask'),
+        (lambda: HTTPServer, 'server must be an HTTP server based on socketserver.BaseServer, not type'),
         (
             lambda: socketserver.TCPServer(LOCAL, NoHTTP),
             'RequestHandlerClass .* must be a BaseHTTPRequestHandler, .*NoHTTP',
