@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
     'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'meeting', 'proxies', 'redises', 'streams', 'support',
-    'terminals',
+    'terminals', 'net.stream.makers', 'protocol.http.heads', 'protocol.receiver.frames', 'websocket_stream.pairs',
 )  # fmt: skip
 
 import ends  # noqa: E402

@@ -161,6 +161,12 @@ def echo_server(**options: Any) -> Iterator[WebSocketServer]:
         yield wss
 
 
+def wait_for_end(wss: WebSocketServer) -> None:
+    closed = Waiter()
+    wss.close(closed)
+    closed.get()
+
+
 def url_of(wss: WebSocketServer, path: str = '/', scheme: str = 'ws') -> str:
     address = wss.address()
     assert address is not None

@@ -1,6 +1,7 @@
 """Every example of doc/threads.md does what the text around it says.
 
-The rules themselves have tests of their own, in test_threads.py and test_lifetime.py.
+The rules themselves have tests of their own, in test_threads.py, test_late_listeners.py, test_raising_listeners.py and
+test_lifetime.py.
 """
 
 from __future__ import annotations

@@ -1,0 +1,19 @@
+"""Fixtures of test/protocol/hixie."""
+
+from __future__ import annotations
+
+import pytest
+from protocol.hixie.frames import Feed, byte_by_byte, whole
+
+from ws.protocol.hixie import Receiver
+
+
+def in_halves(receiver: Receiver, data: bytes) -> None:
+    receiver.add(data[: len(data) // 2])
+    receiver.add(data[len(data) // 2 :])
+
+
+@pytest.fixture(params=[whole, byte_by_byte, in_halves], ids=lambda feed: feed.__name__)
+def feed(request: pytest.FixtureRequest) -> Feed:
+    chosen: Feed = request.param
+    return chosen

@@ -1,0 +1,105 @@
+"""Frames, made as plainly as can be, and what a receiver makes of them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from ws.errors import ProtocolError
+from ws.protocol.permessage_deflate import Inflater
+from ws.protocol.receiver import MessageFlags, Receiver
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+RSV1 = 0x40
+KEY = bytes.fromhex('3483a868')
+
+Event = tuple[Any, ...]
+Feed = Callable[[Receiver, bytes], None]
+
+
+def frame(
+    opcode: int, payload: bytes = b'', fin: bool = True, key: Optional[bytes] = None, width: Optional[int] = None
+) -> bytes:
+    """One frame, made as plainly as can be; ``width`` bytes of extended length, by default as few as will do."""
+    size = len(payload)
+    if width is None:
+        width = 0 if size < 126 else 2 if size < 65536 else 8
+    mask_bit = 0 if key is None else 0x80
+    length = {0: size, 2: 126, 8: 127}[width]
+    header = bytes([opcode | (0x80 if fin else 0), mask_bit | length]) + (size.to_bytes(width, 'big') if width else b'')
+    if key is None:
+        return header + payload
+    return header + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+
+
+def whole(receiver: Receiver, data: bytes) -> None:
+    receiver.add(data)
+
+
+def byte_by_byte(receiver: Receiver, data: bytes) -> None:
+    for index in range(len(data)):
+        receiver.add(data[index : index + 1])
+
+
+class Recorder:
+    """A Receiver and what it called back: tuples of the callback's name, its arguments and, for flags, ``masked``."""
+
+    def __init__(self, masked: Optional[bool] = None, deflate: bool = False, **limits: int) -> None:
+        self.receiver = Receiver(masked, **limits)
+        if deflate:
+            self.receiver.inflater = Inflater(None, False)
+        self.events: list[Event] = []
+        self.flags: list[MessageFlags] = []
+        self.then: Callable[[], None] = lambda: None  # run inside each callback
+        self.receiver.ontext = lambda text, flags: self._record('text', text, flags)
+        self.receiver.onbinary = lambda data, flags: self._record('binary', data, flags)
+        self.receiver.onping = lambda data, flags: self._record('ping', data, flags)
+        self.receiver.onpong = lambda data, flags: self._record('pong', data, flags)
+        self.receiver.onclose = lambda code, reason, flags: self._record('close', code, reason, flags)
+        self.receiver.onerror = self._record_error
+
+    def _record(self, name: str, *arguments: Any) -> None:
+        *values, flags = arguments
+        self.flags.append(flags)
+        self.events.append((name, *values, flags.masked))
+        self.then()
+
+    def _record_error(self, error: ProtocolError, code: int) -> None:
+        assert type(error) is ProtocolError
+        assert error.closeCode == code
+        self.events.append(('error', str(error), code))
+        self.then()
+
+
+def events_of(data: bytes, feed: Feed = whole, **options: Any) -> list[Event]:
+    recorder = Recorder(**options)
+    feed(recorder.receiver, data)
+    return recorder.events
+
+
+RESERVED = ('error', 'reserved fields must be empty', 1002)
+INVALID_UTF8 = ('error', 'invalid utf8 sequence', 1007)
+TOO_LARGE = ('error', 'Max payload size exceeded', 1009)
+TOO_MANY = ('error', 'Too many message fragments', 1008)
+BAD_DATA = ('error', 'invalid compressed data', 1007)
+
+SEQUENCE = b''.join(
+    [
+        frame(TEXT, b'one', key=KEY),
+        frame(BINARY, b'two', key=KEY),
+        frame(PING, b'three', key=KEY),
+        frame(TEXT, b'fo', fin=False, key=KEY),
+        frame(PONG, key=KEY),
+        frame(CONTINUATION, b'ur', key=KEY),
+        frame(TEXT, b'five' * 100, key=KEY),
+        frame(CLOSE, b'\x03\xe8six', key=KEY),
+    ]
+)
+SEQUENCE_EVENTS = [
+    ('text', 'one', True),
+    ('binary', b'two', True),
+    ('ping', b'three', True),
+    ('pong', b'', True),
+    ('text', 'four', True),
+    ('text', 'five' * 100, True),
+    ('close', 1000, 'six', True),
+]
