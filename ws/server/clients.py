@@ -25,7 +25,8 @@ class Connections:
     def __init__(self, clients: Optional[Clients], on_empty: Callable[[], object]) -> None:
         self._clients = clients  # the user's list of them, if it is to be kept
         self._on_empty = on_empty  # called when there may be none left
-        self._lock = threading.Lock()  # for what metrics() reads
+        # For what metrics() reads. Reentrant: a signal handler may come here in the middle of it.
+        self._lock = threading.RLock()
         self._open: set[WebSocket] = set()
         self._leaving = 0  # that have ended, and have listeners on the pool that are still to be told
         self.counts: Counts = Counts()
