@@ -1,7 +1,7 @@
 # Needs Python 3.9 or later, bash and make; everything else goes into .venv. Another interpreter:  PYTHON=python3.9 make test
 #
 #   make demo       a server and a client hold a conversation
-#   make test       the whole test suite, in three processes; only some of it, in one:  make test T='test/net -k tls -n 0'
+#   make test       the whole test suite, in four processes; only some of it, in one:  make test T='test/net -k tls -n 0'
 #   make test-pool  the tests of what is promised of listeners, with listeners on a pool
 #   make test-selectors  the tests of what waits for sockets, as on a system without epoll
 #   make free-threaded  the quick tests on a Python without the GIL, which is built if there is none, in ten minutes
@@ -54,7 +54,7 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
 # For two cores: most tests wait most of the time.
-PARALLEL := -n 3 --dist worksteal
+PARALLEL := -n 4 --dist worksteal
 
 test: $(VENV)/installed-test $(VENV)/hosts node-peers
 	$(BIN)/python -m pytest $(PARALLEL) $(T)
