@@ -12,6 +12,7 @@ import pytest
 from support import TIMEOUT, Log, Waiter, client, end, raw_client, server, until, wait_for
 
 from ws import WebSocket, WebSocketServer
+from ws.pool import Order
 
 
 @pytest.fixture(params=['int', 'executor'])
@@ -219,6 +220,30 @@ def test_pausing_in_a_listener_holds_back_what_has_been_read(pool: Any) -> None:
             assert data == str(number)
             assert got.nothing(0.05)
             ws.resume()
+        end(client_end)
+
+
+def test_pause_and_resume_on_two_threads_at_once(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been read is held back, and no more is read: both, or neither."""
+    connected, got = Waiter(), Waiter()
+    original = Order.pause
+
+    def pause(order: Order, paused: bool) -> None:
+        original(order, paused)
+        if paused:  # and in the middle of it:
+            other = threading.Thread(target=ws.resume)
+            other.start()
+            other.join(TIMEOUT)
+
+    with server(executor=pool) as wss:
+        wss.on('connection', lambda ws: (ws.on('message', got), connected(ws)))
+        client_end = opened(wss)
+        ws = connected.get()[0]
+        monkeypatch.setattr(Order, 'pause', pause)
+        ws.pause()
+        client_end.send('hi')
+        assert got.get()[0] == 'hi'
+        assert not ws.isPaused
         end(client_end)
 
 

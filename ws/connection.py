@@ -251,6 +251,10 @@ class Connection(Emitter):
             if self._kept is not None:  # not in the middle of a listener
                 self._loop.defer(self._kept.hand_over)
 
+    def _pause_with(self, order: Order) -> None:
+        """As `order` says now: two threads may have called pause() and resume() at once."""
+        self._pause_reading(order.paused)
+
     def _is_paused(self) -> bool:
         return self._incoming.paused and self.readyState == OPEN
 

@@ -102,8 +102,8 @@ class Order:
     """
 
     __slots__ = (
-        '_at_work', '_calls', '_full', '_held', '_lock', '_loop', '_paused', '_pool', '_silent', '_size', 'on_much',
-        'on_refused', 'refused',
+        '_at_work', '_calls', '_full', '_held', '_lock', '_loop', '_pool', '_silent', '_size', 'on_much', 'on_refused',
+        'paused', 'refused',
     )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: Loop) -> None:
@@ -119,7 +119,8 @@ class Order:
         self._size = 0
         self._full = False
         self._at_work = False  # a job of ours waits in the pool, or runs
-        self._paused = False
+        #: Whether messages are held back: what :meth:`pause` was told last. Set under the lock.
+        self.paused: bool = False
         self._silent = False
         #: Whether the pool takes no calls any more. Set by the thread that was told so, once; read by any.
         self.refused: bool = False
@@ -156,7 +157,7 @@ class Order:
     def pause(self, paused: bool) -> None:
         """Let no more events through, or all that have waited."""
         with self._lock:
-            self._paused = paused
+            self.paused = paused
             if not paused:
                 self._calls.extendleft(reversed(self._held))
                 self._held.clear()
@@ -166,7 +167,7 @@ class Order:
         """From here on, nobody wants messages."""
         with self._lock:
             self._silent = True
-            self._paused = False
+            self.paused = False
             self._calls = deque(call for call in (*self._held, *self._calls) if not call.is_message)
             self._held.clear()
             self._size = sum(call.size for call in self._calls)
@@ -225,7 +226,7 @@ class Order:
     def _next_that_may(self) -> Optional[_Call]:
         while self._calls:
             call = self._calls.popleft()
-            if not (call.is_event and (self._held or (self._paused and call.is_message))):
+            if not (call.is_event and (self._held or (self.paused and call.is_message))):
                 return call
             self._held.append(call)
         return None

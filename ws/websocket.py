@@ -464,9 +464,11 @@ class WebSocket(Connection, EventTarget):
 
     def _set_paused(self, paused: bool) -> None:
         self._check_begun()
-        if self._order is not None:  # what has been read already waits there
+        if self._order is None:
+            self._run(self._pause_reading, paused)
+        else:  # what has been read already waits there
             self._order.pause(paused)
-        self._run(self._pause_reading, paused)
+            self._run(self._pause_with, self._order)
 
     # -- closing -----------------------------------------------------------------------------------------------------
 

@@ -389,11 +389,12 @@ class WebSocketServer(Emitter):
     def _join_loop(self) -> None:
         """The loop is another one if this process was forked since."""
         loop = get_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._heartbeat = self._make_heartbeat()
-            self._order = self._new_order()
-            self._hold()
+        with self._lock:  # threads of an HTTP server may come here at once
+            if self._loop is not loop:
+                self._loop = loop
+                self._heartbeat = self._make_heartbeat()
+                self._order = self._new_order()
+                self._hold()
 
     def _adopt(
         self,
@@ -547,7 +548,8 @@ class WebSocketServer(Emitter):
         self._run(self._close, code, data, callback)
 
     def _leave_http_server(self) -> None:
-        httpd, self._http_server = self._http_server, None
+        with self._lock:
+            httpd, self._http_server = self._http_server, None
         if httpd is not None:  # once: by the next time, the path may be somebody else's
             detach(httpd, self.path)
 

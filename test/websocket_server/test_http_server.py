@@ -254,3 +254,28 @@ def test_the_session_of_a_flask_app(site: Site) -> None:
             known.sendall((HANDSHAKE % b'/').replace(b'\r\n\r\n', f'\r\nCookie: {cookie}\r\n\r\n'.encode()))
             read_head(known)
             assert known.recv(100) == b'\x81\x03ann'
+
+
+@http_server
+def test_closed_on_two_threads_at_once(site: Site) -> None:
+    """Whoever comes second leaves the path alone, which may be somebody else's by then."""
+    followers: list[WebSocketServer] = []
+
+    def close_and_follow(wss: WebSocketServer, barrier: threading.Barrier) -> None:
+        barrier.wait(TIMEOUT)
+        wss.close()
+        with contextlib.suppress(WebSocketError):  # the other one was quicker
+            followers.append(WebSocketServer(server=site.httpd, path='/'))
+
+    for _ in range(100):
+        barrier = threading.Barrier(2)
+        wss = WebSocketServer(server=site.httpd, path='/')
+        threads = [threading.Thread(target=close_and_follow, args=(wss, barrier)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIMEOUT)
+        [follower] = followers
+        assert '/' in site.httpd._webSocketPaths
+        followers.clear()
+        wait_for_end(follower)
