@@ -22,7 +22,7 @@ from documents import ROOT
 from pyee import EventEmitter as PyeeEventEmitter
 
 import ws
-from ws import options, websocket_server
+from ws import options
 from ws.event_target import _Misspelt
 from ws.net.loop import Handle
 from ws.rooms import rooms
@@ -44,7 +44,7 @@ MODULES: dict[str, list[str]] = {
 OPTIONS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
     'WebSocket': ('ws.typing', 'ClientOptions', options.CLIENT_OPTIONS),
     'ReconnectingWebSocket': ('ws.typing', 'ReconnectingOptions', options.RECONNECTING_OPTIONS),
-    'WebSocketServer': ('ws.typing', 'ServerOptions', websocket_server.SERVER_OPTIONS),
+    'WebSocketServer': ('ws.typing', 'ServerOptions', options.SERVER_OPTIONS),
     'createWebSocketStream': ('ws.typing', 'DuplexOptions', options.DUPLEX_OPTIONS),
     'ProxyAgent': ('ws.typing', 'ProxyOptions', options.PROXY_OPTIONS),
     'Rooms': ('ws.rooms.rooms', 'RoomsOptions', rooms.ROOMS_OPTIONS),

@@ -100,7 +100,7 @@ def emitted(module: str) -> set[str]:
 
 
 def test_all_events() -> None:
-    for module, heading in ('connection.py', 'WebSocket: methods'), ('websocket_server.py', 'WebSocketServer: methods'):
+    for module, heading in ('connection.py', 'WebSocket: methods'), ('serving.py', 'WebSocketServer: methods'):
         events = emitted(module)
         assert {'error', 'close'} <= events
         text = ' '.join(row[1] for row in TOPICS if row[0].startswith(heading) and row[1].startswith('event '))

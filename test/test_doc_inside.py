@@ -16,9 +16,9 @@ DRAWING = (ROOT / 'doc' / 'inside.svg').read_text(encoding='utf-8')
 
 #: What the drawing has, from top to bottom. What stands side by side is in one line.
 FLOORS = [
-    ['__init__', 'websocket_stream', 'rooms', 'wscat'],
+    ['__init__', 'rooms', 'wscat', 'websocket_stream', 'text_stream'],
     ['reconnecting_websocket', 'reconnecting'],
-    ['websocket_server', 'server'],
+    ['websocket_server', 'serving', 'server'],
     ['websocket'],
     ['connection', 'client'],
     ['receiving', 'sending', 'sender', 'streams'],

@@ -13,9 +13,10 @@ from .protocol.error_codes import ErrorCodes
 from .protocol.receiver import Receiver
 from .reconnecting_websocket import ReconnectingWebSocket
 from .sender import Sender
+from .text_stream import WebSocketTextStream
 from .websocket import WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
-from .websocket_stream import WebSocketMessageStream, WebSocketStream, WebSocketTextStream, createWebSocketStream
+from .websocket_stream import WebSocketMessageStream, WebSocketStream, createWebSocketStream
 
 __version__ = '1.0.0'
 

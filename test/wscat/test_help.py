@@ -12,8 +12,7 @@ from documents import ROOT
 from support import TIMEOUT
 from terminals import run
 
-from ws.options import LIMITS, RECONNECTING_OPTIONS
-from ws.websocket_server import SERVER_OPTIONS
+from ws.options import LIMITS, RECONNECTING_OPTIONS, SERVER_OPTIONS
 from ws.wscat import client, load
 from ws.wscat.help import help_text, manual_page
 from ws.wscat.usage import EXAMPLES, GROUPS, LOAD_TEST, NOTES, STATUSES, all_options
