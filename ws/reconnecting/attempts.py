@@ -17,7 +17,7 @@ from ..protocol.receiver import MessageFlags
 from ..websocket import WebSocket
 
 if TYPE_CHECKING:
-    from ..reconnecting_websocket import ReconnectingWebSocket
+    from .lasting import Lasting
 
 _ABNORMAL_CLOSURE = 1006  # RFC 6455 section 7.4.1
 
@@ -28,7 +28,7 @@ _askers = Workers('ws-url', 256)
 class Asking:
     """The first part of an attempt: what is the URL, and which sub-protocols are there? On the loop thread."""
 
-    def __init__(self, whole: ReconnectingWebSocket, timeout: float) -> None:
+    def __init__(self, whole: Lasting, timeout: float) -> None:
         self._whole = whole
         self._loop = whole._loop
         self._due = time.monotonic() + timeout / 1000 if timeout else math.inf
@@ -106,8 +106,8 @@ class Asking:
 class Attempt(WebSocket):
     """One of the connections. The listeners of its events are those of the whole."""
 
-    def __init__(self, whole: ReconnectingWebSocket, url: str, options: Any) -> None:
-        self._whole: Optional[ReconnectingWebSocket] = whole
+    def __init__(self, whole: Lasting, url: str, options: Any) -> None:
+        self._whole: Optional[Lasting] = whole
         super().__init__(url, options)
         self._keeps_process = False  # the whole does
 
