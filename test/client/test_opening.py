@@ -316,13 +316,13 @@ def test_each_request_has_a_deadline_of_its_own() -> None:
 
     def slowly(answer: bytes) -> Callable[[bytes], bytes]:
         def talk(head: bytes) -> bytes:
-            time.sleep(0.4)
+            time.sleep(0.8)
             return answer or opened(head)
 
         return talk
 
     with hops(slowly(found('/1')), slowly(found('/2')), slowly(b'')) as peer:
-        assert outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=900)).events == ['open', 'close']
+        assert outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=2000)).events == ['open', 'close']
     with hops('/1', slowly(found('/2'))) as peer:
         seen = outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=200))
     assert str(seen.error) == 'Opening handshake has timed out'

@@ -16,8 +16,6 @@ from meeting import Site, said, site
 from redises import RedisServer, redis_server, stopped
 from support import end, until
 
-TIMEOUT_OF_REDIS = 1000  # milliseconds
-
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
@@ -28,7 +26,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 def bus(redis: RedisServer, **options: Any) -> Any:
     from ws.rooms.redis import RedisBus
 
-    return RedisBus(redis.url, **{'timeout': TIMEOUT_OF_REDIS, **options})
+    return RedisBus(redis.url, **options)
 
 
 def until_event(here: Site, name: str) -> Any:
@@ -199,7 +197,7 @@ def test_redis_is_back_before_its_end_was_noticed(redis: RedisServer) -> None:
 
 
 def test_redis_that_answers_nothing_holds_up_nobody(redis: RedisServer) -> None:
-    with site(bus(redis)) as here, site(bus(redis)) as there:
+    with site(bus(redis, timeout=1000)) as here, site(bus(redis, timeout=1000)) as there:
         _, ann_hears = here.member('lobby')
         _, ben_hears = there.member('lobby')
         knows(here, 'lobby', 2)
@@ -330,7 +328,7 @@ from ws.rooms import Rooms
 from ws.rooms.redis import RedisBus
 
 wss = WebSocketServer(port=0, host='127.0.0.1')
-rooms = Rooms(wss, bus=RedisBus(sys.argv[1]), presenceTimeout=600)
+rooms = Rooms(wss, bus=RedisBus(sys.argv[1]), presenceTimeout=2000)
 
 
 @wss.on('connection')
@@ -348,7 +346,7 @@ client.once('message', lambda text: print(text))
 def test_a_worker_is_killed(redis: RedisServer, tmp_path: Path) -> None:
     script = tmp_path / 'worker.py'
     script.write_text(WORKER)
-    with site(bus(redis), presenceTimeout=600) as here:
+    with site(bus(redis), presenceTimeout=2000) as here:
         _, log = here.member('lobby', info='Ann')
         for _ in range(2):  # killed, and started again
             with child(script, redis.url) as worker:
