@@ -27,7 +27,7 @@ FLOORS = [
     ['_native'],
 ]
 #: And below them, what every floor may import.
-FOR_EVERYBODY = ['events', 'errors', 'options', 'typing', 'timers']
+FOR_EVERYBODY = ['events', 'errors', 'options', 'typing', 'timers', 'forks']
 NOT_DRAWN = {'__main__', '_attaching'}
 
 

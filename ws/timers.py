@@ -7,7 +7,6 @@ may be called from any thread. As in Node, a timer keeps the process alive until
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from numbers import Real
 from typing import Any, Optional
 
 from .events import arity_of, check_callable
+from .forks import in_child
 from .net.lifetime import get_loop
 from .net.loop import Timer, report_exception
 
@@ -280,10 +280,7 @@ def _run(call: Optional[_Call], this: object) -> None:
         report_exception()
 
 
+@in_child
 def _renew_after_fork() -> None:
     global _lock
     _lock = threading.RLock()  # the old one may be held by a thread that does not exist here
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_after_fork)

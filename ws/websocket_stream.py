@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any, Literal, NoReturn, Optional, Union, overload
 
 from .connection import CLOSED, CONNECTING, OPEN
 from .errors import WebSocketError
+from .forks import in_child
 from .net.loop import INTERRUPT_POLL
 from .options import DUPLEX_OPTIONS, Options, count, flag, merge, milliseconds, text
 from .protocol.receiver import MessageFlags
@@ -519,10 +519,7 @@ def createWebSocketStream(
 _streams: weakref.WeakSet[WebSocketStream] = weakref.WeakSet()
 
 
+@in_child
 def _renew_after_fork() -> None:
     for stream in _streams:
         stream._abandon()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_after_fork)

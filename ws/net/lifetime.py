@@ -26,6 +26,7 @@ try:
 except RuntimeError:  # a thread imports us after the main thread's end: there are no pools any more
     pass
 
+from ..forks import in_child
 from . import green, main_thread
 from .loop import INTERRUPT_POLL, Loop, LoopThread
 
@@ -274,8 +275,7 @@ def _register() -> None:
     with contextlib.suppress(AttributeError, RuntimeError):
         threading._register_atexit(_after_last_line)  # type: ignore[attr-defined]
     atexit.register(_at_exit)
-    if hasattr(os, 'register_at_fork'):
-        os.register_at_fork(after_in_child=_renew_after_fork)
+    in_child(_renew_after_fork)
 
 
 main_thread.look()

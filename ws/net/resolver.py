@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import encodings.idna  # noqa: F401  # for each host name; imported then, it would fail once descriptors have run out
-import os
 import socket
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, Protocol, Union
 
+from ..forks import in_child
 from .loop import Loop, Timer
 from .workers import Workers
 
@@ -161,15 +161,12 @@ _questions: dict[_Arguments, _Question] = {}
 _lock = threading.RLock()
 
 
+@in_child
 def _forget() -> None:
     """The child after a fork has none of these threads, and the lock may be held by one of them."""
     global _lock
     _lock = threading.RLock()
     _questions.clear()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_forget)
 
 
 def _ask(arguments: _Arguments, asking: LookUp) -> None:

@@ -6,13 +6,13 @@ Everything here runs on the loop thread. Other threads may only ask who is there
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Optional
 
+from ..forks import in_child
 from .calls import Data, handle_of, recv, send, send_several
 from .certificate import Certificate
 from .face import Socket
@@ -560,10 +560,7 @@ def _port_of(name: Any) -> Optional[int]:
     return int(name[1]) if isinstance(name, tuple) else None
 
 
+@in_child
 def _renew_after_fork() -> None:
     global _making_faces
     _making_faces = threading.Lock()  # the old one may be held by a thread that does not exist here
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_after_fork)

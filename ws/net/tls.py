@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from typing import Optional, Union
 from weakref import WeakKeyDictionary
 
+from ..forks import in_child
 from .calls import Data, recv, send
 from .certificate import Certificate, describe_certificate
 from .loop import Loop
@@ -330,10 +330,7 @@ class TLSStream(EncryptedStream):
         return super()._wanted() | (READ if self._on_handshake is not None else 0)
 
 
+@in_child
 def _renew_after_fork() -> None:
     global openssl
     openssl = threading.RLock()  # the old one may be held by a thread that does not exist here
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_after_fork)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from weakref import WeakSet
+
+from ..forks import in_child
 
 Job = Callable[[], object]
 
@@ -112,10 +113,7 @@ class Workers:
             del job  # or it would be kept until there is another
 
 
+@in_child
 def _forget_all() -> None:
     for workers in list(_all):
         workers.forget()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from .._native import native
+from ..forks import in_child
 
 KEY_SIZE = 4
 
@@ -74,5 +75,4 @@ def new_mask_key() -> bytes:
         return key
 
 
-# A child process must not use the keys its parent will use. (Where there is no fork, there is no register_at_fork.)
-getattr(os, 'register_at_fork', lambda **_: None)(after_in_child=_keys.clear)
+in_child(_keys.clear)  # or it would use the keys that its parent will use

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import socket
 import socketserver
 import ssl
@@ -19,6 +18,7 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 from ..errors import HandshakeError, WebSocketError
+from ..forks import in_child
 from ..net.tls_socket import keep_open
 from ..net.unix import printable
 from ..protocol.http import Request, RequestParser, build_head, build_refusal
@@ -222,10 +222,7 @@ def _parse(start_line: str, fields: Iterable[tuple[str, str]]) -> Request:
     return request
 
 
+@in_child
 def _renew_after_fork() -> None:
     global _lock
     _lock = threading.Lock()  # the old one may be held by a thread that does not exist here
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_after_fork)
