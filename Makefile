@@ -65,8 +65,9 @@ test-quick: $(VENV)/installed-test
 
 # That of the tests which listeners on a pool have to pass, too.
 POOL_TESTS := $(addprefix test/,test_executor.py test_threads.py test_late_listeners.py test_raising_listeners.py test_websocket.py \
-	websocket_server test_closing.py test_sending.py test_receiving.py test_not_open.py test_peer_gone.py test_endings.py \
-	test_heartbeat.py test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server rooms)
+	websocket_server test_closing.py test_sending.py test_pinging.py test_receiving.py test_not_open.py test_peer_gone.py \
+	test_endings.py test_heartbeat.py test_event_target.py test_streams.py test_buffered_amount.py test_metrics.py client server \
+	rooms)
 
 test-pool: $(VENV)/installed-test
 	WS_TEST_EXECUTOR=4 $(BIN)/python -m pytest $(PARALLEL) $(POOL_TESTS) $(T)
@@ -88,7 +89,7 @@ test-free-threaded: $(VENV)/installed-some
 # What threads do to each other. The races in Python itself that are known are those which its own tests leave out.
 RACES := build/races
 RACE_TESTS := $(addprefix test/,test_threads.py test_late_listeners.py test_raising_listeners.py test_executor.py test_timers.py \
-	native rooms/test_rooms.py net/loop net/test_workers.py net/stream net/tls net/test_resolver.py)
+	test_timers_lifetime.py native rooms/test_rooms.py net/loop net/test_workers.py net/stream net/tls net/test_resolver.py)
 races:
 	python=$$(.ci/find-free-threaded --build) && $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-free-threaded \
 	    .venv-free-threaded/installed-some

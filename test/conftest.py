@@ -25,11 +25,14 @@ sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
-    'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'meeting', 'proxies', 'redises', 'streams', 'support',
-    'terminals', 'net.stream.makers', 'protocol.http.heads', 'protocol.receiver.frames', 'websocket_stream.pairs',
+    'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'loop_timers', 'meeting', 'proxies', 'redises', 'scripts',
+    'streams', 'support', 'terminals', 'net.listeners', 'net.stream.makers', 'protocol.http.heads',
+    'protocol.receiver.frames', 'websocket_stream.pairs',
 )  # fmt: skip
 
 import ends  # noqa: E402
+from scripts import script  # noqa: E402, F401  # a fixture
+from support import open_pair  # noqa: E402
 
 # How long a test takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile('ws', deadline=None)
@@ -134,6 +137,13 @@ def switching(request: pytest.FixtureRequest) -> Iterator[None]:
         sys.setswitchinterval(request.param)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[ws.WebSocket, ws.WebSocket]]:
+    """Both ends of an open connection, the client's first."""
+    with open_pair() as pair:
+        yield pair
 
 
 @pytest.fixture(params=ends.KINDS)

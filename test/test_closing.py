@@ -7,35 +7,16 @@ import queue
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import ends
 import pytest
 from compatibility.peers import in_node, silence
 from fakes import accept, fake_server
-from support import (
-    TIMEOUT,
-    Log,
-    Waiter,
-    client,
-    echo_server,
-    end,
-    on_loop,
-    open_pair,
-    read_all,
-    until,
-    wait_for,
-)
+from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, read_all, until, wait_for
 
 from ws import HandshakeError, WebSocket, WebSocketError
 from ws.protocol.frames import build_frame
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Every example of doc/threads.md does what the text around it says.
 
-The rules themselves have tests of their own, in test_threads.py, test_late_listeners.py, test_raising_listeners.py and
-test_lifetime.py.
+The rules themselves have tests of their own, in test_threads.py, test_late_listeners.py, test_raising_listeners.py,
+test_lifetime.py and test_forks.py.
 """
 
 from __future__ import annotations

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import Waiter, client, end, on_loop, open_pair, server, until
+from support import Waiter, client, end, on_loop, server, until
 
 from ws import NotOpenError, WebSocket
 from ws.event_target import CloseEvent, ErrorEvent, EventTarget, MessageEvent, OpenEvent
 
 EVENTS = ['open', 'message', 'close', 'error']
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
 
 
 # -- the events of a connection ---------------------------------------------------------------------------------------

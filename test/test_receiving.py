@@ -18,7 +18,6 @@ from support import (
     echo_server,
     end,
     on_loop,
-    open_pair,
     raw_client,
     raw_connection,
     read_all,
@@ -32,13 +31,6 @@ from test_hixie import REQUEST
 from ws import NotOpenError, ProtocolError, WebSocket, WebSocketServer
 from ws.protocol.frames import build_frame
 from ws.protocol.receiver import INFLATED, STEPS, Receiver
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
-
 
 # -- pause and resume -------------------------------------------------------------------------------------------------
 

@@ -5,34 +5,16 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from files import Blocked, begin, small_buffers, supply
-from support import (
-    Log,
-    Waiter,
-    client,
-    end,
-    frames,
-    on_loop,
-    open_pair,
-    raw_pair,
-    server,
-    until,
-)
+from support import Log, Waiter, client, end, frames, on_loop, raw_pair, server, until
 
 from ws import NotOpenError, WebSocket, WebSocketError
 from ws.protocol.frames import build_frame
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
 
 
 def test_pieces_make_one_message(pair: tuple[WebSocket, WebSocket]) -> None:

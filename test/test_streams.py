@@ -12,37 +12,19 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from files import Chunks, small_buffers, supply
-from support import (
-    Log,
-    Waiter,
-    client,
-    end,
-    frames,
-    on_loop,
-    open_pair,
-    raw_pair,
-    server,
-    until,
-    wait_for,
-)
+from support import Log, Waiter, client, end, frames, on_loop, raw_pair, server, until, wait_for
 
 from ws import NotOpenError, WebSocket
 from ws.streams import CHUNK_SIZE
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -19,32 +19,13 @@ from files import Blocked, Chunks, begin, supply
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streams import receive, reset
-from support import (
-    TIMEOUT,
-    Log,
-    Waiter,
-    end,
-    on_loop,
-    open_pair,
-    raw_client,
-    raw_connection,
-    read_all,
-    read_head,
-    server,
-    until,
-)
+from support import TIMEOUT, Log, Waiter, end, on_loop, raw_client, raw_connection, read_all, read_head, server, until
 
 import ws as ws_package
 from ws import NotOpenError, WebSocket
 from ws.protocol.frames import build_frame
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
 
 
 def close_frame(*arguments: Any) -> bytes:

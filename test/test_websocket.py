@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fakes import accept, fake_server
-from support import (
-    TIMEOUT,
-    Log,
-    Waiter,
-    client,
-    echo_server,
-    end,
-    on_loop,
-    open_pair,
-    read_all,
-    server,
-    url_of,
-    wait_for,
-)
+from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, read_all, server, url_of, wait_for
 
 from ws import HandshakeError, WebSocket
 from ws.protocol.frames import build_frame
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[WebSocket, WebSocket]]:
-    with open_pair() as ends:
-        yield ends
-
 
 # -- construction -----------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from documents import ROOT, free_port
 from hosts.process import Hosts, find_python, joined
+from scripts import needs_late_threads
 from support import Waiter, server, url_of
-from test_lifetime import needs_late_threads
 
 # -- what is started in listeners --------------------------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trustme
+from net.listeners import endpoints
 from streams import Driver
 
 from ws.net import loop as loop_module
+from ws.net.listen import BACKLOG, bind
 from ws.net.poller import Poller, SelectorPoller
 
 POLLERS: dict[str, Any] = {
@@ -29,6 +32,13 @@ def driver(poller_class: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive
     driver = Driver()
     yield driver
     driver.end()
+
+
+@pytest.fixture
+def sock() -> Iterator[socket.socket]:
+    """One that listens."""
+    with bind(endpoints(), BACKLOG) as sock:
+        yield sock
 
 
 @pytest.fixture(scope='session')

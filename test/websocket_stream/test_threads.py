@@ -12,9 +12,9 @@ from typing import Any, Optional
 
 import pytest
 from fakes import accept, fake_server
+from scripts import Scripts
 from streams import in_thread
 from support import TIMEOUT, Log, Waiter, client, on_loop, open_pair, server, until, url_of
-from test_lifetime import Scripts, script  # noqa: F401  # a fixture
 from websocket_stream.pairs import (
     CALLS,
     MIB,
@@ -143,7 +143,7 @@ INTERRUPTED = """
 """
 
 
-def test_ctrl_c_interrupts_a_read(script: Scripts) -> None:  # noqa: F811
+def test_ctrl_c_interrupts_a_read(script: Scripts) -> None:
     with server() as wss:
         log: Waiter = Waiter()
         wss.on('connection', lambda ws: log(Log(ws, 'message', 'close')))
@@ -174,7 +174,7 @@ LEAVES = """
 """
 
 
-def test_the_process_can_end_although_a_thread_waits(script: Scripts) -> None:  # noqa: F811
+def test_the_process_can_end_although_a_thread_waits(script: Scripts) -> None:
     over = Waiter()
 
     def talk(sock: Any, head: bytes) -> None:
@@ -217,7 +217,7 @@ FORKS = """
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this platform has no fork')
-def test_the_child_of_a_fork_has_no_part_in_it(script: Scripts) -> None:  # noqa: F811
+def test_the_child_of_a_fork_has_no_part_in_it(script: Scripts) -> None:
     with server() as wss:
         log: Waiter = Waiter()
         wss.on('connection', lambda ws: (ws.send(b'ab'), log(Log(ws, 'message', 'close'))))
