@@ -268,16 +268,17 @@ def text(options: Options, name: str) -> Optional[str]:
     return value
 
 
-def deflate_options(options: Options) -> Optional[DeflateOptions]:
-    """The option ``perMessageDeflate``; None if it is off. Raises TypeError or ValueError naming what is wrong."""
+def deflate_options(options: Options, depth: int = 1) -> Optional[DeflateOptions]:
+    """The option ``perMessageDeflate``; None if it is off. Raises TypeError or ValueError naming what is wrong. `depth`
+    as that of :func:`merge`."""
     value = options.perMessageDeflate
     if isinstance(value, bool):
         return DeflateOptions() if value else None
     if not isinstance(value, Mapping):
         raise TypeError(f'perMessageDeflate must be a bool or a dict, not {type(value).__name__}')
-    given = merge('perMessageDeflate', DEFLATE_OPTIONS, value, {}, depth=1)
-    deflate = merge('zlibDeflateOptions', _ZLIB_DEFLATE_OPTIONS, given.zlibDeflateOptions, {}, depth=1)
-    inflate = merge('zlibInflateOptions', _ZLIB_INFLATE_OPTIONS, given.zlibInflateOptions, {}, depth=1)
+    given = merge('perMessageDeflate', DEFLATE_OPTIONS, value, {}, depth=depth)
+    deflate = merge('zlibDeflateOptions', _ZLIB_DEFLATE_OPTIONS, given.zlibDeflateOptions, {}, depth=depth)
+    inflate = merge('zlibInflateOptions', _ZLIB_INFLATE_OPTIONS, given.zlibInflateOptions, {}, depth=depth)
     return DeflateOptions(
         None if given.serverNoContextTakeover is None else flag(given, 'serverNoContextTakeover'),
         None if given.clientNoContextTakeover is None else flag(given, 'clientNoContextTakeover'),

@@ -119,7 +119,7 @@ class Order:
         self._size = 0
         self._full = False
         self._at_work = False  # a job of ours waits in the pool, or runs
-        #: Whether messages are held back: what :meth:`pause` was told last. Set under the lock.
+        #: Whether messages are held back. Set under the lock.
         self.paused: bool = False
         self._silent = False
         #: Whether the pool takes no calls any more. Set by the thread that was told so, once; read by any.

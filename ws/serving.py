@@ -44,7 +44,8 @@ _log = logging.getLogger('ws')
 class Serving(Emitter):
     """A server, as the loop knows it.
 
-    Its methods belong to the loop thread, except those that say otherwise.
+    Its methods belong to the loop thread, except those that say otherwise, and those by which it begins: they run where
+    it is made.
     """
 
     def __init__(self, options: Options, callback: Optional[NoListener]) -> None:
@@ -60,7 +61,7 @@ class Serving(Emitter):
         self._order = self._new_order()
         self._check_options()
         self._client_options = self._make_client_options()
-        self._rules = Rules(self.options, deflate_options(self.options), self)
+        self._rules = Rules(self.options, deflate_options(self.options, depth=2), self)
         #: The path that is served, or None for all.
         self.path: Optional[str] = self.options.path
         #: The open connections, unless ``clientTracking`` is off.
@@ -100,6 +101,7 @@ class Serving(Emitter):
         return Connections(self.clients if self.options.clientTracking else None, self._finish_if_empty)
 
     def _make_heartbeat(self) -> Optional[Heartbeat]:
+        """On any thread."""
         interval, timeout = milliseconds(self.options, 'pingInterval'), milliseconds(self.options, 'pingTimeout')
         return Heartbeat(self._loop, interval, timeout) if interval else None
 
@@ -329,11 +331,13 @@ class Serving(Emitter):
             order.add(tell, ws, request)
 
     def _tell_of_connection(self, ws: WebSocket, request: Request) -> None:
+        """On the pool, if there is one."""
         # Never kept for a listener: nobody is accepted before there is one, or could have been.
         self._call_listeners('connection' + request.url, (ws, request))
         self._call_listeners('connection', (ws, request))
 
     def _new_order(self) -> Optional[Order]:
+        """On any thread."""
         return None if self._pool is None else Order(self._pool, self._loop)
 
     def _finish_if_empty(self) -> None:
@@ -347,14 +351,9 @@ class Serving(Emitter):
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
-    def _begin_to_close(self, code: Any, data: Any, callback: Optional[Callable[..., Any]]) -> None:
-        """On any thread."""
-        self._leave_http_server()
-        if self._listener is not None:
-            self._listener.refuse()
-        if not self._closed:
-            self._join_loop()
-        self._run(self._close, code, data, callback)
+    def close(self) -> None:
+        """See :class:`WebSocketServer`. On any thread."""
+        raise NotImplementedError
 
     def _leave_http_server(self) -> None:
         """On any thread."""
@@ -409,7 +408,7 @@ class Serving(Emitter):
         if self._closed:
             self._release()
         else:
-            self._begin_to_close(None, None, None)
+            self.close()
 
     def fail(self, error: BaseException) -> None:
         """The loop has lost its sockets."""
@@ -419,7 +418,7 @@ class Serving(Emitter):
             for ws in self._connections:
                 ws.fail(error)
             self._deliver('error', error)
-            self._loop.defer(self._begin_to_close, None, None, None)  # behind what tells of that
+            self._loop.defer(self.close)  # behind what tells of that
 
     def abandon(self) -> None:
         """This is the child after a fork: listening socket and connections are the parent's. A server without a socket

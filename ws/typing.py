@@ -277,7 +277,7 @@ Payload = Union[str, Buffer, Array, int, float, None]
 #: What ``send`` takes.
 Data = Union[Payload, Readable]
 
-# -- options: names and types of what options.py and websocket_server.py have the defaults of -------------------------
+# -- options: names and types of what options.py has the defaults of ------------------------------------------------
 
 
 class ZlibDeflateOptions(TypedDict, total=False):

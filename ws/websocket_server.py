@@ -213,7 +213,12 @@ class WebSocketServer(Serving):
         if callback is not None:
             callback = self._callback(callback)
         close_reason(code, data)  # type: ignore[arg-type]  # callables were sorted out above
-        self._begin_to_close(code, data, callback)
+        self._leave_http_server()
+        if self._listener is not None:
+            self._listener.refuse()
+        if not self._closed:
+            self._join_loop()
+        self._run(self._close, code, data, callback)
 
 
 def _parsed(source: object) -> Union[Request, HandshakeError]:

@@ -6,7 +6,15 @@ import ctypes
 import sys
 import threading
 
-count = ctypes.CDLL(sys.argv[1]).count
+library = ctypes.CDLL(sys.argv[1])
+both = threading.Barrier(2)
+
+
+def count() -> None:
+    both.wait()
+    library.count()
+
+
 threads = [threading.Thread(target=count) for _ in range(2)]
 for thread in threads:
     thread.start()

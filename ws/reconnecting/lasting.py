@@ -35,22 +35,22 @@ _log = logging.getLogger('ws')
 class Lasting(Emitter):
     """A connection that lasts: whenever one has ended, another attempt is made.
 
-    Its methods belong to the loop thread, except those that say otherwise.
+    Its methods belong to the loop thread, except those that say otherwise, and the public ones.
     """
 
     def __init__(self, url: URLSource, protocols: ProtocolSource, options: Options) -> None:
         super().__init__()
         #: All options, with their defaults.
         self.options: Options = options
-        deflate_options(options)  # here, so that warnings are about the caller's line
+        deflate_options(options, depth=2)  # here, so that warnings are about the caller's line
         self._url_source = url
-        self._protocol_source = self.options.protocols if protocols is None else protocols
+        self._protocol_source = options.protocols if protocols is None else protocols
         #: The URL of the latest attempt; None until a function has returned one.
         self.url: Optional[str] = None if callable(url) else url_text(url)
-        self._max_retries = limit(self.options, 'maxRetries')
-        self._is_terminal = terminal(self.options.terminalCodes)
+        self._max_retries = limit(options, 'maxRetries')
+        self._is_terminal = terminal(options.terminalCodes)
         self._check_options()
-        self._wanted = not flag(self.options, 'startClosed')
+        self._wanted = not flag(options, 'startClosed')
         self._summoned = False  # reconnect() has been called on another thread, and is on its way
         self._retries = -1  # the number of the latest attempt; of the first one it is 0
         self._attempt: Union[Asking, Attempt, None] = None
@@ -60,7 +60,7 @@ class Lasting(Emitter):
         self._binary_type: BinaryType = 'nodebuffer'
         self._paused = False
         self._held = False  # too much is kept for listeners that aren't there yet
-        self._backlog = Backlog(limit(self.options, 'maxEnqueuedMessages'))
+        self._backlog = Backlog(limit(options, 'maxEnqueuedMessages'))
         self._waiting = 0  # bytes in it, and on their way to the loop thread
         self._drain_owed = False
         self._begun_over: Optional[Attempt] = None  # where the fragments so far of a message were sent
@@ -126,11 +126,11 @@ class Lasting(Emitter):
         self._send(message)
 
     def _count(self, size: int) -> None:
+        """On any thread."""
         with self._lock:
             self._waiting += size
 
     def _send(self, message: Message) -> bool:
-        """On the loop thread, as all that follows."""
         connection = self._connection
         if connection is not None and not self._backlog:
             return self._pass_on(message, connection)
@@ -341,7 +341,7 @@ class Lasting(Emitter):
 
     @property
     def _connection(self) -> Optional[Attempt]:
-        """The connection, while it is open."""
+        """The connection, while it is open. On any thread."""
         attempt = self._attempt
         return attempt if isinstance(attempt, Attempt) and attempt.readyState == OPEN else None
 
