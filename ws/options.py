@@ -274,6 +274,8 @@ def deflate_options(options: Options, depth: int = 1) -> Optional[DeflateOptions
     value = options.perMessageDeflate
     if isinstance(value, bool):
         return DeflateOptions() if value else None
+    if isinstance(value, DeflateOptions):  # of a client that connects again: they have been looked at
+        return value
     if not isinstance(value, Mapping):
         raise TypeError(f'perMessageDeflate must be a bool or a dict, not {type(value).__name__}')
     given = merge('perMessageDeflate', DEFLATE_OPTIONS, value, {}, depth=depth)

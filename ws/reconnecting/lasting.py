@@ -42,7 +42,7 @@ class Lasting(Emitter):
         super().__init__()
         #: All options, with their defaults.
         self.options: Options = options
-        deflate_options(options, depth=2)  # here, so that warnings are about the caller's line
+        self._deflate = deflate_options(options, depth=2)  # here: its warnings name who called this
         self._url_source = url
         self._protocol_source = options.protocols if protocols is None else protocols
         #: The URL of the latest attempt; None until a function has returned one.
@@ -87,7 +87,7 @@ class Lasting(Emitter):
         options = {name: self.options[name] for name in CLIENT_OPTIONS}
         if options['finishRequest'] is not None:
             options['finishRequest'] = self._finish_request
-        return {**options, 'protocols': protocols}
+        return {**options, 'protocols': protocols, 'perMessageDeflate': self._deflate or False}
 
     def _finish_request(self, request: ClientRequest) -> None:
         """The user's ``finishRequest`` knows this object, but none of its connections."""
