@@ -21,6 +21,7 @@ from .server.secure import check_names
 from .server.views import has_gone, response_for, source_of, take
 from .serving import Serving
 from .typing import Address, Callback, ConnectionListener, Metrics, NoListener, ServerOptions, Unpack
+from .websocket import WebSocket  # noqa: F401  # who looks up the annotations finds the name here
 
 if TYPE_CHECKING:
     from ._attaching import AttachToServer, OnServer
