@@ -16,7 +16,7 @@ DRAWING = (ROOT / 'doc' / 'inside.svg').read_text(encoding='utf-8')
 
 #: What the drawing has, from top to bottom. What stands side by side is in one line.
 FLOORS = [
-    ['__init__', 'rooms', 'wscat', 'websocket_stream', 'text_stream'],
+    ['__init__', 'rooms', 'wscat', 'duplex', 'text_stream', 'websocket_stream'],
     ['reconnecting_websocket', 'reconnecting'],
     ['websocket_server', 'serving', 'server'],
     ['websocket'],

@@ -61,8 +61,8 @@ def test_annotations_can_be_looked_up() -> None:
     for thing in [*exported, *(getattr(types, name) for name in types.__all__)]:
         if inspect.isclass(thing):
             typing.get_type_hints(thing)
-            for function in vars(thing).values():
-                if inspect.isfunction(function):
+            for _, function in inspect.getmembers(thing, inspect.isfunction):
+                if function.__module__.partition('.')[0] == 'ws':  # pyee's may be as they are
                     typing.get_type_hints(function)
         elif inspect.isfunction(thing):
             typing.get_type_hints(thing)

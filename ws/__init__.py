@@ -6,6 +6,7 @@ from . import timers
 from ._native import native
 from .client.proxy_agent import ProxyAgent
 from .connection import CLOSED, CLOSING, CONNECTING, OPEN
+from .duplex import createWebSocketStream
 from .errors import HandshakeError, NotOpenError, ProtocolError, ProxyError, WebSocketError
 from .events import EventEmitter
 from .net.lifetime import wait
@@ -16,7 +17,7 @@ from .sender import Sender
 from .text_stream import WebSocketTextStream
 from .websocket import WebSocket, connect
 from .websocket_server import WebSocketServer, createServer
-from .websocket_stream import WebSocketMessageStream, WebSocketStream, createWebSocketStream
+from .websocket_stream import WebSocketMessageStream, WebSocketStream
 
 __version__ = '1.0.0'
 

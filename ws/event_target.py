@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Union, overload
 
 from .events import EventEmitter, Listener, check_callable, warn_user
 from .protocol.error_codes import NO_STATUS
-
-if TYPE_CHECKING:
-    from .typing import HandlesEvent, ListenerOptions, NoListener
+from .typing import HandlesEvent, ListenerOptions, NoListener
 
 EventListener = Callable[..., Any]
 

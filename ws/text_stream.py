@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
-if TYPE_CHECKING:
-    from .websocket_stream import WebSocketStream
+from .websocket_stream import WebSocketStream
 
 
 class WebSocketTextStream(io.TextIOBase):
