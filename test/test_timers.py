@@ -277,10 +277,10 @@ class TestInterval:
             running -= 1
 
         interval = setInterval(callback, 200)
-        times = [waiter.get()[0] for _ in range(3)]
+        times = [waiter.get()[0] for _ in range(4)]
         interval.close()
-        for last, this in zip(times, times[1:]):
-            assert 0.195 < this - last < 0.34
+        delays = [this - last for last, this in zip(times, times[1:])]
+        assert 0.195 < min(delays) < 0.34  # a loaded machine makes one longer; what is added makes them all
 
     def test_one_that_is_never_done_starves_nobody(self) -> None:
         waiter = Waiter()
