@@ -133,9 +133,9 @@ class TestClear:
     def test_before_its_time(self) -> None:
         waiter = Waiter()
         for clear in (clearTimeout, clearInterval, Timeout.close):
-            clear(setTimeout(waiter, 20))
-            clear(setInterval(waiter, 20))
-        assert waiter.nothing(0.1)
+            clear(setTimeout(waiter, 200))
+            clear(setInterval(waiter, 200))
+        assert waiter.nothing(0.3)
 
     def test_when_its_time_has_come_but_not_its_turn(self) -> None:
         waiter = Waiter()
@@ -293,12 +293,12 @@ class TestInterval:
 class TestRefresh:
     def test_begins_the_delay_anew(self) -> None:
         waiter = Waiter()
-        timeout = setTimeout(waiter, 300)
-        time.sleep(0.15)
+        timeout = setTimeout(waiter, 600)
+        time.sleep(0.2)
         began = time.monotonic()
         assert timeout.refresh() is timeout
         waiter.get()
-        assert time.monotonic() - began >= 0.3
+        assert time.monotonic() - began >= 0.6
         assert waiter.nothing()
 
     def test_after_it_was_called(self) -> None:
@@ -342,7 +342,7 @@ class TestRefresh:
 
     def test_of_two_at_the_same_moment_one_counts(self) -> None:
         waiter = Waiter()
-        timeout = setTimeout(waiter, 20)
+        timeout = setTimeout(waiter, 500)
         wait = timeout._wait
         timeout.refresh()
         first = timeout._wait

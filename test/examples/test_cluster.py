@@ -168,8 +168,8 @@ def test_behind_haproxy(start: Start, tmp_path: Path) -> None:
         until(lambda: served_by(port) in of_two)
         one.signal(signal.SIGTERM)
         assert one.wait() == 0
-        until(lambda: served_by(port) in of_two)  # HAProxy may have to find out first
-        assert all(served_by(port) in of_two for _ in range(10))
+        # HAProxy may have to find out first; one that takes turns has done so when it is ten times the same.
+        until(lambda: all(served_by(port) in of_two for _ in range(10)))
 
 
 def test_workers_do_not_outlive_who_looks_after_them(start: Start) -> None:
