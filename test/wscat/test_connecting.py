@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
 from support import Log
 from terminals import run
 from window import ENTER, python
@@ -45,8 +44,8 @@ def test_a_file_without_headers(content: bytes, complaint: str, tmp_path: Path) 
 # -- passphrases -------------------------------------------------------------------------------------------------------
 
 FORMATS = {
-    'PKCS8': serialization.PrivateFormat.PKCS8,
-    'traditional': serialization.PrivateFormat.TraditionalOpenSSL,
+    'PKCS8': 'PKCS8',
+    'traditional': 'TraditionalOpenSSL',
 }
 
 
@@ -54,9 +53,12 @@ FORMATS = {
 def key_options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """Options for a key that is encrypted, with the passphrase 'secret', and its certificate."""
     issued = trustme.CA().issue_cert('client.example')
+    serialization = pytest.importorskip('cryptography.hazmat.primitives.serialization')
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
     encrypted = key.private_bytes(
-        serialization.Encoding.PEM, FORMATS[request.param], serialization.BestAvailableEncryption(b'secret')
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat[FORMATS[request.param]],
+        serialization.BestAvailableEncryption(b'secret'),
     )
     (tmp_path / 'key.pem').write_bytes(encrypted)
     issued.cert_chain_pems[0].write_to_path(tmp_path / 'cert.pem')
