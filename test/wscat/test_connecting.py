@@ -43,13 +43,8 @@ def test_a_file_without_headers(content: bytes, complaint: str, tmp_path: Path) 
 
 # -- passphrases -------------------------------------------------------------------------------------------------------
 
-FORMATS = {
-    'PKCS8': 'PKCS8',
-    'traditional': 'TraditionalOpenSSL',
-}
 
-
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=['PKCS8', 'TraditionalOpenSSL'])
 def key_options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """Options for a key that is encrypted, with the passphrase 'secret', and its certificate."""
     issued = trustme.CA().issue_cert('client.example')
@@ -57,7 +52,7 @@ def key_options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
     encrypted = key.private_bytes(
         serialization.Encoding.PEM,
-        serialization.PrivateFormat[FORMATS[request.param]],
+        getattr(serialization.PrivateFormat, request.param),
         serialization.BestAvailableEncryption(b'secret'),
     )
     (tmp_path / 'key.pem').write_bytes(encrypted)
