@@ -339,6 +339,8 @@ NOTEBOOK = """
 
     cells = [nbformat.v4.new_code_cell(code) for code in json.loads(sys.argv[1])]
     client = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name='python3', timeout=30)
+    # Over UNIX sockets: the ports that Jupyter finds free may be somebody else's when the kernel comes to bind them.
+    client.create_kernel_manager().transport = 'ipc'
     client.execute()
     for cell in cells:
         for output in cell.outputs:
