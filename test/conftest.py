@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that
 pytest.register_assert_rewrite(
     'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'loop_timers', 'meeting', 'proxies', 'redises', 'scripts',
     'streams', 'support', 'terminals', 'net.listeners', 'net.stream.makers', 'protocol.http.heads',
-    'protocol.receiver.frames', 'websocket_stream.pairs',
+    'protocol.receiver.frames', 'protocol.recording', 'websocket_stream.pairs',
 )  # fmt: skip
 
 import ends  # noqa: E402

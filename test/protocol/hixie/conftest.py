@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from protocol.hixie.frames import Feed, byte_by_byte, whole
+from protocol.recording import Feed, byte_by_byte, whole
 
 from ws.protocol.hixie import Receiver
 

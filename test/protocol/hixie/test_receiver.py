@@ -9,7 +9,8 @@ from typing import Callable
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from protocol.hixie.frames import CLOSED, Event, Feed, Recorder, byte_by_byte, events_of, text_frame, texts
+from protocol.hixie.frames import CLOSED, Recorder, events_of, text_frame, texts
+from protocol.recording import Event, Feed, byte_by_byte
 
 from ws.errors import ProtocolError
 from ws.protocol.hixie import Receiver

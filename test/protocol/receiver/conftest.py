@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from protocol.receiver.frames import Feed, byte_by_byte, whole
+from protocol.recording import Feed, byte_by_byte, whole
 
 from ws.protocol.receiver import Receiver
 

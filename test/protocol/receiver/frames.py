@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
-from ws.errors import ProtocolError
+from protocol.recording import BaseRecorder, Event, Feed, whole
+
 from ws.protocol.permessage_deflate import Inflater
 from ws.protocol.receiver import MessageFlags, Receiver
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 RSV1 = 0x40
 KEY = bytes.fromhex('3483a868')
-
-Event = tuple[Any, ...]
-Feed = Callable[[Receiver, bytes], None]
 
 
 def frame(
@@ -31,49 +29,20 @@ def frame(
     return header + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
 
 
-def whole(receiver: Receiver, data: bytes) -> None:
-    receiver.add(data)
-
-
-def byte_by_byte(receiver: Receiver, data: bytes) -> None:
-    for index in range(len(data)):
-        receiver.add(data[index : index + 1])
-
-
-class Recorder:
-    """A Receiver and what it called back: tuples of the callback's name, its arguments and, for flags, ``masked``."""
+class Recorder(BaseRecorder):
+    """Of the flags, ``masked`` is the last of the arguments."""
 
     def __init__(self, masked: Optional[bool] = None, deflate: bool = False, **limits: int) -> None:
-        self.receiver = Receiver(masked, **limits)
+        super().__init__(Receiver(masked, **limits))
         if deflate:
             self.receiver.inflater = Inflater(None, False)
-        self.events: list[Event] = []
-        self.flags: list[MessageFlags] = []
-        self.then: Callable[[], None] = lambda: None  # run inside each callback
-        self.receiver.ontext = lambda text, flags: self._record('text', text, flags)
-        self.receiver.onbinary = lambda data, flags: self._record('binary', data, flags)
-        self.receiver.onping = lambda data, flags: self._record('ping', data, flags)
-        self.receiver.onpong = lambda data, flags: self._record('pong', data, flags)
-        self.receiver.onclose = lambda code, reason, flags: self._record('close', code, reason, flags)
-        self.receiver.onerror = self._record_error
 
-    def _record(self, name: str, *arguments: Any) -> None:
-        *values, flags = arguments
-        self.flags.append(flags)
-        self.events.append((name, *values, flags.masked))
-        self.then()
-
-    def _record_error(self, error: ProtocolError, code: int) -> None:
-        assert type(error) is ProtocolError
-        assert error.closeCode == code
-        self.events.append(('error', str(error), code))
-        self.then()
+    def _values(self, values: list[Any], flags: MessageFlags) -> list[Any]:
+        return [*values, flags.masked]
 
 
 def events_of(data: bytes, feed: Feed = whole, **options: Any) -> list[Event]:
-    recorder = Recorder(**options)
-    feed(recorder.receiver, data)
-    return recorder.events
+    return Recorder(**options).fed(data, feed)
 
 
 RESERVED = ('error', 'reserved fields must be empty', 1002)

@@ -19,13 +19,11 @@ from protocol.receiver.frames import (
     RSV1,
     TEXT,
     TOO_LARGE,
-    Event,
     Recorder,
-    byte_by_byte,
     events_of,
     frame,
-    whole,
 )
+from protocol.recording import Event, byte_by_byte, whole
 
 from ws.protocol.permessage_deflate import Inflater
 

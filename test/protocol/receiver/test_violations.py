@@ -16,12 +16,10 @@ from protocol.receiver.frames import (
     TEXT,
     TOO_LARGE,
     TOO_MANY,
-    Event,
-    Feed,
-    byte_by_byte,
     events_of,
     frame,
 )
+from protocol.recording import Event, Feed, byte_by_byte
 
 LONE_CONTINUATION = ('error', 'continuation frame cannot follow current opcode', 1002)
 NO_CONTINUATION = ('error', 'data frames after the initial data frame must have opcode 0', 1002)
