@@ -108,6 +108,22 @@ def test_shutdown_clears_them() -> None:
 
 
 class TestProcess:
+    def test_the_loop_thread_is_gone_before_python_tidies_up(self, script: Scripts) -> None:
+        child = script("""
+            import atexit, threading, time
+
+            @atexit.register  # before that of ws: called after it
+            def look():
+                print([thread.name for thread in threading.enumerate() if thread.daemon])
+
+            from ws.net.lifetime import get_loop
+            from ws.timers import setTimeout
+
+            get_loop().on_end.add(lambda: time.sleep(0.2))
+            setTimeout(print, 10, 'timeout')
+        """)
+        assert child.end() == (0, 'timeout\n[]\n', '')
+
     def test_timers_keep_it_alive(self, script: Scripts) -> None:
         child = script("""
             from ws.timers import setImmediate, setInterval, setTimeout, clearInterval

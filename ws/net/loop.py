@@ -29,6 +29,8 @@ _LONGEST_WAIT = 3600.0
 #: twice as much, for what comes next. Else it returns memory to the system after each message of half a megabyte or
 #: more, and clearing pages for the next one takes most of the time.
 _LARGE_BLOCK = 4 << 20
+#: How long, in seconds, the thread may take for what it does between two calls and after the last one.
+_LAST_STEPS = 0.1
 #: How often, in milliseconds, the process shows that it is running, while somebody measures by :attr:`Loop.awake`.
 HEARTBEAT = 5
 
@@ -84,6 +86,7 @@ class Loop:
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
         self._thread: Optional[threading.Thread] = None  # also read without the lock: see call() and _may_end()
+        self._latest: Optional[threading.Thread] = None  # the same, or the last one, which may still be on its way out
 
         # For any thread without a lock: the loop thread looks at them again and again, or each step is a whole.
         #: The number of the loop thread while there is one; see :meth:`in_thread`. Set by that thread.
@@ -194,18 +197,20 @@ class Loop:
         """End every handle gracefully, and the thread after at most `seconds`."""
         self.leaving = True
         deadline = time.monotonic() + seconds
-        with self._lock:
-            if self._thread is None:
-                return
+        if self.runs:
+            self._end_handles(deadline)
+        # To its very end: Python without the GIL may hang where it tidies up while a thread takes its last steps.
+        if self._latest is not None:
+            self._latest.join(max(deadline - time.monotonic(), _LAST_STEPS))
+
+    def _end_handles(self, deadline: float) -> None:
         self.call(self._shutdown_handles)
         with self._changed:
-            while self._thread is not None and time.monotonic() < deadline:
+            while self.runs and time.monotonic() < deadline:
                 self._changed.wait(deadline - time.monotonic())
         self._stopping = True  # those that did not end in time are cut off, between two calls rather than within one
-        with self._changed:
-            if self._thread is not None:
-                self._wake()
-                self._changed.wait(0.1)
+        with self._lock:
+            self._wake()
 
     def _shutdown_handles(self) -> None:
         for handle in list(self._handles):
@@ -287,6 +292,7 @@ class Loop:
                 self._stopping = False
                 self._on_start()
                 thread.start()
+                self._latest = thread
             except BaseException:
                 self._thread = None
                 self._close_descriptors()
@@ -545,7 +551,7 @@ class Loop:
         self._stopping = True
         # Not unregister(): the epoll object is shared with the parent, and would lose the descriptor there, too.
         self._close_descriptors()
-        self._thread = None
+        self._thread = self._latest = None
         self.ident = None
         for handle in handles:
             handle.abandon()

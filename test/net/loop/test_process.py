@@ -86,6 +86,17 @@ def test_shutdown_asks_every_handle_and_waits_for_the_thread(reported: list[Base
     reported.clear()
 
 
+def test_shutdown_waits_for_the_thread_s_last_steps() -> None:
+    loop, handle = Loop(), Handle()
+    loop.on_end.add(lambda: time.sleep(0.2))
+    loop.hold(handle)
+    thread = next(iter(loop_threads()))
+    loop.release(handle)
+    loop.wait()
+    loop.shutdown(TIMEOUT)
+    assert not thread.is_alive()
+
+
 def test_shutdown_cuts_off_what_does_not_end_in_time() -> None:
     loop, handle = Loop(), Handle()
     loop.hold(handle)
