@@ -43,7 +43,7 @@ class Script:
     """A Python script in a process of its own, with what it printed."""
 
     def __init__(self, code: str, *arguments: str, flags: tuple[str, ...] = ()) -> None:
-        environment = {**os.environ, 'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': ''}
+        environment = {**os.environ, 'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': '', 'PYTHONFAULTHANDLER': '1'}
         self.process = subprocess.Popen(
             [sys.executable, *flags, '-c', textwrap.dedent(code), *arguments],
             stdin=subprocess.PIPE,
@@ -64,7 +64,12 @@ class Script:
 
     def end(self) -> tuple[int, str, str]:
         """Status, standard output and standard error, once it has ended by itself."""
-        output, errors = self.process.communicate(timeout=SECONDS)
+        try:
+            output, errors = self.process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # at which it tells where its threads are
+            output, errors = self.process.communicate(timeout=SECONDS)
+            pytest.fail(f'it did not end after {SECONDS} s, and had printed\n{output}{errors}')
         return self.process.returncode, output, errors
 
     def kill(self) -> None:
