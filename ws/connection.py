@@ -14,8 +14,8 @@ from .delivery import Emitter, report
 from .errors import HandshakeError, NotOpenError, ProtocolError, WebSocketError
 from .heartbeat import Heartbeat, shared_heartbeat
 from .metrics import Traffic
-from .net.loop import Timer
 from .net.stream import Stream
+from .net.timers import Timer
 from .options import Options, count, flag, milliseconds
 from .pool import Order
 from .protocol import hixie

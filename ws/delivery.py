@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar
 
 from .events import EventEmitter, Listener, fitted
 from .net.lifetime import get_loop, note_unheard_error
-from .net.loop import HEARTBEAT, Loop, Timer, report_exception
+from .net.loop import HEARTBEAT, Loop, report_exception
+from .net.timers import Timer
 from .pool import Order
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import time
 from typing import NamedTuple, Optional, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from .net.loop import Loop, Timer
+from .net.loop import Loop
+from .net.timers import Timer
 
 #: How many connections are looked at in one turn of the loop, so that none of the others has to wait for it.
 _AT_ONCE = 100

@@ -16,7 +16,8 @@ from typing import Any, Optional
 from .events import arity_of, check_callable
 from .forks import in_child
 from .net.lifetime import get_loop
-from .net.loop import Timer, report_exception
+from .net.loop import report_exception
+from .net.timers import Timer
 
 __all__ = [
     'Immediate',

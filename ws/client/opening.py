@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from ..errors import HandshakeError
 from ..events import check_callable, fitted
-from ..net.loop import Loop, Timer, report_exception
+from ..net.loop import Loop, report_exception
 from ..net.stream import Stream
+from ..net.timers import Timer
 from ..options import Options, count, flag, milliseconds, text
 from ..protocol.handshake import VERSIONS, ClientHandshake, snapshot
 from ..protocol.http import Response

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
-from .loop import Loop, Timer
+from .loop import Loop
 from .poller import WRITE
 from .resolver import Answer, Ask, Endpoint, LookUp, resolve
+from .timers import Timer
 from .unix import printable
 
 #: How long, in milliseconds, an attempt runs alone before the next address is tried beside it (RFC 8305 section 8).

@@ -12,7 +12,8 @@ from ..events import EventEmitter, check_callable, fitted
 from ..options import Options, milliseconds
 from .certificate import Certificate
 from .listen import describe
-from .loop import Loop, Timer, report_exception
+from .loop import Loop, report_exception
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .stream import Stream

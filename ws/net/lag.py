@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-from .loop import Loop, Timer
+from .loop import Loop
+from .timers import Timer
 
 #: How often, in milliseconds, we look.
 LOOK_EVERY = 100

@@ -7,8 +7,6 @@ that is connecting, open or closing) and ends with the last one.
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
 import sys
 import threading
 import time
@@ -18,7 +16,8 @@ from typing import Any, Optional, Union
 
 from . import green
 from .guests import Flushable, Handle, Patient, Pollable
-from .poller import BATCH, READ, Poller, SelectorPoller
+from .poller import READ, Poller, SelectorPoller
+from .timers import Timer, Timers
 from .waker import Idle, NoPoller, Waker
 
 #: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
@@ -37,21 +36,6 @@ HEARTBEAT = 5
 
 def _ignore() -> None:
     pass
-
-
-class Timer:
-    """A call to be made later on the loop thread. ``callback`` is None once it ran or was cancelled."""
-
-    __slots__ = ('args', 'callback')
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback: Optional[Callable[..., object]] = callback
-        self.args: tuple[Any, ...] = args
-
-    def cancel(self) -> None:
-        # The heap may hold this object until it would have been due: let go of what it refers to.
-        self.callback = None
-        self.args = ()
 
 
 class LoopThread(threading.Thread):
@@ -104,10 +88,7 @@ class Loop:
         self._poller: Any = None
         self._pollables: dict[int, Pollable] = {}
         self._gone: set[int] = set()  # descriptors unregistered since the last poll
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._timer_numbers = itertools.count()
-        self._turns_overdue = 0  # how many turns some timer has been due
-        self._timers_allowed = 0  # when there are more, the cancelled ones are dropped
+        self._timers = Timers()
         self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._settling = False  # these are being called
         self._put_off: deque[Patient] = deque()
@@ -247,9 +228,7 @@ class Loop:
 
     def call_at(self, due: float, callback: Callable[..., object], *args: Any) -> Timer:
         """As :meth:`call_later`, once :func:`time.monotonic` has reached `due`."""
-        timer = Timer(callback, args)
-        heapq.heappush(self._timers, (due, next(self._timer_numbers), timer))
-        return timer
+        return self._timers.add(due, callback, args)
 
     def stay_awake(self, until: float) -> None:
         """Let :attr:`awake` go on until it has reached `until`."""
@@ -392,12 +371,8 @@ class Loop:
     def _seconds_to_wait(self) -> float:
         if self._inbox or self._deferred or self.dirty or self._put_off or self._stopping:
             return 0
-        timers = self._timers
-        while timers and timers[0][2].callback is None:
-            heapq.heappop(timers)
-        if not timers:
-            return -1
-        return min(max(0.0, timers[0][0] - time.monotonic()), _LONGEST_WAIT)
+        due = self._timers.first_due()
+        return -1 if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_WAIT)
 
     def _go_on(self) -> None:
         if not self._put_off:  # this is the child of a fork, made by a listener
@@ -421,34 +396,8 @@ class Loop:
                 report_exception()
 
     def _run_timers(self, ready: int) -> None:
-        """Run those that are due. Many are about something that has not come, while it may only not have been read,
-        since a listener took long or the process was stopped: so all that is ready is looked at once more before."""
-        now = time.monotonic()
-        timers = self._timers
-        if timers[0][0] <= now and self._is_behind(ready):
-            self._turns_overdue += 1
-            return
-        self._turns_overdue = 0
-        while timers and timers[0][0] <= now:
-            timer = heapq.heappop(timers)[2]
-            if timer.callback is not None:
-                callback, args = timer.callback, timer.args
-                timer.cancel()
-                self._guarded(callback, args)
-        if len(timers) > self._timers_allowed:
-            self._drop_cancelled_timers()
-
-    def _is_behind(self, ready: int) -> bool:
-        """Whether the sockets have yet to be looked at since a timer became due; `ready` of them were in this turn."""
-        turns = self._turns_overdue
-        return not turns or (ready >= BATCH and turns <= len(self._pollables) // BATCH)
-
-    def _drop_cancelled_timers(self) -> None:
-        """Each accepted connection cancels a timer that would lie in the heap for seconds."""
-        self._timers = [entry for entry in self._timers if entry[2].callback is not None]
-        heapq.heapify(self._timers)
-        # Not again before as many have been added: however many are in use, it costs little for each.
-        self._timers_allowed = 2 * len(self._timers) + 64
+        for callback, args in self._timers.take_due(ready, len(self._pollables)):
+            self._guarded(callback, args)
 
     def _run_deferred(self) -> None:
         # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on

@@ -7,8 +7,9 @@ import socket
 import ssl
 from typing import Optional
 
-from .loop import Loop, Timer
+from .loop import Loop
 from .stream import Stream
+from .timers import Timer
 from .tls_socket import TLSSocketStream
 
 #: How long, in milliseconds, the far end may take to end once the near one has.

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, Protocol, Union
 
 from ..forks import in_child
-from .loop import Loop, Timer
+from .loop import Loop
+from .timers import Timer
 from .workers import Workers
 
 #: How many names are looked up at once in a process, those not counted that nobody wants to know any more, or that take

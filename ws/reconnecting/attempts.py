@@ -11,7 +11,7 @@ from ..connection import CLOSING, CONNECTING
 from ..errors import HandshakeError
 from ..events import Listener
 from ..net import green
-from ..net.loop import Timer
+from ..net.timers import Timer
 from ..net.workers import Workers
 from ..protocol.receiver import MessageFlags
 from ..websocket import WebSocket

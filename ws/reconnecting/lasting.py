@@ -15,7 +15,7 @@ from ..delivery import Emitter
 from ..errors import NotOpenError, WebSocketError
 from ..events import check_callable, fitted
 from ..net.lifetime import get_loop
-from ..net.loop import Timer
+from ..net.timers import Timer
 from ..options import CLIENT_OPTIONS, Options, deflate_options, flag, milliseconds
 from ..pool import pool_of
 from ..protocol.url import URLObject, url_text, without_credentials

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Iterable
 from typing import Optional, Protocol
 
-from ..net.loop import Loop, Timer
+from ..net.loop import Loop
+from ..net.timers import Timer
 from . import envelope
 from .bus import Bus
 from .delivery import Message

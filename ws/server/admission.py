@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from ..delivery import Emitter
-from ..net.loop import Timer
+from ..net.timers import Timer
 
 #: How long, in milliseconds, a server that was made off the loop thread waits for what its maker does next: gives it a
 #: name, attaches another listener.

@@ -13,8 +13,9 @@ from net.loop.pollables import Pollable
 from streams import Driver, unix_pair
 from support import TIMEOUT, Waiter, until
 
-from ws.net.loop import Loop, Timer
+from ws.net.loop import Loop
 from ws.net.poller import READ
+from ws.net.timers import Timer, Timers
 
 #: For what is about more than one poll hands out.
 watches_many = pytest.mark.skipif(
@@ -171,13 +172,13 @@ def test_cancelled_timers_leave_the_heap(driver: Driver) -> None:
 def test_looking_for_cancelled_timers_costs_little(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many timers that are all in use are not gone through in every turn."""
     searches: list[None] = []
-    search = Loop._drop_cancelled_timers
+    search = Timers._drop_cancelled
 
-    def counted(self: Loop) -> None:
+    def counted(timers: Timers) -> None:
         searches.append(None)
-        search(self)
+        search(timers)
 
-    monkeypatch.setattr(Loop, '_drop_cancelled_timers', counted)
+    monkeypatch.setattr(Timers, '_drop_cancelled', counted)
     driver(lambda: [driver.loop.call_later(60_000, lambda: None) for _ in range(2000)])
     driver.turns(200)
     assert len(searches) < 20

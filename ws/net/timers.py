@@ -1,0 +1,79 @@
+"""The calls that a loop is to make later, by the time at which they are due."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
+
+from .poller import BATCH
+
+
+class Timer:
+    """A call to be made later on the loop thread. ``callback`` is None once it ran or was cancelled."""
+
+    __slots__ = ('args', 'callback')
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback: Optional[Callable[..., object]] = callback
+        self.args: tuple[Any, ...] = args
+
+    def cancel(self) -> None:
+        # The heap may hold this object until it would have been due: let go of what it refers to.
+        self.callback = None
+        self.args = ()
+
+
+class Timers(list[tuple[float, int, Timer]]):
+    """A heap: what :func:`time.monotonic` gives when each is due, the number of each, which keeps the order of those
+    that are due at once, and the timer."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._turns_overdue = 0  # how many turns some timer has been due
+        self._allowed = 0  # when there are more, the cancelled ones are dropped
+
+    def add(self, due: float, callback: Callable[..., object], args: tuple[Any, ...]) -> Timer:
+        timer = Timer(callback, args)
+        heapq.heappush(self, (due, next(self._numbers), timer))
+        return timer
+
+    def first_due(self) -> Optional[float]:
+        """When there is something to do; None if there is nothing."""
+        while self and self[0][2].callback is None:
+            heapq.heappop(self)
+        return self[0][0] if self else None
+
+    def take_due(self, ready: int, watched: int) -> Iterator[tuple[Callable[..., object], tuple[Any, ...]]]:
+        """The calls that are due, one after the other: each may cancel the next. Of `watched` sockets, `ready` were
+        ready in this turn of the loop.
+
+        Many are about something that has not come, while it may only not have been read, since a listener took long or
+        the process was stopped: so all that is ready is looked at once more before."""
+        now = time.monotonic()
+        if self[0][0] <= now and self._is_behind(ready, watched):
+            self._turns_overdue += 1
+            return
+        self._turns_overdue = 0
+        while self and self[0][0] <= now:
+            timer = heapq.heappop(self)[2]
+            if timer.callback is not None:
+                callback, args = timer.callback, timer.args
+                timer.cancel()
+                yield callback, args
+        if len(self) > self._allowed:
+            self._drop_cancelled()
+
+    def _is_behind(self, ready: int, watched: int) -> bool:
+        """Whether the sockets have yet to be looked at since a timer became due."""
+        turns = self._turns_overdue
+        return not turns or (ready >= BATCH and turns <= watched // BATCH)
+
+    def _drop_cancelled(self) -> None:
+        """Each accepted connection cancels a timer that would lie in the heap for seconds."""
+        self[:] = [entry for entry in self if entry[2].callback is not None]
+        heapq.heapify(self)
+        # Not again before as many have been added: however many are in use, it costs little for each.
+        self._allowed = 2 * len(self) + 64
