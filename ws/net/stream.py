@@ -10,15 +10,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Optional
 
 from ..forks import in_child
 from .calls import Data, handle_of, recv, send, send_several
-from .certificate import Certificate
 from .face import Socket
 from .loop import Loop
+from .names import Named
 from .poller import READ, WRITE
-from .unix import printable
 
 if sys.platform == 'win32':
     fcntl = None
@@ -49,7 +48,7 @@ def _ignore(*arguments: object) -> None:
     pass
 
 
-class Stream:
+class Stream(Named):
     """Reads are handed to ``on_data``; writes are queued and flushed once per turn of the loop.
 
     ``on_end()`` follows when the peer has finished sending, ``on_close(error)`` exactly once when the socket is
@@ -58,8 +57,8 @@ class Stream:
     """
 
     __slots__ = (
-        '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_fd', '_go_on', '_handed_over', '_handle',
-        '_loop', '_mask', '_peer', '_queue', '_read_size', '_reading', '_scheduled', '_sock', '_waits_for_drain',
+        '_broken', '_callbacks', '_dirty', '_ended', '_ending', '_face', '_go_on', '_handed_over', '_handle',
+        '_loop', '_mask', '_queue', '_read_size', '_reading', '_scheduled', '_waits_for_drain',
         'bytes_read', 'eof', 'on_close', 'on_data', 'on_drain', 'on_end', 'queued', 'stalled',
     )  # fmt: skip
 
@@ -67,11 +66,9 @@ class Stream:
     encrypted = False
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        super().__init__(sock)
         self._loop = loop
-        self._sock = sock
-        self._fd = sock.fileno()
         self._handle = handle_of(sock)
-        self._peer = self._name(sock.getpeername)  # now: after a reset, the system has forgotten it
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # We already write once per turn; Nagle's algorithm would only add a delay. Fails on a peer already gone.
@@ -108,52 +105,6 @@ class Stream:
         self._mask = 0  # what the poller watches for
         self._face: Optional[Socket] = None  # once somebody has asked for it
 
-    # -- the peer, named as Node's net.Socket names it ----------------------------------------------------------------
-
-    @property
-    def authorized(self) -> bool:
-        """Whether TLS has verified the peer."""
-        return False
-
-    @property
-    def certificate(self) -> Certificate:
-        """The peer's; empty if it has shown none, and once the connection is gone."""
-        return Certificate()
-
-    @property
-    def remoteAddress(self) -> Optional[str]:
-        """The peer's IP address, or its UNIX path; the same when the connection is gone."""
-        return _host_of(self._peer)
-
-    @property
-    def remotePort(self) -> Optional[int]:
-        return _port_of(self._peer)
-
-    @property
-    def localAddress(self) -> Optional[str]:
-        """Our own; None once the connection is gone."""
-        return _host_of(self._local_name())
-
-    @property
-    def localPort(self) -> Optional[int]:
-        return _port_of(self._local_name())
-
-    def _local_name(self) -> Any:
-        name = self._name(self._sock.getsockname)
-        return None if self.closed else name  # on another thread: by then, the descriptor may be somebody else's
-
-    @property
-    def peer(self) -> str:
-        """The peer's address, for people."""
-        return printable(self._peer)
-
-    @staticmethod
-    def _name(ask: Callable[[], Any]) -> Any:
-        try:
-            return ask()
-        except OSError:
-            return None
-
     @property
     def face(self) -> Socket:
         """This stream as Node's ``net.Socket``, always the same one."""
@@ -163,10 +114,6 @@ class Stream:
             return self._face
 
     # -- reading -----------------------------------------------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        return self._fd < 0
 
     @property
     def progress(self) -> Optional[tuple[int, int]]:
@@ -548,16 +495,6 @@ def _kept_by_system(sock: socket.socket) -> int:
     except (ImportError, OSError):
         return 0
     return int.from_bytes(answer, sys.byteorder)
-
-
-def _host_of(name: Any) -> Optional[str]:
-    if isinstance(name, tuple):
-        return str(name[0])
-    return name if isinstance(name, str) else None
-
-
-def _port_of(name: Any) -> Optional[int]:
-    return int(name[1]) if isinstance(name, tuple) else None
 
 
 @in_child
