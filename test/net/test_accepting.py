@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +140,13 @@ class Failing:
         self._sock = sock
         self._errors = list(errors)
         self.calls = 0
+        self.on_failure: Callable[[], object] = lambda: None
 
     def accept(self) -> Any:
         self.calls += 1
         if self._errors:
             number = self._errors.pop(0)
+            self.on_failure()
             raise OSError(number, os.strerror(number))
         return self._sock.accept()
 
@@ -290,10 +292,10 @@ def test_closed_while_it_rests(driver: Driver, sock: socket.socket, monkeypatch:
     monkeypatch.setattr(listen, 'REST', 5)
     failing = Failing(sock, errno.EMFILE)
     accepting = Accepting(driver, failing)
+    failing.on_failure = lambda: driver.loop.defer(accepting.listener.close)  # once the rest has begun
     driver(accepting.listener.start)
     with call(sock):
         until(lambda: failing.calls)
-        accepting.close()
         assert accepting.told.nothing(0.03)
     assert not driver.loop._pollables
 
