@@ -293,8 +293,8 @@ def test_closed_while_it_rests(driver: Driver, sock: socket.socket, monkeypatch:
     failing = Failing(sock, errno.EMFILE)
     accepting = Accepting(driver, failing)
     failing.on_failure = lambda: driver.loop.defer(accepting.listener.close)  # once the rest has begun
-    driver(accepting.listener.start)
     with call(sock):
+        driver(accepting.listener.start)
         until(lambda: failing.calls)
         assert accepting.told.nothing(0.03)
     assert not driver.loop._pollables
