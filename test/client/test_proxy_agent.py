@@ -268,7 +268,7 @@ def test_who_gives_up_leaves_no_connection_through_an_https_proxy(
 
     with listening(serve) as port:
         agent = ProxyAgent(f'https://localhost:{port}', ca=ca)
-        ws = WebSocket('ws://host.example', agent=agent, handshakeTimeout=300 if how == 'timeout' else 0)
+        ws = WebSocket('ws://host.example', agent=agent, handshakeTimeout=3000 if how == 'timeout' else 0)
         log = Log(ws)
         asked.get()
         if how == 'terminate':

@@ -334,7 +334,7 @@ def certificate() -> dict[str, bytes]:
 
 
 def test_a_tls_client_that_stalls_harms_nobody(certificate: dict[str, bytes]) -> None:
-    with echo_server(handshakeTimeout=300, **certificate) as wss:
+    with echo_server(handshakeTimeout=2000, **certificate) as wss:
         with raw_connection(wss) as silent, raw_connection(wss) as half:
             half.sendall(b'\x16\x03\x01\x02\x00\x01\x00')
             ws = WebSocket(url_of(wss, scheme='wss'), rejectUnauthorized=False)
