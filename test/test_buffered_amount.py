@@ -70,8 +70,9 @@ def test_send_returns_whether_little_is_waiting_and_drain_follows(
 def test_much_from_another_thread_that_the_kernel_takes_at_once_is_followed_by_drain_too() -> None:
     with raw_pair() as (ws, sock):
         log = Log(ws, 'drain')
-        release = Waiter()
-        ws._loop.call(release.get)  # the loop thread is busy
+        busy, release = Waiter(), Waiter()
+        ws._loop.call(lambda: (busy(), release.get()))  # with nothing that is under way
+        busy.get()
         room = [ws.send(bytes(HIGH_WATER_MARK // 4)) for _ in range(6)]
         release()
         assert room == [True] * 4 + [False] * 2
