@@ -282,7 +282,7 @@ def test_an_agent_that_hangs_frees_its_place_when_its_client_gives_up(monkeypatc
         return connect(request, options)
 
     with echo_server() as wss:
-        log = Log(client(wss, agent=agent, handshakeTimeout=100), 'error', 'close')
+        log = Log(client(wss, agent=agent, handshakeTimeout=500), 'error', 'close')
         asked.get()
         ws = client(wss, agent=connect)
         assert log.until('close')
@@ -321,7 +321,7 @@ def test_a_socket_that_comes_too_late_is_closed(how: str) -> None:
         release.wait(TIMEOUT)
         return near
 
-    ws = WebSocket('ws://127.0.0.1:1', agent=agent, handshakeTimeout=50 if how == 'timeout' else 0)
+    ws = WebSocket('ws://127.0.0.1:1', agent=agent, handshakeTimeout=500 if how == 'timeout' else 0)
     log = Log(ws)
     entered.get()
     if how != 'timeout':

@@ -367,7 +367,7 @@ def test_a_heartbeat_after_a_stall_ends_nobody_who_has_answered() -> None:
 
 
 def test_a_client_that_does_not_end_after_a_refusal_is_dropped() -> None:
-    with server(handshakeTimeout=100) as wss:
+    with server(handshakeTimeout=500) as wss:
         wss.on('connection', lambda: None)
         with raw_connection(wss) as sock:
             sock.sendall(b'GET / HTTP/1.1\r\n\r\n')
