@@ -20,6 +20,7 @@ from support import TIMEOUT, Log, Waiter, client, echo_server, end, server, url_
 
 from ws import WebSocket, WebSocketServer
 from ws.client.connecting import Route
+from ws.net import connect
 from ws.net.connect import ATTEMPT_DELAY
 from ws.options import CLIENT_OPTIONS, Options
 from ws.protocol.url import parse_url
@@ -144,12 +145,11 @@ def test_a_dead_ipv6_address_costs_a_quarter_of_a_second() -> None:
             end(ws)
 
 
-def test_an_ipv6_address_that_refuses_costs_nothing() -> None:
+def test_an_ipv6_address_that_refuses_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, 'ATTEMPT_DELAY', 2 * TIMEOUT * 1000)
     with echo_server() as wss:
-        started = time.monotonic()
         ws = WebSocket(f'ws://a.example:{port_of(wss)}', lookup=lambda host: ['::1', '127.0.0.1'])
         wait_for(ws, 'open')
-        assert time.monotonic() - started < ATTEMPT_DELAY / 1000
         end(ws)
 
 
@@ -195,7 +195,8 @@ def test_a_local_address_and_port() -> None:
             end(ws)
 
 
-def test_a_local_address_decides_the_family() -> None:
+def test_a_local_address_decides_the_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, 'ATTEMPT_DELAY', 2 * TIMEOUT * 1000)
     with echo_server() as wss:
         asked = Waiter()
 
@@ -207,10 +208,8 @@ def test_a_local_address_decides_the_family() -> None:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 stack.enter_context(black_hole('::1', port_of(wss)))
-            started = time.monotonic()
             ws = WebSocket(f'ws://a.example:{port_of(wss)}', names)
             wait_for(ws, 'open')
-            assert time.monotonic() - started < ATTEMPT_DELAY / 1000
             assert asked.get() == (4,)
             end(ws)
 
