@@ -93,7 +93,7 @@ def test_ctrl_c_with_a_client_that_never_answers_takes_half_a_second(script: Scr
         child.interrupt()
         assert read_all(sock) == b'\x88\x02\x03\xe9'  # going away
         assert child.end()[::2] == (-signal.SIGINT, '')
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 1.5
 
 
 def test_ctrl_c_before_the_last_line_is_an_ordinary_keyboard_interrupt(script: Scripts) -> None:

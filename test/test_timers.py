@@ -54,7 +54,7 @@ class TestTimeout:
         waiter = Waiter()
         with held_up():
             setTimeout(waiter, 1500)
-            time.sleep(1.5)
+            time.sleep(1.5)  # until it is due
         began = time.monotonic()
         waiter.get()
         assert time.monotonic() - began < 1.2

@@ -119,7 +119,7 @@ class TestProcess:
             from ws.net.lifetime import get_loop
             from ws.timers import setTimeout
 
-            get_loop().on_end.add(lambda: time.sleep(0.2))
+            get_loop().on_end.add(lambda: time.sleep(0.2))  # the thread takes a while to end
             setTimeout(print, 10, 'timeout')
         """)
         assert child.end() == (0, 'timeout\n[]\n', '')

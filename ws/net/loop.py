@@ -362,7 +362,7 @@ class Loop:
         if self._inbox:
             self._run_inbox()
         if self._timers:
-            self._run_timers(len(events))
+            self._timers.run_due(len(events), len(pollables), self._guarded)
         if self._deferred:
             self._run_deferred()
         if self.dirty:
@@ -394,10 +394,6 @@ class Loop:
                 callback(*args)
             except BaseException:
                 report_exception()
-
-    def _run_timers(self, ready: int) -> None:
-        for callback, args in self._timers.take_due(ready, len(self._pollables)):
-            self._guarded(callback, args)
 
     def _run_deferred(self) -> None:
         # Not in _turn(): the traceback of an error refers to that frame, and must not find the error there again, on

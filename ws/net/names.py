@@ -11,6 +11,8 @@ from .unix import printable
 
 
 class Named:
+    """A connected socket, and the names of its ends; the peer's stays the same when the socket is closed."""
+
     __slots__ = ('_fd', '_peer', '_sock')
 
     def __init__(self, sock: socket.socket) -> None:

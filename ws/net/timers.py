@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Optional
 
 from .poller import BATCH
+
+_Callback = Callable[..., object]
 
 
 class Timer:
@@ -16,8 +18,8 @@ class Timer:
 
     __slots__ = ('args', 'callback')
 
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback: Optional[Callable[..., object]] = callback
+    def __init__(self, callback: _Callback, args: tuple[Any, ...]) -> None:
+        self.callback: Optional[_Callback] = callback
         self.args: tuple[Any, ...] = args
 
     def cancel(self) -> None:
@@ -35,7 +37,7 @@ class Timers(list[tuple[float, int, Timer]]):
         self._turns_overdue = 0  # how many turns some timer has been due
         self._allowed = 0  # when there are more, the cancelled ones are dropped
 
-    def add(self, due: float, callback: Callable[..., object], args: tuple[Any, ...]) -> Timer:
+    def add(self, due: float, callback: _Callback, args: tuple[Any, ...]) -> Timer:
         timer = Timer(callback, args)
         heapq.heappush(self, (due, next(self._numbers), timer))
         return timer
@@ -46,9 +48,9 @@ class Timers(list[tuple[float, int, Timer]]):
             heapq.heappop(self)
         return self[0][0] if self else None
 
-    def take_due(self, ready: int, watched: int) -> Iterator[tuple[Callable[..., object], tuple[Any, ...]]]:
-        """The calls that are due, one after the other: each may cancel the next. Of `watched` sockets, `ready` were
-        ready in this turn of the loop.
+    def run_due(self, ready: int, watched: int, run: Callable[[_Callback, tuple[Any, ...]], object]) -> None:
+        """Have ``run(callback, args)`` make the calls that are due. Of `watched` sockets, `ready` were ready in this
+        turn of the loop.
 
         Many are about something that has not come, while it may only not have been read, since a listener took long or
         the process was stopped: so all that is ready is looked at once more before."""
@@ -62,7 +64,7 @@ class Timers(list[tuple[float, int, Timer]]):
             if timer.callback is not None:
                 callback, args = timer.callback, timer.args
                 timer.cancel()
-                yield callback, args
+                run(callback, args)
         if len(self) > self._allowed:
             self._drop_cancelled()
 

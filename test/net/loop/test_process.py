@@ -88,7 +88,7 @@ def test_shutdown_asks_every_handle_and_waits_for_the_thread(reported: list[Base
 
 def test_shutdown_waits_for_the_thread_s_last_steps() -> None:
     loop, handle = Loop(), Handle()
-    loop.on_end.add(lambda: time.sleep(0.2))
+    loop.on_end.add(lambda: time.sleep(0.2))  # steps that take a while: longer than all that shutdown does
     loop.hold(handle)
     thread = next(iter(loop_threads()))
     loop.release(handle)
