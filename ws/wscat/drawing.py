@@ -67,6 +67,15 @@ def _width(text: str) -> int:
     return sum(map(width_of, text))
 
 
+def _end_of(text: str, width: int) -> str:
+    """As much of it as is no wider than that."""
+    first = len(text)
+    while first and width_of(text[first - 1]) <= width:
+        first -= 1
+        width -= width_of(text[first])
+    return text[first:]
+
+
 class View:
     """Decides which part of a line is drawn.
 
@@ -118,15 +127,17 @@ class _Page:
         if not first <= cursor <= first + self._cells:
             return None
         rows = _Rows(self._columns)
-        rows.add(visible_typed(prompt, self._encoding)[-(self._cells // 2) :] + (self._more if first else ''))
+        shown = visible_typed(prompt, self._encoding)
+        rows.add(_end_of(shown, self._cells // 2 - len(self._more)) + (self._more if first else ''))
         found = None
         end = first
         while end < len(text) and end - first < self._cells:
             shown, width = _glyph(text[end], self._encoding)
-            if not self._has_room(rows, width):
+            place = rows.position(shown)
+            if not self._has_room(place, width):
                 break
             if end == cursor:
-                found = rows.position(shown)
+                found = place
             rows.add(shown)
             end += 1
         if end < len(text):
@@ -135,9 +146,11 @@ class _Page:
             found = rows.position(' ')
         return None if found is None else Drawing(self._columns, rows.finish(), *found)
 
-    def _has_room(self, rows: _Rows, width: int) -> bool:
-        """Whether what is so wide leaves room for the sign that there is more, and the last row not full."""
-        return len(rows.full) < self._rows - 1 or rows.column + width < self._columns - len(self._more)
+    def _has_room(self, place: tuple[int, int], width: int) -> bool:
+        """Whether what is so wide, and begins there, leaves room for the sign that there is more, and the last row not
+        full."""
+        row, column = place
+        return row * self._columns + column + width < self._cells - len(self._more)
 
 
 class _Rows:
