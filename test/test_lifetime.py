@@ -305,6 +305,57 @@ def test_what_a_pool_is_at_work_on_may_open_something(script: Scripts) -> None:
         assert child.end() == (0, 'begun\nhello\n', '')
 
 
+@needs_late_threads
+@pytest.mark.parametrize(
+    'soon',
+    [
+        pytest.param('threads.append(threading.Timer(0.05, connect)); threads[-1].start()', id='timer'),
+        pytest.param('threads.append(threading.Thread(target=connect)); threads[-1].start()', id='thread'),
+        pytest.param('work.append(pool.submit(connect))', id='pool'),
+    ],
+)
+def test_who_has_opened_something_may_have_ended_before_the_main_thread_looks(script: Scripts, soon: str) -> None:
+    """As on a machine that has no time for it."""
+    with server() as wss:
+        connected = Waiter()
+        wss.on('connection', connected)
+        child = script(
+            f"""
+            import sys, threading
+            from concurrent.futures import ThreadPoolExecutor
+            from ws import WebSocket
+
+            pool, work, threads, enumerate = ThreadPoolExecutor(1), [], [], threading.enumerate
+
+            def enumerate_late():
+                for thread in threads:
+                    thread.join()
+                for one in work:
+                    one.result()
+                return enumerate()
+
+            def connect():
+                ws = WebSocket(sys.argv[1])
+                ws.on('message', lambda message: print(message))
+                ws.on('close', again)
+
+            def again(code):
+                if code != 1000:
+                    {soon}
+
+            threading.enumerate = enumerate_late
+            connect()
+            """,
+            url_of(wss),
+        )
+        for _ in range(3):
+            connected.get()[0].terminate()
+        ws = connected.get()[0]
+        ws.send('here I am')
+        ws.close(1000)
+        assert child.end() == (0, 'here I am\n', '')
+
+
 @pytest.mark.parametrize('last, status', [('', 0), ('sys.exit(3)', 3)])
 def test_imported_by_another_thread(script: Scripts, last: str, status: int) -> None:
     """How the main thread ends is known all the same."""

@@ -89,8 +89,9 @@ def _wait(before: Iterable[threading.Thread]) -> None:
     try:
         known = set(before)
         while _used:
+            reasons = _loop.reasons
             _loop.wait()
-            if not (_join_one(known) or _pools_work()):
+            if not (_join_one(known) or _pools_work()) and _loop.reasons == reasons:
                 return
     finally:
         _waiters.discard(ident)

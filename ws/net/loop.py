@@ -69,6 +69,8 @@ class Loop:
         self._changed = threading.Condition(self._lock)
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
+        #: How often there has come a reason to wait; see :meth:`wait`.
+        self.reasons: int = 0
         self._thread: Optional[threading.Thread] = None  # also read without the lock: see call() and _may_end()
         self._latest: Optional[threading.Thread] = None  # the same, or the last one, which may still be on its way out
 
@@ -127,6 +129,7 @@ class Loop:
         """`handle` is alive: keep the thread, and the process, until :meth:`release`."""
         with self._lock:
             self._handles.add(handle)
+            self.reasons += 1
         if self._thread is None:
             try:
                 self._start()
@@ -145,6 +148,7 @@ class Loop:
         """Let `handle` keep the process alive (the default)."""
         with self._lock:
             self._unreferenced.discard(handle)
+            self.reasons += 1
 
     def unref(self, handle: Handle) -> None:
         """Let the process exit although `handle` is alive."""
@@ -165,6 +169,9 @@ class Loop:
 
     def wait(self) -> None:
         """Return when no referenced handle is left. A signal handler may raise out of it.
+
+        Whoever then finds that nobody else will hold one knows it for certain if :attr:`reasons` is what it was before
+        this call: else somebody has, and has ended before anybody looked.
 
         Raises :class:`RuntimeError` on the loop thread, which would wait for itself.
         """
