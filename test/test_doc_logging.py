@@ -30,6 +30,7 @@ from support import (
     raw_connection,
     read_all,
     server,
+    until,
     url_of,
 )
 
@@ -298,6 +299,7 @@ def _(run: Runner) -> None:
     other_log.until('close')
     ws.send('hello')
     log.until('message')
+    until(lambda: page()['ws_sent_bytes_total'])  # they are counted once the system has them, so it may be faster
     values = page()
     assert values['ws_connections'] == values['ws_connections_total'] == 1
     assert values['ws_refused_total{status="400"}'] == 1

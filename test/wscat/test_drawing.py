@@ -46,7 +46,7 @@ def test_what_the_encoding_lacks_has_the_width_of_what_stands_for_it() -> None:
     assert drawing('a€b', 2, encoding='latin-1') == Drawing(20, ('> a\\u20acb',), 0, 9)
 
 
-PROMPTS = st.sampled_from(['> ', "(failed reverse-i-search)`searched for': ", "(i-search)`" + 40 * '日' + "': "])
+PROMPTS = st.sampled_from(['> ', "(failed reverse-i-search)`searched for': ", '(i-search)`' + 40 * '日' + "': "])
 CHARACTERS = st.sampled_from('abc 日本👋\u0301\x1b\t\ufeff\udcff')
 SIZES = st.builds(os.terminal_size, st.tuples(st.integers(2, 40), st.integers(1, 8)))
 ENCODINGS = st.sampled_from(['utf-8', 'latin-1'])
@@ -54,7 +54,7 @@ ENCODINGS = st.sampled_from(['utf-8', 'latin-1'])
 
 @given(PROMPTS, st.text(CHARACTERS, max_size=400), st.integers(0, 400), SIZES, ENCODINGS)
 @example('> ', 'aaaa👋', 0, os.terminal_size((8, 3)), 'latin-1')  # what stands for it is longer than a row
-@example("(i-search)`" + 40 * '日' + "': ", 'a', 1, os.terminal_size((9, 5)), 'utf-8')
+@example('(i-search)`' + 40 * '日' + "': ", 'a', 1, os.terminal_size((9, 5)), 'utf-8')
 def test_a_drawing_fits_into_the_window(
     prompt: str, text: str, cursor: int, size: os.terminal_size, encoding: str
 ) -> None:
