@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -46,9 +47,18 @@ def start(hosts: Hosts, patch: str, rest: str = '') -> tuple[Host, int]:
     return host, int(host.prints(r'port (\d+)')[1])
 
 
+#: What gevent prints, before it ends the program, of a Ctrl-C that comes while its own loop is in code of gevent's: no
+#: frame is anybody else's.
+_GEVENT_S_OWN = re.compile(
+    r'^Traceback .*\n(  File ".*[\\/]gevent[\\/].*\n(    .*\n)*)+KeyboardInterrupt\n.*GeventSelector.* fail\n',
+    re.MULTILINE,
+)
+
+
 def complains_of_nothing(host: Host) -> None:
-    assert 'Traceback' not in host.output
-    assert 'Exception' not in host.output
+    output = _GEVENT_S_OWN.sub('', host.output)
+    assert 'Traceback' not in output
+    assert 'Exception' not in output
 
 
 @pytest.mark.parametrize('patch', GREEN)

@@ -62,8 +62,7 @@ def test_it_stops_when_nobody_asks_any_more(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(lag, 'LOOK_EVERY', 10)
     with server() as wss:
         meter = Lag(wss._loop)
-        meter.ask()
-        until(lambda: looks(wss, meter) == 1)
+        until(lambda: (meter.ask(), looks(wss, meter))[1] == 1)
         until(lambda: looks(wss, meter) == 0)
         until(lambda: meter.ask() is not None)  # and begins again
         on_loop(wss, meter.stop)
