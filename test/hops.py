@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Optional, Union
 
 from fakes import accept, header
+from loop_timers import on_loop
 from support import TIMEOUT, Log, read_all, read_head
 
 from ws import WebSocket
@@ -121,7 +122,20 @@ EVENTS = ('redirect', 'upgrade', 'unexpected-response', 'open', 'error', 'close'
 
 def outcome(ws: WebSocket, *events: str) -> Outcome:
     """Its events up to the end, of those that are listened to: that decides what happens."""
-    seen = Log(ws, *(events or ('open', 'error', 'close'))).until('close')
+    return _outcome(ws, _log(ws, events))
+
+
+def whole_outcome(make: Callable[[], WebSocket], *events: str) -> Outcome:
+    """The same of what `make` returns: nothing happens before it is listened to, however loaded the machine is."""
+    return _outcome(*on_loop(lambda: ((ws := make()), _log(ws, events))))
+
+
+def _log(ws: WebSocket, events: tuple[str, ...]) -> Log:
+    return Log(ws, *(events or ('open', 'error', 'close')))
+
+
+def _outcome(ws: WebSocket, log: Log) -> Outcome:
+    seen = log.until('close')
     errors = [event[1] for event in seen if event[0] == 'error']
     assert len(errors) <= 1
     return Outcome([event[0] for event in seen], errors[0] if errors else None, ws)

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 from fakes import fake_server
-from hops import EVENTS, found, hops, opened, outcome
+from hops import EVENTS, found, hops, opened, outcome, whole_outcome
 from support import TIMEOUT, Log, Waiter, on_loop, read_all, server, url_of, wait_for
 
 from ws import HandshakeError, WebSocket, WebSocketError
 from ws.client import opening
 from ws.protocol.body import MAX_BODY
-from ws.timers import setImmediate
 from ws.typing import ClientRequest, Response
 
 BUSY = b'HTTP/1.1 429 Too Many\r\nRetry-After: 120\r\nX-One: 1\r\nx-one: 2\r\n'
@@ -135,21 +134,13 @@ def test_the_answer_that_opened_it_stays() -> None:
 # -- upgrade ----------------------------------------------------------------------------------------------------------
 
 
-def events_of(url: str) -> list[tuple[Any, ...]]:
-    """Those of a client whose listeners are there before anything happens, however loaded the machine is."""
-    logs = Waiter()
-    setImmediate(lambda: logs(Log(WebSocket(url), *EVENTS)))
-    events: list[tuple[Any, ...]] = logs.get()[0].until('close')
-    return events
-
-
 def test_upgrade_comes_before_what_is_made_of_it() -> None:
     with hops(opened) as peer:
-        assert [event[0] for event in events_of(peer.url())] == ['upgrade', 'open', 'close']
+        seen = whole_outcome(lambda: WebSocket(peer.url()), *EVENTS)
+    assert seen.events == ['upgrade', 'open', 'close']
     with hops(b'HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n') as peer:
-        upgrade, error, close = events_of(peer.url())
-    assert (upgrade[0], error[0], close[0]) == ('upgrade', 'error', 'close')
-    assert str(error[1]) == 'Invalid Upgrade header'
+        seen = whole_outcome(lambda: WebSocket(peer.url()), *EVENTS)
+    assert (seen.events, str(seen.error)) == (['upgrade', 'error', 'close'], 'Invalid Upgrade header')
     with hops(BUSY + b'\r\n') as peer:
         assert 'upgrade' not in outcome(WebSocket(peer.url()), 'upgrade', 'error', 'close').events
 
@@ -264,7 +255,7 @@ def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, repo
 
 def test_redirects_are_followed_if_asked_for() -> None:
     with hops('/one?x', '../two', opened) as peer:
-        seen = outcome(WebSocket(peer.url(), followRedirects=True), *EVENTS)
+        seen = whole_outcome(lambda: WebSocket(peer.url(), followRedirects=True), *EVENTS)
         assert seen.events == ['redirect', 'redirect', 'upgrade', 'open', 'close']
         assert seen.ws.url == peer.url('/two')
         assert peer.targets() == ['/', '/one?x', '/two']
@@ -325,13 +316,13 @@ def test_each_request_has_a_deadline_of_its_own() -> None:
 
     def slowly(answer: bytes) -> Callable[[bytes], bytes]:
         def talk(head: bytes) -> bytes:
-            time.sleep(0.8)
+            time.sleep(1.5)
             return answer or opened(head)
 
         return talk
 
     with hops(slowly(found('/1')), slowly(found('/2')), slowly(b'')) as peer:
-        assert outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=2000)).events == ['open', 'close']
+        assert outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=4000)).events == ['open', 'close']
     with hops('/1', slowly(found('/2'))) as peer:
         seen = outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=600))
     assert str(seen.error) == 'Opening handshake has timed out'
@@ -395,11 +386,14 @@ def test_listeners_on_a_pool_decide_as_well() -> None:
         threads.add(threading.current_thread().name)
         time.sleep(0.05)  # what follows has to wait
 
-    with hops('/one', opened) as peer:
+    def client() -> WebSocket:
         ws = WebSocket(peer.url(), followRedirects=True, headers={'Cookie': 'a=b'}, executor=2)
         ws.on('redirect', lambda url, request: (note(), request.removeHeader('cookie')))
-        ws.on('upgrade', note)
-        assert outcome(ws, 'redirect', 'upgrade', 'open', 'close').events == ['redirect', 'upgrade', 'open', 'close']
+        return ws.on('upgrade', note)
+
+    expected = ['redirect', 'upgrade', 'open', 'close']
+    with hops('/one', opened) as peer:
+        assert whole_outcome(client, *expected).events == expected
         assert peer.sent(1, 'Cookie') is None
     with hops('/one') as peer:
         ws = WebSocket(peer.url(), followRedirects=True, executor=2)
