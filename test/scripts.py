@@ -75,7 +75,7 @@ class Script:
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        print(*self.process.communicate())  # for whoever reads why a test failed
 
 
 class Scripts:

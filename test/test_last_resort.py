@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 
 import pytest
-from support import TIMEOUT, Log, Waiter, client, echo_server, end, server, url_of, wait_for
+from scripts import Scripts
+from support import Log, Waiter, client, echo_server, end, server, url_of, wait_for
 
 from ws import WebSocket
 from ws.net.lifetime import get_loop
@@ -56,9 +56,9 @@ def test_everything_ends_with_the_error_and_a_new_beginning_is_possible(reported
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='no limit to set')
 @pytest.mark.parametrize('runs', [False, True])
-def test_without_descriptors_there_is_an_error_event(runs: bool) -> None:
+def test_without_descriptors_there_is_an_error_event(script: Scripts, runs: bool) -> None:
     """Whether the loop runs already or not; and as soon as there are some again, all is well."""
-    script = f"""if True:
+    code = f"""if True:
         import errno, os, queue, resource
         from ws import WebSocket, WebSocketServer
         from ws.timers import setTimeout
@@ -90,4 +90,4 @@ def test_without_descriptors_there_is_an_error_event(runs: bool) -> None:
         assert events.get(timeout=10) == 'hello'
         wss.close()
     """
-    subprocess.run([sys.executable, '-W', 'error', '-c', script], timeout=TIMEOUT, check=True)
+    assert script(code, flags=('-W', 'error')).end() == (0, '', '')

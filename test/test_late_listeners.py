@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts import Scripts
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, server, until, url_of, wait_for
 
 from ws import WebSocket, WebSocketServer
@@ -161,7 +162,7 @@ def test_resuming_in_a_listener_calls_no_other_listener_in_the_middle_of_it() ->
         end(ws, 'terminate')
 
 
-def test_what_waits_when_the_program_ends_is_handed_over() -> None:
+def test_what_waits_when_the_program_ends_is_handed_over(script: Scripts) -> None:
     code = """
         import sys
         from ws import WebSocket
@@ -175,14 +176,7 @@ def test_what_waits_when_the_program_ends_is_handed_over() -> None:
         """
     with server() as wss:
         wss.on('connection', lambda: None)
-        output = subprocess.run(
-            [sys.executable, '-c', textwrap.dedent(code), url_of(wss)],
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=TIMEOUT,
-            env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
-        ).stdout
-    assert output == 'open\n'
+        assert script(code, url_of(wss)).end() == (0, 'open\n', '')
 
 
 def test_events_with_a_listener_wait_behind_one_without_for_some_milliseconds_only() -> None:

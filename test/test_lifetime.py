@@ -309,8 +309,8 @@ def test_what_a_pool_is_at_work_on_may_open_something(script: Scripts) -> None:
 @pytest.mark.parametrize(
     'soon',
     [
-        pytest.param('threads.append(threading.Timer(0.05, connect)); threads[-1].start()', id='timer'),
-        pytest.param('threads.append(threading.Thread(target=connect)); threads[-1].start()', id='thread'),
+        pytest.param('timer = threading.Timer(0.05, connect); timer.start(); threads.append(timer)', id='timer'),
+        pytest.param('thread = threading.Thread(target=connect); thread.start(); threads.append(thread)', id='thread'),
         pytest.param('work.append(pool.submit(connect))', id='pool'),
     ],
 )

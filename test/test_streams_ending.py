@@ -6,22 +6,32 @@ import contextlib
 import io
 import queue
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from files import Blocked, Chunks, begin, supply
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scripts import Scripts
 from streams import receive, reset
-from support import TIMEOUT, Log, Waiter, end, on_loop, raw_client, raw_connection, read_all, read_head, server, until
+from support import (
+    TIMEOUT,
+    Log,
+    Waiter,
+    end,
+    on_loop,
+    raw_client,
+    raw_connection,
+    read_all,
+    read_head,
+    server,
+    until,
+    url_of,
+)
 
-import ws as ws_package
 from ws import NotOpenError, WebSocket
 from ws.protocol.frames import build_frame
 
@@ -145,11 +155,10 @@ def test_a_piece_after_the_end_is_nothing(pair: tuple[WebSocket, WebSocket]) -> 
     assert calls.nothing(0.05)
 
 
-def test_the_process_ends_in_the_middle_of_a_file() -> None:
+def test_the_process_ends_in_the_middle_of_a_file(script: Scripts) -> None:
     """The connection that is left at the last line is unref()'d: it gets its 1001, and the pipe holds nothing up."""
     program = """if True:
         import os, sys, threading
-        sys.path.insert(0, sys.argv[2])
         from ws import WebSocket
         ws = WebSocket(sys.argv[1])
         ws.unref()
@@ -164,13 +173,9 @@ def test_the_process_ends_in_the_middle_of_a_file() -> None:
     with server() as wss:
         closed = Waiter()
         wss.on('connection', lambda ws: ws.on('close', closed))
-        root = str(Path(ws_package.__file__).parent.parent)
-        url = f'ws://127.0.0.1:{wss.address().port}'
-        result = subprocess.run(
-            [sys.executable, '-c', program, url, root], capture_output=True, text=True, timeout=TIMEOUT
-        )
-        assert (result.returncode, result.stderr) == (0, '')
-        assert result.stdout.splitlines() == ['told: not opened', 'behind: not opened', 'close: 1001']
+        status, output, errors = script(program, url_of(wss)).end()
+        assert (status, errors) == (0, '')
+        assert output.splitlines() == ['told: not opened', 'behind: not opened', 'close: 1001']
         assert closed.get() == (1001, '')
 
 

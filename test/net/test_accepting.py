@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from net.listeners import call
+from scripts import Scripts
 from streams import Driver
 from support import PYTHONPATH, TIMEOUT, Waiter, until
 
@@ -225,8 +226,8 @@ def test_each_time_it_runs_out_anew_it_says_so(
         ('logging.lastResort = None', 0),
     ],
 )
-def test_the_operator_sees_it_whatever_is_done_about_logs(setup: str, lines: int) -> None:
-    script = f"""if True:
+def test_the_operator_sees_it_whatever_is_done_about_logs(script: Scripts, setup: str, lines: int) -> None:
+    child = script(f"""if True:
         import errno, logging, socket, ws
         from ws.net.listen import Listener
         from ws.net.loop import Loop
@@ -235,17 +236,11 @@ def test_the_operator_sees_it_whatever_is_done_about_logs(setup: str, lines: int
             listener = Listener(Loop(), sock, print)
             for _ in range(3):
                 listener._run_out(OSError(errno.EMFILE, 'no more'))
-    """
-    ended = subprocess.run(
-        [sys.executable, '-c', script],
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=TIMEOUT,
-        check=True,
-        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
-    )
-    assert ended.stderr.count('new connections have to wait: no more') == lines
-    assert len(ended.stderr.splitlines()) == lines
+    """)
+    status, _output, errors = child.end()
+    assert status == 0
+    assert errors.count('new connections have to wait: no more') == lines
+    assert len(errors.splitlines()) == lines
 
 
 def test_when_no_more_can_be_watched_it_rests(

@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 import pytest
 import trustme
+from scripts import Scripts
 from streams import in_thread, tcp_pair
 from support import PYTHONPATH, TIMEOUT
 
@@ -285,11 +286,9 @@ class TestPfxThatCannotBeUsed:
             make(pfx=pfx)
 
 
-def test_the_package_for_pfx_is_imported_only_when_it_is_used() -> None:
-    script = 'import sys, ws; sys.exit("cryptography" in sys.modules)'
-    subprocess.run(
-        [sys.executable, '-c', script], check=True, timeout=TIMEOUT, env={**os.environ, 'PYTHONPATH': PYTHONPATH}
-    )
+def test_the_package_for_pfx_is_imported_only_when_it_is_used(script: Scripts) -> None:
+    child = script('import sys, ws; sys.exit("cryptography" in sys.modules)')
+    assert child.end() == (0, '', '')
 
 
 def test_nobody_is_asked_for_a_passphrase(certificate: trustme.LeafCert) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
-import sys
 import threading
 
 import pytest
+from scripts import Scripts
 from support import TIMEOUT, Waiter, until
 
+from ws.net import workers as workers_module
 from ws.net.workers import ASIDE, Workers
 
 
@@ -37,7 +37,8 @@ def test_jobs_are_done_a_few_at_a_time() -> None:
     until(lambda: count('ws-test') == 0)
 
 
-def test_a_thread_takes_what_comes_soon_and_holds_nothing_up() -> None:
+def test_a_thread_takes_what_comes_soon_and_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, '_PATIENCE', 1)  # seconds, in which this thread looks at what it does
     workers = Workers('ws-test', 3)
     done, release = Waiter(), threading.Event()
     workers.add(lambda: done(threading.get_ident()))
@@ -96,7 +97,7 @@ def test_where_no_thread_can_be_started_the_job_is_done_all_the_same(monkeypatch
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork here')
-def test_a_forked_child_has_threads_of_its_own() -> None:
+def test_a_forked_child_has_threads_of_its_own(script: Scripts) -> None:
     """Those of the parent are at work, and would be waited for in vain."""
     program = """if True:
         import os, sys, threading
@@ -113,7 +114,7 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
         release.set()
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
-    subprocess.run([sys.executable, '-W', 'ignore', '-c', program], timeout=TIMEOUT, check=True)
+    assert script(program, flags=('-W', 'ignore')).end() == (0, '', '')
 
 
 def test_a_job_that_stands_aside_goes_on_and_another_has_its_place() -> None:

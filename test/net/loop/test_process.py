@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 
 import pytest
 from net.loop.pollables import Pollable, loop_threads
+from scripts import Scripts
 from streams import Driver, Handle, tcp_pair
-from support import PYTHONPATH, TIMEOUT, Waiter, until
+from support import TIMEOUT, Waiter, until
 
 from ws.net.loop import Loop
 from ws.net.poller import READ
@@ -112,19 +110,9 @@ def test_shutdown_without_a_thread_is_nothing() -> None:
     assert not loop_threads()
 
 
-def run(script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, '-c', textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
-    )
-
-
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this platform has no fork')
-def test_nothing_of_the_parent_s_runs_in_a_forked_child() -> None:
-    script = """
+def test_nothing_of_the_parent_s_runs_in_a_forked_child(script: Scripts) -> None:
+    child = script("""
         import os, socket, sys, threading, warnings
         warnings.simplefilter('ignore', DeprecationWarning)  # 3.12 and later warn of what is tested here
         from ws.net.loop import Loop
@@ -191,15 +179,14 @@ def test_nothing_of_the_parent_s_runs_in_a_forked_child() -> None:
         assert done.wait(20)
         assert set(heard) == {'timer', 'deferred', 'flush', 'called', 'event'}, heard
         print('fine')
-    """
-    result = run(script)
-    assert (result.stdout, result.stderr) == ('fine\n', '')
+    """)
+    assert child.end() == (0, 'fine\n', '')
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this platform has no fork')
-def test_a_child_that_was_forked_in_a_callback_ends_quietly() -> None:
+def test_a_child_that_was_forked_in_a_callback_ends_quietly(script: Scripts) -> None:
     """Its copy of the loop thread returns into a loop that is none any more."""
-    script = """
+    child = script("""
         import os, sys, threading, warnings
         warnings.simplefilter('ignore', DeprecationWarning)
         from ws.net.loop import Loop
@@ -228,14 +215,12 @@ def test_a_child_that_was_forked_in_a_callback_ends_quietly() -> None:
         loop.release(handle)
         loop.call(lambda: None)
         print(status)
-    """
-    result = run(script)
-    assert (result.stdout, result.stderr) == ('[0]\n', '')
+    """)
+    assert child.end() == (0, '[0]\n', '')
 
 
-def test_ctrl_c_while_the_last_sockets_close_ends_the_process_quietly() -> None:
-    result = run(
-        """
+def test_ctrl_c_while_the_last_sockets_close_ends_the_process_quietly(script: Scripts) -> None:
+    child = script("""
         import os, signal, threading
         from ws.net.lifetime import get_loop
 
@@ -249,9 +234,8 @@ def test_ctrl_c_while_the_last_sockets_close_ends_the_process_quietly() -> None:
         handle = Handle()
         get_loop().hold(handle)
         get_loop().unref(handle)
-        """
-    )
-    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, '', '')
+    """)
+    assert child.end() == (-signal.SIGINT, '', '')
 
 
 def test_an_idle_loop_uses_no_time(driver: Driver) -> None:
