@@ -24,7 +24,7 @@ from support import PYTHONPATH, TIMEOUT, Waiter, until
 
 from ws.net import listen, poller
 from ws.net import loop as loop_module
-from ws.net.listen import ACCEPTS_PER_TURN, BACKLOG, REST, Listener, bind
+from ws.net.listen import ACCEPTS_PER_TURN, BACKLOG, Listener, bind
 from ws.net.poller import READ, Poller, SelectorPoller
 from ws.net.resolver import Endpoint
 from ws.net.stream import Stream
