@@ -180,6 +180,38 @@ def test_a_timeout_that_a_listener_leaves_behind(hosts: Hosts) -> None:
     host.prints('gevent.timeout.Timeout: 0.05 seconds')
 
 
+WAITS = """
+    from gevent.timeout import Timeout
+    from ws.timers import setTimeout
+
+    def interrupt(frame, event, argument):
+        if event == {event!r} and frame.f_code is Timeout.{method}.__code__:
+            sys.setprofile(None)
+            os.kill(os.getpid(), signal.SIGINT)  # Python calls the handler here
+
+    @wss.on('connection')
+    def prepare(ws):
+        setTimeout(lambda: print('later'), 300)
+        sys.setprofile(interrupt)
+"""
+
+
+@pytest.mark.hosts
+@needs('gevent')
+@pytest.mark.parametrize(('event', 'method'), [('return', 'start'), ('call', '__enter__'), ('call', '__exit__')])
+def test_ctrl_c_while_a_wait_begins_or_ends(hosts: Hosts, event: str, method: str) -> None:
+    """Nothing is left of the time limit of that wait, which would come in the middle of what follows."""
+    host, port = start(hosts, PATCHES['gevent'], WAITS.format(event=event, method=method) + CATCHES)
+    with joined(port) as (ws, log):
+        host.prints('caught')
+        host.prints('later')
+        ws.send('still there?')
+        assert log.get()[:2] == ('message', 'still there?')
+        os.kill(host.pid, signal.SIGINT)
+        assert host.ends() == 0
+    complains_of_nothing(host)
+
+
 KILLED = """
     import gc
     import gevent

@@ -56,15 +56,22 @@ def pass_on(error: BaseException) -> bool:
     return True
 
 
-def forget_waiting_for(descriptors: Iterable[int]) -> None:
-    """To be called when waiting was interrupted: if that happens while eventlet's ``select`` begins, it leaves behind
-    what it has told the hub, and would refuse to wait for the same descriptors again."""
+def forget_waiting_for(descriptors: Iterable[int], error: BaseException) -> None:
+    """To be called when waiting was interrupted by `error`. If that happens while it begins or ends, it leaves behind
+    what it has told the hub. eventlet would refuse to wait for the same descriptors again; gevent's timeout would come
+    later, whatever we do then."""
     if _at_import['eventlet.patcher']:
         hub = sys.modules['eventlet'].hubs.get_hub()
         for descriptor in descriptors:
             for listeners in hub.listeners.values():
                 if descriptor in listeners:
                     hub.remove(listeners[descriptor])
+    if _at_import['gevent.monkey']:
+        module = sys.modules['gevent.timeout']
+        for frame, _line in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals is vars(module):
+                for timeout in [one for one in frame.f_locals.values() if isinstance(one, module.Timeout)]:
+                    timeout.close()
 
 
 def ends_greenlet(error: BaseException) -> bool:

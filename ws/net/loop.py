@@ -320,7 +320,7 @@ class Loop:
     def _interrupted(self, error: BaseException) -> None:
         """Between two calls. Raises `error` if it is the end: somebody has killed our greenlet."""
         if self._waker is not None:
-            green.forget_waiting_for([self._waker.fileno(), *self._pollables])
+            green.forget_waiting_for([self._waker.fileno(), *self._pollables], error)
         if green.pass_on(error):
             return
         if green.ends_greenlet(error):
