@@ -72,9 +72,13 @@ def test_on(option: Any) -> None:
     with echo_server(perMessageDeflate=option) as wss:
         connected = Waiter()
         wss.on('connection', lambda ws: connected(ws))
-        ws = client(wss)
-        assert ws.extensions == ''
-        log = Log(ws, 'open', 'message')
+
+        def begin() -> tuple[WebSocket, Log]:
+            ws = client(wss)
+            assert ws.extensions == ''
+            return ws, Log(ws, 'open', 'message')
+
+        ws, log = on_loop(wss, begin)
         log.until('open')
         [theirs] = connected.get()
         assert ws.extensions == theirs.extensions == 'permessage-deflate'

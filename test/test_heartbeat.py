@@ -40,10 +40,12 @@ def answer(request: pytest.FixtureRequest) -> bytes:
 
 
 def test_a_silent_client_is_asked_once_and_then_cut_off() -> None:
-    with raw_pair(pingInterval=50, pingTimeout=100) as (ws, sock):
-        log = Log(ws, 'error', 'close')
-        assert list(frames(sock)) == [(True, PING, b'')]
-        assert log.get() == ('close', 1006, '')
+    with server(pingInterval=50, pingTimeout=100) as wss:
+        logs = Waiter()
+        wss.on('connection', lambda ws: logs(Log(ws, 'error', 'close')))
+        with raw_client(wss) as sock:
+            assert list(frames(sock)) == [(True, PING, b'')]
+            assert logs.get()[0].get() == ('close', 1006, '')
 
 
 def test_whatever_is_heard_counts_as_an_answer(answer: bytes) -> None:
@@ -57,10 +59,10 @@ def test_whatever_is_heard_counts_as_an_answer(answer: bytes) -> None:
 
 
 def test_who_is_heard_anyway_is_not_asked() -> None:
-    with raw_pair(pingInterval=400, pingTimeout=100) as (ws, sock):
+    with raw_pair(pingInterval=2000, pingTimeout=100) as (ws, sock):
         received = Waiter()
         ws.on('message', received)
-        for _ in range(20):
+        for _ in range(60):
             sock.sendall(TEXT_FRAME)
             received.get()
             assert not threading.Event().wait(0.05)
@@ -87,27 +89,29 @@ def test_without_a_timeout_nobody_is_cut_off() -> None:
 
 
 def test_nobody_is_cut_off_whose_answers_we_do_not_read() -> None:
-    with raw_pair(pingInterval=20, pingTimeout=500) as (ws, sock):
-        on_loop(ws, ws.pause)
-        sock.sendall(TEXT_FRAME)
-        assert not threading.Event().wait(0.8)
-        assert ws.readyState == WebSocket.OPEN
-        received = Waiter()
-        ws.on('message', received)
-        ws.resume()
-        assert received.get()[0] == 'x'
+    with server(pingInterval=20, pingTimeout=500) as wss:
+        connected, received = Waiter(), Waiter()
+        wss.on('connection', lambda ws: (ws.pause(), connected(ws)))
+        with raw_client(wss) as sock:
+            ws = connected.get()[0]
+            sock.sendall(TEXT_FRAME)
+            assert not threading.Event().wait(0.8)
+            assert ws.readyState == WebSocket.OPEN
+            ws.on('message', received)
+            ws.resume()
+            assert received.get()[0] == 'x'
 
 
 def test_who_reads_slowly_is_there() -> None:
     """The ping waits behind what is to be read before; that it goes on being read is the answer."""
-    with raw_pair(pingInterval=50, pingTimeout=700) as (ws, sock):
+    with raw_pair(pingInterval=50, pingTimeout=2500) as (ws, sock):
         closed = Waiter()
         ws.on('close', closed)
         total = 64 << 20
         ws.send(bytes(total))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         began, read = time.monotonic(), 0
-        while time.monotonic() - began < 1.5:
+        while time.monotonic() - began < 4:
             read += len(sock.recv(65536))
             assert not threading.Event().wait(0.02)
         assert closed.nothing(0) and read < total
@@ -180,15 +184,16 @@ def test_many_clients_cost_one_timer_too() -> None:
 
         assert on_loop(wss, timers) == 2
         assert other._heartbeat is not heartbeat
-        asked = {pings.get()[0] for _ in clients}
-        assert len(asked) == len(clients)
+        asked: set[Any] = set()
+        while len(asked) < len(clients):  # some may be asked twice before the last one has come
+            asked.add(pings.get()[0])
         for ws in [*clients, other]:
             end(ws)
         assert on_loop(wss, timers) == 0
 
 
 def test_the_vanished_are_cut_off_and_the_others_stay() -> None:
-    with server(pingInterval=100, pingTimeout=1000) as wss, many(wss, 60) as socks:
+    with server(pingInterval=100, pingTimeout=4000) as wss, many(wss, 60) as socks:
         until(lambda: len(wss.clients) == len(socks))
         answering, silent = socks[::2], socks[1::2]
         ends = threading.Event()
@@ -205,7 +210,7 @@ def test_the_vanished_are_cut_off_and_the_others_stay() -> None:
         until(lambda: len(wss.clients) == len(answering))
         for sock in silent:
             assert list(frames(sock)) == [(True, PING, b'')]
-        assert not threading.Event().wait(1.5)
+        assert not threading.Event().wait(4.5)
         assert len(wss.clients) == len(answering)
         ends.set()
         for thread in threads:
@@ -227,13 +232,14 @@ def test_what_has_ended_is_forgotten() -> None:
 
 
 def test_during_the_closing_handshake_closeTimeout_is_what_counts() -> None:
-    with raw_pair(pingInterval=20, pingTimeout=20, closeTimeout=20_000) as (ws, _sock):
-        closed = Waiter()
-        ws.on('close', closed)
-        ws.close()
-        assert closed.nothing(0.3)
-        ws.terminate()
-        closed.get()
+    with server(pingInterval=20, pingTimeout=20, closeTimeout=20_000) as wss:
+        connected, closed = Waiter(), Waiter()
+        wss.on('connection', lambda ws: (ws.on('close', closed), ws.close(), connected(ws)))
+        with raw_client(wss):
+            ws = connected.get()[0]
+            assert closed.nothing(0.3)
+            ws.terminate()
+            closed.get()
 
 
 @pytest.mark.parametrize('name', ['pingInterval', 'pingTimeout'])

@@ -114,10 +114,15 @@ def test_a_file_that_is_sent_too_late_is_closed() -> None:
 def test_a_client_that_never_was_open() -> None:
     """Once it is closed, nothing raises either, as in ws 8."""
     with echo_server() as wss:
-        ws = on_loop(wss, lambda: client(wss))
-        for method in METHODS.values():
-            with pytest.raises(NotOpenError, match=r'^not opened$'):
-                method(ws)
+
+        def connecting() -> WebSocket:
+            ws = client(wss)
+            for method in METHODS.values():
+                with pytest.raises(NotOpenError, match=r'^not opened$'):
+                    method(ws)
+            return ws
+
+        ws = on_loop(wss, connecting)  # which is held up for that long
         assert ws.bufferedAmount == 0
         end(ws)
         for method in METHODS.values():

@@ -45,11 +45,15 @@ def test_pings_are_answered(pair: tuple[WebSocket, WebSocket]) -> None:
 def test_ping_and_pong_when_not_open(kind: str) -> None:
     """Items 32, 33, 37 and 38."""
     with echo_server() as wss:
-        ws = on_loop(wss, lambda: client(wss))
-        with pytest.raises(NotOpenError, match=r'^not opened$'):
-            getattr(ws, kind)()
-        assert getattr(ws, kind)('', {}, True) is None
-        end(ws)
+
+        def connecting() -> WebSocket:
+            ws = client(wss)
+            with pytest.raises(NotOpenError, match=r'^not opened$'):
+                getattr(ws, kind)()
+            assert getattr(ws, kind)('', {}, True) is None
+            return ws
+
+        end(on_loop(wss, connecting))  # the loop is held up for that long
 
 
 @pytest.mark.parametrize('kind', ['ping', 'pong'])

@@ -120,11 +120,15 @@ def test_pausing_what_is_being_closed_changes_nothing(pair: tuple[WebSocket, Web
 
 def test_pause_when_not_open_raises() -> None:
     with echo_server() as wss:
-        ws = on_loop(wss, lambda: client(wss))
-        for method in (ws.pause, ws.resume):
-            with pytest.raises(NotOpenError):
-                method()
-        end(ws)
+
+        def connecting() -> WebSocket:
+            ws = client(wss)
+            for method in (ws.pause, ws.resume):
+                with pytest.raises(NotOpenError):
+                    method()
+            return ws
+
+        end(on_loop(wss, connecting))  # the loop is held up for that long
 
 
 def test_a_paused_socket_can_be_closed(pair: tuple[WebSocket, WebSocket]) -> None:

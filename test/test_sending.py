@@ -194,15 +194,20 @@ def test_a_callback_that_is_none_raises(pair: tuple[WebSocket, WebSocket]) -> No
 def test_send_when_not_open() -> None:
     """Items 48 and 49."""
     with echo_server() as wss:
-        ws = on_loop(wss, lambda: client(wss))
         told = Waiter()
-        with pytest.raises(NotOpenError, match=r'^not opened$'):
-            ws.send('hi')
-        for state in ('connecting', 'closed'):
-            if state == 'closed':
-                end(ws)
+
+        def connecting() -> WebSocket:
+            ws = client(wss)
+            with pytest.raises(NotOpenError, match=r'^not opened$'):
+                ws.send('hi')
             ws.send('hi', told)
-            assert str(told.get()[0]) == 'not opened'
+            return ws
+
+        ws = on_loop(wss, connecting)  # which is held up for that long
+        assert str(told.get()[0]) == 'not opened'
+        end(ws)
+        ws.send('hi', told)
+        assert str(told.get()[0]) == 'not opened'
 
 
 def test_sizes_at_the_edges(pair: tuple[WebSocket, WebSocket]) -> None:

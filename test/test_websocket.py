@@ -258,14 +258,18 @@ def test_the_states_are_on_class_and_instance() -> None:
 def test_ready_state_through_a_life() -> None:
     """Items 12, 13 and 14."""
     with echo_server() as wss:
-        states = []
-        ws = on_loop(wss, lambda: client(wss))
-        states.append(ws.readyState)
+        states: list[int] = []
         closed = Waiter()
-        ws.on('open', lambda: (states.append(ws.readyState), ws.close(), states.append(ws.readyState)))
-        ws.on('close', lambda: (states.append(ws.readyState), closed()))
+
+        def begin() -> None:
+            ws = client(wss)
+            states.append(ws.readyState)
+            ws.on('open', lambda: (states.append(ws.readyState), ws.close(), states.append(ws.readyState)))
+            ws.on('close', lambda: (states.append(ws.readyState), closed()))
+
+        on_loop(wss, begin)
         closed.get()
-        assert states == [ws.CONNECTING, ws.OPEN, ws.CLOSING, ws.CLOSED]
+        assert states == [WebSocket.CONNECTING, WebSocket.OPEN, WebSocket.CLOSING, WebSocket.CLOSED]
 
 
 def test_attributes_of_both_ends(pair: tuple[WebSocket, WebSocket]) -> None:

@@ -112,12 +112,15 @@ def test_c006_a_write_once_closed_is_an_error() -> None:
 
 def test_c007_it_may_end_while_connecting() -> None:
     closed = Waiter()
-    with connected(lambda ws: ws.on('close', closed)) as ws:
+    with server() as wss:
+        ws = client(wss)
         stream = createWebSocketStream(ws)
         assert ws.readyState == WebSocket.CONNECTING
+        wss.on('connection', lambda peer: peer.on('close', closed))  # nobody was let in without
         stream.end()
         assert stream.read() == b''
         assert closed.get() == (1000, '')
+        ws.terminate()
 
 
 def test_c008_the_end_of_what_never_opened_is_its_error() -> None:
