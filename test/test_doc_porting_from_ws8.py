@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trustme
 from hops import hops, opened, outcome
+from loop_timers import held_up
 from porting_tables import code_in, rows, run_python
 from support import (
     HANDSHAKE,
@@ -92,8 +93,9 @@ REFUSED = b'HTTP/1.1 429 Too Many\r\nContent-Length: 5\r\n\r\nlater'
 def _(code: str) -> None:
     printed = Waiter()
     with hops(REFUSED) as peer:
-        ws = WebSocket(peer.url())
-        run_python(code, {'ws': ws, 'print': printed})
+        with held_up():
+            ws = WebSocket(peer.url())
+            run_python(code, {'ws': ws, 'print': printed})
         assert printed.get() == (b'later',)
         end(ws)
 
@@ -101,12 +103,14 @@ def _(code: str) -> None:
 @coming('`unexpected-response`, and nobody ends the connection')
 def _(code: str) -> None:
     with hops(REFUSED, REFUSED) as peer:
-        ws = WebSocket(peer.url(), handshakeTimeout=200)
-        ws.on('unexpected-response', lambda: None)
+        with held_up():
+            ws = WebSocket(peer.url(), handshakeTimeout=200)
+            ws.on('unexpected-response', lambda: None)
         seen = outcome(ws)
         assert (seen.events, str(seen.error)) == (['error', 'close'], 'Opening handshake has timed out')
-        ws = WebSocket(peer.url())
-        run_python(code, {'ws': ws})
+        with held_up():
+            ws = WebSocket(peer.url())
+            run_python(code, {'ws': ws})
         assert outcome(ws, 'close').events == ['close']
 
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Optional
 import pytest
 import trustme
 from interop.test_handshakes import node
+from loop_timers import held_up
 from support import TIMEOUT, Waiter, read_all, read_head
 
 from ws import HandshakeError, WebSocket
@@ -338,14 +339,6 @@ def ours(case: Case) -> dict[str, Any]:
     given = {'Origin': [], **{name: [value] for name, value in case.options.get('headers', {}).items()}}
     if any(name.lower() == 'origin' and name != 'Origin' for name in given):
         del given['Origin']
-    ws = WebSocket(
-        case.url,
-        case.protocols,
-        {'handshakeTimeout': 5000, 'rejectUnauthorized': False, **case.options, 'headers': given},
-    )
-    ws.on('open', lambda: ended({'end': 'open', 'protocol': ws.protocol or '', 'extensions': ws.extensions}))
-    ws.on('error', lambda error: ended({'end': 'error', 'text': _told(error)}))
-    ws.on('close', closed)
 
     def redirect(url: str, request: Any) -> None:
         redirects.append(url)
@@ -366,10 +359,19 @@ def ours(case: Case) -> dict[str, Any]:
             'complete': response.complete,
         })  # fmt: skip
 
-    if 'redirect' in case.listener:
-        ws.on('redirect', redirect)
-    if case.listener['unexpected']:
-        ws.on('unexpected-response', unexpected)
+    with held_up():
+        ws = WebSocket(
+            case.url,
+            case.protocols,
+            {'handshakeTimeout': 5000, 'rejectUnauthorized': False, **case.options, 'headers': given},
+        )
+        ws.on('open', lambda: ended({'end': 'open', 'protocol': ws.protocol or '', 'extensions': ws.extensions}))
+        ws.on('error', lambda error: ended({'end': 'error', 'text': _told(error)}))
+        ws.on('close', closed)
+        if 'redirect' in case.listener:
+            ws.on('redirect', redirect)
+        if case.listener['unexpected']:
+            ws.on('unexpected-response', unexpected)
     [outcome] = ended.get()
     outcome.update(url=ws.url, redirects=redirects)
     ws.terminate()

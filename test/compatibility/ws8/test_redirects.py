@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from hops import Hops, hops, opened, outcome
+from loop_timers import held_up
 
 from ws import HandshakeError, WebSocket
 from ws.typing import ClientRequest
@@ -43,9 +44,10 @@ def follow(url: str, **options: Any) -> WebSocket:
 
 def test_w045_a_redirect_event_has_the_url_and_the_request() -> None:
     with hops('/foo', opened) as server:
-        ws = follow(server.url())
         events: list[Any] = []
-        ws.on('redirect', lambda *args: events.append(args))
+        with held_up():
+            ws = follow(server.url())
+            ws.on('redirect', lambda *args: events.append(args))
         assert outcome(ws).events == ['open', 'close']
         [(url, request)] = events
         assert url == server.url('/foo')
@@ -115,14 +117,17 @@ def test_w071_away_from_tls_authorization_and_cookie_are_dropped(context: ssl.SS
 def test_w072_away_from_tls_nothing_is_dropped_if_there_is_a_listener(context: ssl.SSLContext) -> None:
     with hops('ws://localhost:PORT/', opened, context=context) as server:
         url = server.url(scheme='wss', host='localhost')
-        ws = follow(url, rejectUnauthorized=False, headers=HEADERS)
-        assert_listener_has_all(ws, server.url(host='localhost'))
+        assert_listener_has_all(
+            lambda: follow(url, rejectUnauthorized=False, headers=HEADERS), server.url(host='localhost')
+        )
         assert sent(server, 1) == HEADERS
 
 
-def assert_listener_has_all(ws: WebSocket, url: str) -> None:
+def assert_listener_has_all(make: Callable[[], WebSocket], url: str) -> None:
     seen: list[tuple[str, dict[str, Any]]] = []
-    ws.on('redirect', lambda url, request: seen.append((url, {name: request.getHeader(name) for name in HEADERS})))
+    with held_up():
+        ws = make()
+        ws.on('redirect', lambda url, request: seen.append((url, {name: request.getHeader(name) for name in HEADERS})))
     assert outcome(ws).events == ['open', 'close']
     assert seen == [(url, HEADERS)]
 
@@ -173,7 +178,7 @@ def test_w077_so_they_are_from_a_unix_socket_to_tcp(tmp_path: Path, elsewhere: H
 def test_w078_to_another_host_nothing_is_dropped_if_there_is_a_listener(elsewhere: Hops) -> None:
     url = elsewhere.url(host='localhost')
     with hops(url) as server:
-        assert_listener_has_all(follow(server.url(host='localhost'), headers=HEADERS), url)
+        assert_listener_has_all(lambda: follow(server.url(host='localhost'), headers=HEADERS), url)
         assert sent(elsewhere) == HEADERS
 
 
@@ -182,8 +187,9 @@ def test_w078_to_another_host_nothing_is_dropped_if_there_is_a_listener(elsewher
 
 def test_w079_a_listener_that_aborts_the_request_swallows_no_error() -> None:
     with hops('/foo') as server:
-        ws = follow(server.url())
-        ws.on('redirect', lambda url, request: request.abort())
+        with held_up():
+            ws = follow(server.url())
+            ws.on('redirect', lambda url, request: request.abort())
         seen = outcome(ws)
     assert seen.events == ['error', 'close']
     assert str(seen.error) == 'socket hang up'
@@ -192,14 +198,15 @@ def test_w079_a_listener_that_aborts_the_request_swallows_no_error() -> None:
 
 def test_w080_a_listener_can_remove_headers(elsewhere: Hops) -> None:
     with hops(elsewhere.url()) as server:
-        ws = follow(server.url(), headers={'authorization': BASIC, 'cookie': 'foo=bar'})
 
         def redirect(url: str, request: ClientRequest) -> None:
             assert (request.getHeader('Authorization'), request.getHeader('Cookie')) == (BASIC, 'foo=bar')
             request.removeHeader('authorization')
             request.removeHeader('cookie')
 
-        ws.on('redirect', redirect)
+        with held_up():
+            ws = follow(server.url(), headers={'authorization': BASIC, 'cookie': 'foo=bar'})
+            ws.on('redirect', redirect)
         assert outcome(ws).events == ['open', 'close']
         assert {**sent(elsewhere), 'host': None} == {'authorization': None, 'cookie': None, 'host': None}
 
@@ -214,10 +221,11 @@ def test_w132_so_does_terminate() -> None:
 
 def assert_given_up(method: str) -> None:
     with hops('/foo') as server:
-        ws = follow(server.url())
-        ws.on('redirect', lambda: getattr(ws, method)())
         closed: list[Any] = []
-        ws.on('close', lambda *args: closed.append(args))
+        with held_up():
+            ws = follow(server.url())
+            ws.on('redirect', lambda: getattr(ws, method)())
+            ws.on('close', lambda *args: closed.append(args))
         assert outcome(ws, 'open', 'close').events == ['close']
         assert closed == [(1006, '')]
     assert len(server.heads) == 1

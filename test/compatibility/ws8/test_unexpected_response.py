@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hops import hops
+from loop_timers import held_up
 from support import Log, Waiter
 
 from ws import WebSocket
@@ -18,9 +19,11 @@ UNAUTHORIZED = ANSWER % (b'401 Unauthorized', b'close')
 
 def test_w051_an_unexpected_response_can_be_read() -> None:
     with hops(UNAUTHORIZED) as server:
-        ws = WebSocket(server.url())
-        log, answers = Log(ws, 'open', 'error', 'close'), Waiter()
-        ws.on('unexpected-response', answers)
+        answers = Waiter()
+        with held_up():
+            ws = WebSocket(server.url())
+            log = Log(ws, 'open', 'error', 'close')
+            ws.on('unexpected-response', answers)
         _, response = answers.get()
         assert response.statusCode == 401
         assert (response.body, response.complete) == (b'foo', True)
@@ -32,26 +35,29 @@ def test_w051_an_unexpected_response_can_be_read() -> None:
 @pytest.mark.parametrize('method', ['abort', 'destroy'])
 def test_w052_its_request_can_be_aborted(method: str) -> None:
     with hops(UNAUTHORIZED) as server:
-        ws = WebSocket(server.url())
-        log, answers = Log(ws, 'open', 'error', 'close'), Waiter()
+        answers = Waiter()
 
         def unexpected(request: Any, response: Any) -> None:
             getattr(request, method)()
             answers(response.statusCode, response.body)
 
-        ws.on('unexpected-response', unexpected)
+        with held_up():
+            ws = WebSocket(server.url())
+            log = Log(ws, 'open', 'error', 'close')
+            ws.on('unexpected-response', unexpected)
         assert answers.get() == (401, b'foo')
         assert log.get() == ('close', 1006, '')
 
 
 def test_w117_close_after_an_unexpected_response() -> None:
     with hops(ANSWER % (b'502 Bad Gateway', b'keep-alive')) as server:
-        ws = WebSocket(server.url())
-        log = Log(ws, 'open', 'close')
 
         def unexpected(request: Any, response: Any) -> None:
             assert (response.statusCode, response.body) == (502, b'foo')
             ws.close()
 
-        ws.on('unexpected-response', unexpected)
+        with held_up():
+            ws = WebSocket(server.url())
+            log = Log(ws, 'open', 'close')
+            ws.on('unexpected-response', unexpected)
         assert log.get() == ('close', 1006, '')
