@@ -198,7 +198,9 @@ WAITS = """
 
 @pytest.mark.hosts
 @needs('gevent')
-@pytest.mark.parametrize(('event', 'method'), [('return', 'start'), ('call', '__enter__'), ('call', '__exit__')])
+@pytest.mark.parametrize(
+    ('event', 'method'), [('call', '__init__'), ('return', 'start'), ('call', '__enter__'), ('call', '__exit__')]
+)
 def test_ctrl_c_while_a_wait_begins_or_ends(hosts: Hosts, event: str, method: str) -> None:
     """Nothing is left of the time limit of that wait, which would come in the middle of what follows."""
     host, port = start(hosts, PATCHES['gevent'], WAITS.format(event=event, method=method) + CATCHES)

@@ -70,8 +70,9 @@ def forget_waiting_for(descriptors: Iterable[int], error: BaseException) -> None
         module = sys.modules['gevent.timeout']
         for frame, _line in traceback.walk_tb(error.__traceback__):
             if frame.f_globals is vars(module):
-                for timeout in [one for one in frame.f_locals.values() if isinstance(one, module.Timeout)]:
-                    timeout.close()
+                for one in list(frame.f_locals.values()):
+                    if isinstance(one, module.Timeout) and hasattr(one, 'timer'):  # else it is just being made
+                        one.close()
 
 
 def ends_greenlet(error: BaseException) -> bool:
