@@ -282,11 +282,14 @@ def test_an_agent_that_hangs_frees_its_place_when_its_client_gives_up(monkeypatc
         return connect(request, options)
 
     with echo_server() as wss:
-        log = Log(client(wss, agent=agent, handshakeTimeout=500), 'error', 'close')
+        log = Log(client(wss, agent=agent, handshakeTimeout=2000), 'error', 'close')
         asked.get()
         ws = client(wss, agent=connect)
+        opened = Waiter()
+        ws.on('open', opened)
         assert log.until('close')
-        echoes(ws)
+        opened.get()
+        end(ws)
         release.set()
         until(lambda: not any(thread.name == 'ws-agent' for thread in threading.enumerate()))
 
@@ -300,14 +303,17 @@ def test_agents_that_block_hold_nobody_up() -> None:
         return connect(request, options)
 
     with echo_server() as wss:
-        blocked = [client(wss, agent=agent) for _ in range(20)]
+        blocked = []
+        for _ in range(20):
+            ws = client(wss, agent=agent)
+            blocked.append((ws, Log(ws, 'open')))
         for _ in blocked:
             entered.get()
         echoes(client(wss))
         echoes(client(wss, agent=connect))
         release.set()
-        for ws in blocked:
-            wait_for(ws, 'open')
+        for ws, log in blocked:
+            log.until('open')
             end(ws)
 
 
@@ -321,7 +327,7 @@ def test_a_socket_that_comes_too_late_is_closed(how: str) -> None:
         release.wait(TIMEOUT)
         return near
 
-    ws = WebSocket('ws://127.0.0.1:1', agent=agent, handshakeTimeout=500 if how == 'timeout' else 0)
+    ws = WebSocket('ws://127.0.0.1:1', agent=agent, handshakeTimeout=2000 if how == 'timeout' else 0)
     log = Log(ws)
     entered.get()
     if how != 'timeout':

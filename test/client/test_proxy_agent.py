@@ -180,9 +180,9 @@ def test_many_at_once(authority: trustme.CA, ca: bytes) -> None:
         logs = []
         for number in range(20):
             ws = WebSocket(named(wss, 'wss'), agent=agent, ca=ca, **OPTIONS)
-            ws.on('open', lambda ws=ws, number=number: ws.send(str(number)))
-            ws.on('message', lambda ws=ws: ws.close())
             logs.append(Log(ws, 'message', 'close', 'error'))
+            ws.on('message', lambda ws=ws: ws.close())
+            ws.on('open', lambda ws=ws, number=number: ws.send(str(number)))
         for number, log in enumerate(logs):
             events = log.until('close')
             assert [event[1] for event in events] == [str(number), 1000]
@@ -229,7 +229,7 @@ def test_a_proxy_that_never_answers_frees_its_place(monkeypatch: pytest.MonkeyPa
     skip_without_socks(scheme)
     monkeypatch.setattr(connecting, '_agents', Workers('ws-agent', 1))
     with listening(read_all) as port:
-        ws = WebSocket('ws://host.example', agent=ProxyAgent(f'{scheme}://127.0.0.1:{port}'), handshakeTimeout=200)
+        ws = WebSocket('ws://host.example', agent=ProxyAgent(f'{scheme}://127.0.0.1:{port}'), handshakeTimeout=2000)
         assert str(fails(ws)) == 'Opening handshake has timed out'
         with connect_proxy() as proxy, echo_server() as wss:
             echoes(client(wss, agent=ProxyAgent(proxy.address)))
@@ -313,10 +313,13 @@ def test_many_through_squid(through_squid: Squid, authority: trustme.CA, ca: byt
             ProxyAgent(f'http://{KNOWN}@{through_squid.http}'),
             ProxyAgent(f'https://{KNOWN}@{through_squid.https}', ca=ca),
         ]
-        clients = [WebSocket(named(wss, 'wss'), agent=agents[number % 2], ca=ca, **OPTIONS) for number in range(20)]
-        for ws in clients:
-            wait_for(ws, 'open')
-        for ws in clients:
+        clients = []
+        for number in range(20):
+            ws = WebSocket(named(wss, 'wss'), agent=agents[number % 2], ca=ca, **OPTIONS)
+            clients.append((ws, Log(ws, 'open', 'error')))
+        for _, log in clients:
+            assert log.get() == ('open',)
+        for ws, _ in clients:
             echoes_while_open(ws)
 
 

@@ -342,11 +342,13 @@ def test_a_url_function_that_blocks_holds_up_nobody_and_is_given_up() -> None:
 
 
 def test_redirects_are_followed_anew_each_time() -> None:
-    with hops('/there', opened, '/elsewhere', opened) as peer, reconnecting(peer.url(), followRedirects=True) as ws:
+    options = {'followRedirects': True, 'startClosed': True}
+    with hops('/there', opened, '/elsewhere', opened) as peer, reconnecting(peer.url(), **options) as ws:
         log = Log(ws, 'redirect', 'upgrade', 'open', 'close')
         seen = Waiter()
         ws.on('redirect', lambda: seen(ws.url))
         ws.on('upgrade', lambda response: seen(ws.upgradeRes is response, ws.url))
+        ws.reconnect()
         for path in ('/there', '/elsewhere'):
             assert [event[0] for event in log.until('close')] == ['redirect', 'upgrade', 'open', 'close']
             assert seen.get() == (peer.url(path),)
@@ -369,9 +371,10 @@ def test_who_finishes_the_request_is_given_what_reconnects() -> None:
 
 def test_a_request_that_was_answered_may_be_given_up() -> None:
     busy = b'HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nbusy'
-    with hops(busy, opened) as peer, reconnecting(peer.url()) as ws:
+    with hops(busy, opened) as peer, reconnecting(peer.url(), startClosed=True) as ws:
         log = Log(ws, 'unexpected-response', 'open', 'error', 'close')
         ws.on('unexpected-response', lambda request: request.abort())
+        ws.reconnect()
         assert [event[0] for event in log.until('close')] == ['unexpected-response', 'close']
         assert [event[0] for event in log.until('close')] == ['open', 'close']
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import ends
 import pytest
+from loop_timers import held_up
 from reconnecting.clients import collect, reconnecting, stop
 from support import Log, Waiter, echo_server, on_loop, server, url_of, wait_for
 
@@ -26,10 +28,12 @@ def test_it_has_the_face_of_a_websocket() -> None:
 
 
 def test_a_connection() -> None:
-    with echo_server() as wss, reconnecting(url_of(wss, '/path')) as ws:
-        log, drained = Log(ws), Waiter()
-        ws.on('drain', drained)
-        assert ws.readyState == CONNECTING
+    with echo_server() as wss, contextlib.ExitStack() as stack:
+        with held_up():
+            ws = stack.enter_context(reconnecting(url_of(wss, '/path')))
+            log, drained = Log(ws), Waiter()
+            ws.on('drain', drained)
+            assert ws.readyState == CONNECTING
         log.until('open')
         assert (ws.readyState, ws.url, ws.retryCount, ws.shouldReconnect) == (OPEN, url_of(wss, '/path'), 0, True)
         assert repr(ws) == f'<ReconnectingWebSocket {url_of(wss, "/path")} OPEN>'

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from documents import free_port
-from reconnecting.clients import FAST, collect, reconnecting, stop, url_at
+from reconnecting.clients import FAST, NEVER, collect, reconnecting, stop, url_at
 from support import Waiter, echo_server, on_loop, server, until, url_of, wait_for
 
 from ws import CLOSED, OPEN, NotOpenError, ReconnectingWebSocket, WebSocketError
@@ -242,19 +242,24 @@ def test_pings_do_not_wait(call: Any) -> None:
 
 
 def test_a_pause_outlasts_connections() -> None:
-    with free_port() as port, reconnecting(url_at(port)) as ws:
-        messages = Waiter()
-        ws.on('message', messages)
+    by_hand = {'startClosed': True, 'minReconnectionDelay': NEVER, 'maxReconnectionDelay': NEVER}
+    with free_port() as port, reconnecting(url_at(port), **by_hand) as ws:
+        messages, opened, closed = Waiter(), Waiter(), Waiter()
+        for event, waiter in ('message', messages), ('open', opened), ('close', closed):
+            ws.on(event, waiter)
         ws.pause()
         until(lambda: ws.isPaused)
         for _ in range(2):
             with server(port=port) as wss:
                 wss.on('connection', lambda peer: peer.send('hello'))
-                wait_for(ws, 'open')
+                ws.reconnect()
+                opened.get()
                 assert messages.nothing(0.05)
                 for peer in wss.clients:
                     peer.terminate()
                 ws.resume()
                 assert messages.get()[0] == 'hello'
+                closed.get()
                 ws.pause()
+                until(lambda: ws.isPaused)
         assert ws.isPaused

@@ -214,9 +214,11 @@ def test_a_pause_of_somebody_elses_is_left_alone() -> None:
         this.sock.sendall(data_frame(b'x'))
         assert stream.read(1) == b'x'
         stream._ws.pause()
+        until(lambda: stream._ws.isPaused)
         this.sock.sendall(data_frame(b'y'))
         stream.timeout = 100
         with pytest.raises(TimeoutError):
             stream.read(1)
+        stream.timeout = TIMEOUT * 1000
         stream._ws.resume()
         assert stream.read(1) == b'y'

@@ -26,7 +26,13 @@ def connections(wss: WebSocketServer) -> Iterator[Waiter]:
 
 def test_the_line_goes_and_comes_back() -> None:
     lost = 'Disconnected (code: 1001, reason: "restart"); connecting again'
-    with server() as wss, connections(wss) as found, python('-m', 'ws', url_of(wss), '--reconnect') as window:
+    gates = Waiter()
+    with (
+        server(verifyClient=lambda info, callback: gates(callback)) as wss,
+        connections(wss) as found,
+        python('-m', 'ws', url_of(wss), '--reconnect') as window,
+    ):
+        gates.get()[0](True)
         ws, log = found.get()
         window.type('one' + ENTER)
         assert log.get()[:2] == ('message', 'one')
@@ -34,6 +40,7 @@ def test_the_line_goes_and_comes_back() -> None:
         ws.close(1001, 'restart')
         window.shows(CONNECTED, '> one', lost)
         window.type('meanwhile' + ENTER)
+        gates.get()[0](True)
         ws, log = found.get()
         assert log.get()[:2] == ('message', 'meanwhile')
         window.shows(CONNECTED, '> one', lost, 'Connected again', '> meanwhile', '>')
