@@ -254,10 +254,10 @@ def test_a_reset_and_a_timeout_at_once_are_one_failure() -> None:
     def block() -> None:
         blocked.set()
         reset.wait(TIMEOUT)
-        threading.Event().wait(0.5)  # past the deadline: reset and timeout are found in the same turn
+        threading.Event().wait(2)  # past the deadline: reset and timeout are found in the same turn
 
     with fake_server(talk) as url:
-        ws = WebSocket(url, handshakeTimeout=500)
+        ws = WebSocket(url, handshakeTimeout=2000)
         log = Log(ws)
         until(lambda: ws._opening is not None and ws._opening._exchange is not None and ws._opening._exchange._stream)
         ws._loop.call(block)

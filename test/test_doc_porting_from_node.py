@@ -218,6 +218,8 @@ def message_and_kind(log: Log) -> tuple[Any, bool]:
 
 @check('Finding broken connections')
 def _(run: Runner) -> None:
+    """A loaded machine may need longer for an answer."""
+    run.replace(', 300)', ', 1500)')
     program, port = run.serve()
     _good, good_log = connect(port)
     bad, bad_log = connect(port)

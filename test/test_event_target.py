@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from loop_timers import held_up
 from support import Waiter, client, end, on_loop, server, until
 
 from ws import NotOpenError, WebSocket
@@ -39,14 +40,15 @@ def test_a_conversation(how: str) -> None:
     """Items 79, 80 and 83."""
     with server() as wss:
         wss.on('connection', lambda ws: [ws.send('text'), ws.send(b'bytes')])
-        ws = client(wss)
         events, plain = Waiter(), Waiter()
-        for name in EVENTS:
-            if how == 'properties':
-                setattr(ws, f'on{name}', events)
-            else:
-                ws.addEventListener(name, events)
-            ws.on(name, lambda *arguments, name=name: plain(name))
+        with held_up():
+            ws = client(wss)
+            for name in EVENTS:
+                if how == 'properties':
+                    setattr(ws, f'on{name}', events)
+                else:
+                    ws.addEventListener(name, events)
+                ws.on(name, lambda *arguments, name=name: plain(name))
         (opened,) = events.get()
         assert (type(opened), opened.type, opened.target) == (OpenEvent, 'open', ws)
         (text,) = events.get()

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from scripts import SECONDS, SITE, Scripts, needs_late_threads
-from support import HANDSHAKE, PYTHONPATH, Log, Waiter, end, read_all, read_head, server, url_of
+from support import HANDSHAKE, PYTHONPATH, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
 
 from ws import WebSocket
 
@@ -120,6 +120,7 @@ def test_a_signal_handler_may_call_sys_exit(script: Scripts) -> None:
     code = 'import signal\n    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n'
     child = script(SERVER.replace('import sys\n', 'import sys\n    ' + code))
     log = connect(child.line())
+    until_at_rest(child.process.pid)
     child.process.terminate()
     assert child.end() == (7, '', '')
     assert log.get() == ('close', 1001, '')

@@ -136,8 +136,8 @@ class TestProcess:
                     setImmediate(print, 'immediate')
 
             ticks = []
-            setTimeout(lambda: setInterval(tick, 10), 100)
-            setTimeout(print, 10, 'timeout')
+            setTimeout(lambda: setInterval(tick, 10), 2000)
+            setTimeout(print, 1000, 'timeout')
             print('last line')
         """)
         assert child.end() == (0, 'last line\ntimeout\ntick\ntick\ntick\nimmediate\n', '')

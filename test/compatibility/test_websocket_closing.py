@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from compatibility.peers import connected, peer, silence
+from loop_timers import held_up
 from support import Waiter, client, end, server
 
 from ws import NotOpenError, WebSocket, WebSocketError
@@ -92,19 +93,20 @@ def test_078_the_properties_for_events() -> None:
 def test_079_properties_beside_listeners() -> None:
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('foo'))
-        ws = client(wss)
         happened = Waiter()
 
         def onmessage(messageEvent: Any) -> None:
             happened('onmessage', messageEvent.data)
             ws.close()
 
-        ws.onopen = lambda: happened('onopen')
-        ws.on('open', lambda: happened('open'))
-        ws.on('message', lambda message: happened('message', message))
-        ws.onmessage = onmessage
-        ws.on('close', lambda: happened('close'))
-        ws.onclose = lambda: happened('onclose')
+        with held_up():
+            ws = client(wss)
+            ws.onopen = lambda: happened('onopen')
+            ws.on('open', lambda: happened('open'))
+            ws.on('message', lambda message: happened('message', message))
+            ws.onmessage = onmessage
+            ws.on('close', lambda: happened('close'))
+            ws.onclose = lambda: happened('onclose')
         expected = [('onopen',), ('open',), ('message', 'foo'), ('onmessage', 'foo'), ('close',), ('onclose',)]
         assert [happened.get() for _ in expected] == expected
         assert happened.nothing(0)

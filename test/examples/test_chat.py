@@ -370,7 +370,7 @@ def test_who_does_not_answer_is_gone(start: Start, tmp_path: Path) -> None:
     shutil.copytree(example, tmp_path / 'chat')
     text = (example / 'server.py').read_text(encoding='utf-8')
     assert 'HEARTBEAT = 30_000  # milliseconds' in text
-    (tmp_path / 'chat' / 'server.py').write_text(text.replace('30_000', '200'), encoding='utf-8')
+    (tmp_path / 'chat' / 'server.py').write_text(text.replace('30_000', '1500'), encoding='utf-8')
     _, port = start(tmp_path / 'chat' / 'server.py')
     witness, log = enter(port, 'Witness')
     with socket.create_connection(('127.0.0.1', port), timeout=TIMEOUT) as mute:

@@ -178,7 +178,7 @@ def wscat(readme: str, port: int, certificate: Path, message: str = '¡Hola!') -
     options = shlex.split(
         command[1].replace('8080', str(port)).replace('examples/ssl/certificate.pem', str(certificate))
     )
-    return shown_by('-m', 'ws', *options, '-x', message, '-w', '0.5')
+    return shown_by('-m', 'ws', *options, '-x', message, '-w', '1.5')
 
 
 def shown_by(*arguments: object, **environment: str) -> list[str]:

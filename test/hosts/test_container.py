@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from hosts.process import AS_PROCESS_1, Host, Hosts, can_be_process_1, child_of, joined
+from support import until_at_rest
 
 pytestmark = pytest.mark.skipif(not can_be_process_1(), reason='no process numbers of its own can be had here')
 
@@ -43,6 +44,7 @@ def start(hosts: Hosts, handler: str = '') -> tuple[Host, int]:
 def test_the_end(hosts: Hosts, number: int, handler: str, status: int) -> None:
     host, port = start(hosts, handler)
     with joined(port) as (_ws, log):
+        until_at_rest(child_of(host))
         os.kill(child_of(host), number)
         assert log.until('close')[-1] == ('close', 1001, '')
     assert host.ends() == status

@@ -61,7 +61,7 @@ def test_their_server_sends_binary_messages_and_closes(peer: Peer) -> None:
 @only_node
 def test_pipes_and_tls_to_their_server(peer: Peer) -> None:
     command = [sys.executable, str(ROOT / 'bin' / 'wscat'), '-c', peer.url('/wscat-pipe?echo', secure=True)]
-    options = ['--ca', str(peer.certificates.ca), '-w', '0.5']
+    options = ['--ca', str(peer.certificates.ca), '-w', '2']
     result = subprocess.run(
         [*command, *options],
         input='one\ntwo\n',
@@ -141,7 +141,7 @@ def test_their_options_and_our_server() -> None:
 
 
 def test_their_wscat_executes() -> None:
-    with echo_server() as wss, calling(TODAYS, wss, '-x', 'one', '-x', 'two', '-w', '0.2') as (window, _, log):
+    with echo_server() as wss, calling(TODAYS, wss, '-x', 'one', '-x', 'two', '-w', '2') as (window, _, log):
         assert [log.get()[:2] for _ in range(3)] == [('message', 'one'), ('message', 'two'), ('close', 1005)]
         assert window.process.wait(TIMEOUT) == 0
         comes_to_show(window, 'one', 'two')

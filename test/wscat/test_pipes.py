@@ -23,7 +23,7 @@ from ws import WebSocket
 def test_piped_lines_are_sent_and_answers_awaited() -> None:
     data = 'one\n\ntwo\r\nü\nno end of line'.encode()
     with echo_server() as wss:
-        assert run('-c', url_of(wss), '-w', '0.5', data=data) == (0, 'one\n\ntwo\nü\nno end of line\n', '')
+        assert run('-c', url_of(wss), '-w', '1.5', data=data) == (0, 'one\n\ntwo\nü\nno end of line\n', '')
 
 
 def test_piped_input_waits_for_the_connection() -> None:
@@ -52,10 +52,10 @@ def test_answers_that_come_one_after_another_are_awaited() -> None:
 
         def answer(ws: WebSocket) -> None:
             for number in range(5):
-                ws._loop.call_later(300 * number, ws.send, str(number))
+                ws._loop.call_later(700 * number, ws.send, str(number))
 
         wss.on('connection', lambda ws: ws.on('message', lambda: answer(ws)))
-        assert run('-c', url_of(wss), '-w', '1', data=b'count') == (0, '0\n1\n2\n3\n4\n', '')
+        assert run('-c', url_of(wss), '-w', '2', data=b'count') == (0, '0\n1\n2\n3\n4\n', '')
 
 
 def test_execute_waits_for_so_long_and_no_longer() -> None:
@@ -77,7 +77,7 @@ def tick(ws: WebSocket) -> None:
 
 def test_execute_several_messages() -> None:
     with echo_server() as wss:
-        assert run('-c', url_of(wss), '-x', 'one', '-x', 'two', '-w', '0.3', data=b'not sent') == (0, 'one\ntwo\n', '')
+        assert run('-c', url_of(wss), '-x', 'one', '-x', 'two', '-w', '1.5', data=b'not sent') == (0, 'one\ntwo\n', '')
 
 
 @pytest.mark.parametrize(('arguments', 'errors'), [(['-x', 'go'], 'Disconnected (code: 1000, reason: "")\n'), ([], '')])
@@ -93,31 +93,31 @@ def test_waiting_without_end_ends_when_the_peer_closes(arguments: list[str], err
 def test_binary_messages_pass_through_pipes_as_they_are() -> None:
     data = bytes(range(256)) * 2000
     with echo_server() as wss:
-        result = run('-c', url_of(wss), '--binary', '-w', '0.5', data=data)
+        result = run('-c', url_of(wss), '--binary', '-w', '1.5', data=data)
         assert (result.bytes, result.status, result.errors) == (data, 0, '')
 
 
 def test_execute_binary_messages() -> None:
     with server() as wss:
         wss.on('connection', lambda ws: ws.on('message', lambda data: ws.send(repr(data))))
-        assert run('-c', url_of(wss), '--binary', '-x', 'ü', '-w', '0.3') == (0, "b'\\xc3\\xbc'\n", '')
+        assert run('-c', url_of(wss), '--binary', '-x', 'ü', '-w', '1.5') == (0, "b'\\xc3\\xbc'\n", '')
 
 
 def test_raw_adds_and_drops_nothing() -> None:
     with echo_server() as wss:
         data = 'one\r\n\x1b[2J\n\nü'.encode()
-        result = run('-c', url_of(wss), '--raw', '-w', '0.3', data=data)
+        result = run('-c', url_of(wss), '--raw', '-w', '1.5', data=data)
         assert (result.bytes, result.status, result.errors) == (data, 0, '')
 
 
 def test_control_characters_pass_through_pipes() -> None:
     with echo_server() as wss:
-        assert run('-c', url_of(wss), '-x', '\x1b[2J', '-w', '0.3') == (0, '\x1b[2J\n', '')
+        assert run('-c', url_of(wss), '-x', '\x1b[2J', '-w', '1.5') == (0, '\x1b[2J\n', '')
 
 
 def test_json_in_pipes() -> None:
     with echo_server() as wss:
-        result = run('-c', url_of(wss), '--json', '-w', '0.3', data=b'{"a":\n1}\n\n"\\ud800 \\u00fc"\n')
+        result = run('-c', url_of(wss), '--json', '-w', '1.5', data=b'{"a":\n1}\n\n"\\ud800 \\u00fc"\n')
         assert result == (0, '{\n  "a": 1\n}\n"\\ud800 ü"\n', '')
 
 
@@ -130,7 +130,7 @@ def test_text_that_is_no_json_is_shown_as_it_is() -> None:
 
 def test_broken_json_in_a_pipe_is_an_error() -> None:
     with echo_server() as wss:
-        result = run('-c', url_of(wss), '--json', '-w', '0.3', data=b'[1,]\n[2]\n[3')
+        result = run('-c', url_of(wss), '--json', '-w', '1.5', data=b'[1,]\n[2]\n[3')
         assert (result.status, result.output) == (1, '[\n  2\n]\n')
         first, second = result.errors.splitlines()
         assert first.startswith('error: not JSON: ')
@@ -139,7 +139,7 @@ def test_broken_json_in_a_pipe_is_an_error() -> None:
 
 def test_input_that_is_no_text_is_an_error() -> None:
     with echo_server() as wss:
-        result = run('-c', url_of(wss), '-w', '0.3', data=b'\xff\xfe\n')
+        result = run('-c', url_of(wss), '-w', '1.5', data=b'\xff\xfe\n')
         assert result == (1, '', 'error: standard input is not UTF-8 text; --binary sends it as it is\n')
 
 
@@ -219,7 +219,7 @@ def test_signals_close_the_connection(number: int, status: int) -> None:
 
 def test_piped_input_goes_to_the_client_that_comes() -> None:
     process = subprocess.Popen(
-        [sys.executable, '-m', 'ws', '-l', '0', '-v', '-w', '0.3'],
+        [sys.executable, '-m', 'ws', '-l', '0', '-v', '-w', '1.5'],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     with process:

@@ -70,7 +70,7 @@ def test_tls(authority: trustme.CA, tmp_path: Path) -> None:
     issued = authority.issue_cert('localhost')
     with echo_server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
         url = url_of(wss, scheme='wss').replace('127.0.0.1', 'localhost')
-        wait = ('-x', 'hello', '-w', '0.3')
+        wait = ('-x', 'hello', '-w', '1.5')
         assert run('-c', url, '--ca', str(tmp_path / 'ca.pem'), *wait) == (0, 'hello\n', '')
         assert run('-c', url, '-n', *wait) == (0, 'hello\n', '')
         result = run('-c', url, *wait)
@@ -114,7 +114,7 @@ def test_a_certificate_of_the_client(authority: trustme.CA, tmp_path: Path, aske
 def test_proxies() -> None:
     with connect_proxy() as proxy, echo_server() as wss:
         target = url_of(wss).partition('://')[2].strip('/')
-        wait = ('-x', 'hello', '-w', '0.3')
+        wait = ('-x', 'hello', '-w', '1.5')
         assert run('-c', target, '--proxy', proxy.address, *wait) == (0, 'hello\n', '')
         assert run('-c', target, '--proxy', f'http://me:secret@{proxy.address}', *wait) == (0, 'hello\n', '')
         assert proxy.requests == [(target, ''), (target, 'Basic bWU6c2VjcmV0')]
@@ -132,7 +132,7 @@ def test_tls_through_a_proxy(authority: trustme.CA, tmp_path: Path) -> None:
         with echo_server(cert=issued.cert_chain_pems[0].bytes(), key=issued.private_key_pem.bytes()) as wss:
             url = url_of(wss, scheme='wss').replace('127.0.0.1', 'localhost')
             ca = ('--ca', str(tmp_path / 'ca.pem'))
-            assert run('-c', url, '--proxy', proxy.address, *ca, '-x', 'hello', '-w', '0.3') == (0, 'hello\n', '')
+            assert run('-c', url, '--proxy', proxy.address, *ca, '-x', 'hello', '-w', '1.5') == (0, 'hello\n', '')
         assert proxy.requests[0][0].startswith('localhost:')
 
 
@@ -143,7 +143,7 @@ def test_tls_to_a_proxy(authority: trustme.CA, tmp_path: Path) -> None:
     authority.issue_cert('localhost').configure_cert(context)
     with connect_proxy(context) as proxy, echo_server() as wss:
         address = proxy.address.replace('127.0.0.1', 'localhost')
-        arguments = ('-c', url_of(wss), '--proxy', f'https://{address}', '-x', 'hello', '-w', '0.3')
+        arguments = ('-c', url_of(wss), '--proxy', f'https://{address}', '-x', 'hello', '-w', '1.5')
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv('SSL_CERT_FILE', str(tmp_path / 'ca.pem'))
             assert run(*arguments) == (0, 'hello\n', '')
@@ -156,7 +156,7 @@ def test_tls_to_a_proxy(authority: trustme.CA, tmp_path: Path) -> None:
 def test_socks_proxies(scheme: str) -> None:
     pytest.importorskip('python_socks')
     with dante() as address, echo_server() as wss:
-        arguments = ('-c', url_of(wss), '--proxy', f'{scheme}://{address}', '-x', 'hello', '-w', '0.3')
+        arguments = ('-c', url_of(wss), '--proxy', f'{scheme}://{address}', '-x', 'hello', '-w', '1.5')
         assert run(*arguments) == (0, 'hello\n', '')
 
 
@@ -251,7 +251,7 @@ def test_it_is_one_program(command: list[str], tmp_path: Path) -> None:
     assert output_of() == output_of('-h') == output_of('--help') == help_text()
     assert output_of('-V') == output_of('--version')
     with echo_server() as wss:
-        assert output_of('-c', url_of(wss), '-x', 'hello', '-w', '0.3') == 'hello\n'
+        assert output_of('-c', url_of(wss), '-x', 'hello', '-w', '1.5') == 'hello\n'
 
 
 @pytest.mark.parametrize('has_venv', [True, False])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from compatibility.peers import silence
 from compatibility.ws8.clients import pair
+from loop_timers import held_up
 from support import Waiter, client, end, server
 
 from ws import WebSocket
@@ -156,13 +157,14 @@ def test_w146_the_target_and_the_type_of_events() -> None:
     """The type of a message is that of its data, as in 0.4.31; in ws 8 it is 'message'."""
     with server() as wss:
         wss.on('connection', lambda peer: peer.send('hi'))
-        ws = client(wss)
         events = Waiter()
         forced = Exception('forced')
-        for name in 'open', 'message', 'close', 'error':
-            ws.addEventListener(name, events)  # type: ignore[call-overload]
-        ws.on('message', lambda: ws.close())
-        ws.on('close', lambda: ws.emit('error', forced))
+        with held_up():
+            ws = client(wss)
+            for name in 'open', 'message', 'close', 'error':
+                ws.addEventListener(name, events)  # type: ignore[call-overload]
+            ws.on('message', lambda: ws.close())
+            ws.on('close', lambda: ws.emit('error', forced))
         found = [events.get()[0] for _ in range(4)]
         assert all(isinstance(event, Event) and event.target is ws for event in found)
         assert [event.type for event in found] == ['open', 'Text', 'close', 'error']
