@@ -15,7 +15,7 @@ from compatibility.peers import in_node, silence
 from fakes import accept, fake_server
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, read_all, until, wait_for
 
-from ws import HandshakeError, WebSocket, WebSocketError
+from ws import HandshakeError, WebSocket, WebSocketError, delivery
 from ws.protocol.frames import build_frame
 
 
@@ -265,7 +265,10 @@ def test_a_reset_and_a_timeout_at_once_are_one_failure() -> None:
         assert log.nothing(0.05)
 
 
-def test_a_late_listener_hears_of_a_reset() -> None:
+def test_a_late_listener_hears_of_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'SETTLE_FOR', 500)
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
+
     def talk(sock: socket.socket, head: bytes) -> None:
         sock.sendall(accept(head))
         sock.recv(1)

@@ -225,7 +225,7 @@ def test_disable_hixie() -> None:
 
 
 def test_a_nonce_that_never_comes() -> None:
-    with server(handshakeTimeout=500) as wss:
+    with server(handshakeTimeout=2000) as wss:
         wss.on('connection', lambda: pytest.fail('connected'))
         with raw_connection(wss) as sock:
             sock.sendall(REQUEST[:-1])

@@ -19,7 +19,7 @@ import pytest
 from scripts import Scripts
 from support import TIMEOUT, Log, Waiter, client, echo_server, end, on_loop, server, until, url_of, wait_for
 
-from ws import WebSocket, WebSocketServer
+from ws import WebSocket, WebSocketServer, delivery
 from ws.delivery import SETTLE_FOR
 
 
@@ -95,6 +95,7 @@ def test_ten_thousand_connects_lose_nothing(hasty_switching: None, ends: bool) -
 
 def test_listeners_attached_while_it_is_looked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """By another thread, that of `open` first: no message comes before it."""
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('hello'))
         ws = client(wss)
@@ -122,7 +123,9 @@ def test_listeners_attached_while_it_is_looked_for_them(monkeypatch: pytest.Monk
         end(ws)
 
 
-def test_what_waits_is_handed_over_in_order() -> None:
+def test_what_waits_is_handed_over_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'SETTLE_FOR', 500)
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         wss.on('connection', lambda ws: ([ws.send(str(i)) for i in range(5)], ws.close(1000, 'bye')))
         ws = client(wss)
@@ -136,8 +139,10 @@ def test_what_waits_is_handed_over_in_order() -> None:
         ]  # fmt: skip
 
 
-def test_several_late_listeners_of_one_event_all_get_it() -> None:
+def test_several_late_listeners_of_one_event_all_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attached in the same breath, they are there before what waits is handed over."""
+    monkeypatch.setattr(delivery, 'SETTLE_FOR', 500)
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('hello'))
         ws = client(wss)
@@ -150,7 +155,9 @@ def test_several_late_listeners_of_one_event_all_get_it() -> None:
         end(ws, 'terminate')
 
 
-def test_resuming_in_a_listener_calls_no_other_listener_in_the_middle_of_it() -> None:
+def test_resuming_in_a_listener_calls_no_other_listener_in_the_middle_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'SETTLE_FOR', 500)
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('hello'))
         ws = client(wss)
@@ -211,7 +218,8 @@ def test_after_the_first_second_nothing_is_kept() -> None:
         end(ws, 'terminate')
 
 
-def test_reading_pauses_when_too_much_waits() -> None:
+def test_reading_pauses_when_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         connected = Waiter()
         wss.on('connection', connected)
@@ -287,7 +295,9 @@ def test_an_error_nobody_listens_to_is_reported(reported: list[BaseException]) -
     reported.clear()
 
 
-def test_an_error_whose_listener_comes_late_is_not() -> None:
+def test_an_error_whose_listener_comes_late_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'SETTLE_FOR', 500)
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         address = url_of(wss)
     ws = WebSocket(address)

@@ -28,7 +28,7 @@ from support import (
 )
 from test_hixie import REQUEST
 
-from ws import NotOpenError, ProtocolError, WebSocket, WebSocketServer
+from ws import NotOpenError, ProtocolError, WebSocket, WebSocketServer, delivery
 from ws.protocol.frames import build_frame
 from ws.protocol.receiver import INFLATED, STEPS, Receiver
 
@@ -93,7 +93,8 @@ def test_pause_in_a_connection_listener() -> None:
         end(ws)
 
 
-def test_what_was_kept_waits_for_resume() -> None:
+def test_what_was_kept_waits_for_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with server() as wss:
         wss.on('connection', lambda ws: [ws.send(str(number)) for number in range(3)])
         ws = client(wss)

@@ -212,14 +212,15 @@ def test_every_callback_runs_once_whatever_happens() -> None:
         peer = connected.get()[0]
         peer.pause()
         answers: list[list[Any]] = [[] for _ in range(200)]
-        last = threading.Event()
+        last, closed = threading.Event(), Waiter()
+        ws.on('close', closed)
         for number in range(200):
             ws.send(b'x' * 100_000, lambda error, number=number: answers[number].append(error))
         ws.terminate()
         for number in range(3):
             answers.append([])
             ws.send('late', lambda error, number=number: (answers[200 + number].append(error), last.set()))
-        wait_for(ws, 'close')
+        closed.get()
         assert last.wait(TIMEOUT)
         on_loop(ws, lambda: None)
         assert all(len(answer) == 1 for answer in answers)

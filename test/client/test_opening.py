@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fakes import fake_server
 from hops import EVENTS, found, hops, opened, outcome, whole_outcome
+from loop_timers import held_up
 from support import TIMEOUT, Log, Waiter, on_loop, read_all, server, url_of, wait_for
 
 from ws import HandshakeError, WebSocket, WebSocketError
@@ -164,9 +165,10 @@ def test_who_comes_late_for_upgrade_hears_of_it_late() -> None:
 def unexpected(listener: Callable[..., object], **options: Any) -> Iterator[Log]:
     """A client that is refused, and has this listener."""
     with hops(BUSY + b'Content-Length: 5\r\n\r\nlater') as peer:
-        ws = WebSocket(peer.url(), options)
-        log = Log(ws, 'open', 'error', 'close')
-        ws.on('unexpected-response', lambda request, response: listener(ws, request, response))
+        with held_up():
+            ws = WebSocket(peer.url(), options)
+            log = Log(ws, 'open', 'error', 'close')
+            ws.on('unexpected-response', lambda request, response: listener(ws, request, response))
         yield log
 
 
@@ -240,9 +242,10 @@ def test_a_listener_that_raises_ends_the_attempt(event: str, executor: Any, repo
         raise problem
 
     with hops(answers[event]) as peer:
-        ws = WebSocket(peer.url(), followRedirects=True, executor=executor)
-        log = Log(ws, 'open', 'close')
-        ws.on(event, listener)
+        with held_up():
+            ws = WebSocket(peer.url(), followRedirects=True, executor=executor)
+            log = Log(ws, 'open', 'close')
+            ws.on(event, listener)
         attached.set()
         assert log.until('close') == [('close', 1006, '')]
     assert len(peer.heads) == 1
@@ -323,15 +326,16 @@ def test_each_request_has_a_deadline_of_its_own() -> None:
 
     with hops(slowly(found('/1')), slowly(found('/2')), slowly(b'')) as peer:
         assert outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=4000)).events == ['open', 'close']
-    with hops('/1', slowly(found('/2'))) as peer:
-        seen = outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=600))
+    release = threading.Event()
+    with hops('/1', lambda head: found('/2') if release.wait(TIMEOUT) else b'') as peer:
+        seen = outcome(WebSocket(peer.url(), followRedirects=True, handshakeTimeout=2000))
+        release.set()
     assert str(seen.error) == 'Opening handshake has timed out'
     assert seen.ws.url == peer.url('/1')
 
 
 def test_a_listener_edits_the_headers() -> None:
     with hops('/one', opened) as peer:
-        ws = WebSocket(peer.url(), followRedirects=True, headers={'Cookie': 'a=b', 'X-Own': ['1', '2']})
 
         def redirect(url: str, request: ClientRequest) -> None:
             assert url == ws.url == peer.url('/one')
@@ -350,7 +354,9 @@ def test_a_listener_edits_the_headers() -> None:
             with pytest.raises(TypeError, match='must be a str or a number'):
                 request.setHeader('X-Bad', None)  # type: ignore[arg-type]
 
-        ws.on('redirect', redirect)
+        with held_up():
+            ws = WebSocket(peer.url(), followRedirects=True, headers={'Cookie': 'a=b', 'X-Own': ['1', '2']})
+            ws.on('redirect', redirect)
         assert outcome(ws).events == ['open', 'close']
         assert [peer.sent(1, name) for name in ('Cookie', 'X-New', 'X-Own', 'X-Bad')] == [None, '5', '3', None]
         assert peer.sent(0, 'Cookie') == 'a=b'
@@ -359,8 +365,9 @@ def test_a_listener_edits_the_headers() -> None:
 @pytest.mark.parametrize('error', [None, ValueError('mine')])
 def test_a_listener_gives_a_redirect_up(error: Any) -> None:
     with hops('/one') as peer:
-        ws = WebSocket(peer.url(), followRedirects=True)
-        ws.on('redirect', lambda url, request: request.destroy(error))
+        with held_up():
+            ws = WebSocket(peer.url(), followRedirects=True)
+            ws.on('redirect', lambda url, request: request.destroy(error))
         seen = outcome(ws)
     assert seen.events == ['error', 'close']
     assert str(seen.error) == ('mine' if error else 'socket hang up')
@@ -396,8 +403,9 @@ def test_listeners_on_a_pool_decide_as_well() -> None:
         assert whole_outcome(client, *expected).events == expected
         assert peer.sent(1, 'Cookie') is None
     with hops('/one') as peer:
-        ws = WebSocket(peer.url(), followRedirects=True, executor=2)
-        ws.on('redirect', lambda url, request: (note(), request.abort()))
+        with held_up():
+            ws = WebSocket(peer.url(), followRedirects=True, executor=2)
+            ws.on('redirect', lambda url, request: (note(), request.abort()))
         assert outcome(ws).events == ['error', 'close']
     attached = threading.Event()
     with hops(lambda head: opened(head) if attached.wait(TIMEOUT) else b'') as peer:
@@ -406,8 +414,9 @@ def test_listeners_on_a_pool_decide_as_well() -> None:
         attached.set()  # `upgrade` waits for no listener
         assert outcome(ws, 'open', 'close').events == ['close']
     with hops(BUSY + b'\r\n') as peer:
-        ws = WebSocket(peer.url(), executor=2)
-        ws.on('unexpected-response', lambda request: (note(), request.abort()))
+        with held_up():
+            ws = WebSocket(peer.url(), executor=2)
+            ws.on('unexpected-response', lambda request: (note(), request.abort()))
         assert outcome(ws, 'open', 'close').events == ['close']
     assert threads and all(name.startswith('ws-listener') for name in threads)
 
@@ -427,8 +436,9 @@ def test_clients_made_in_listeners_wait_for_nobody(executor: Any) -> None:
 def test_it_may_be_closed_on_the_way() -> None:
     for method in 'close', 'terminate':
         with hops('/one') as peer:
-            ws = WebSocket(peer.url(), followRedirects=True)
-            ws.on('redirect', lambda: getattr(ws, method)())  # noqa: B023  # called before the next round
+            with held_up():
+                ws = WebSocket(peer.url(), followRedirects=True)
+                ws.on('redirect', lambda: getattr(ws, method)())  # noqa: B023  # called before the next round
             assert outcome(ws, 'open', 'close').events == ['close']
         assert len(peer.heads) == 1
 

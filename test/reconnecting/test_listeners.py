@@ -6,10 +6,11 @@ import logging
 
 import pytest
 from documents import free_port
+from loop_timers import held_up
 from reconnecting.clients import FAST, collect, reconnecting, stop, url_at
 from support import Log, Waiter, server, until, url_of
 
-from ws import OPEN, ReconnectingWebSocket
+from ws import OPEN, ReconnectingWebSocket, delivery
 
 
 def test_a_listener_that_raises_costs_the_connection_and_there_is_another(reported: list[BaseException]) -> None:
@@ -54,14 +55,16 @@ def test_other_listeners_that_raise_do_not_end_it(reported: list[BaseException],
             assert isinstance(reported.pop(), ArithmeticError)
 
 
-def test_late_listeners_miss_nothing() -> None:
+def test_late_listeners_miss_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with free_port() as port:
         ws = ReconnectingWebSocket(url_at(port), {**FAST, 'minReconnectionDelay': 1})
         until(lambda: ws.retryCount)
         with server(port=port) as wss:
             wss.on('connection', lambda peer: peer.send('hello'))
             until(lambda: ws.readyState == OPEN)
-            log = Log(ws, 'close', 'message', 'open', 'error')
+            with held_up():
+                log = Log(ws, 'close', 'message', 'open', 'error')
             events = [event[0] for event in log.until('message')]
             assert events == ['error', 'close'] * (len(events) // 2 - 1) + ['open', 'message']
             assert len(events) > 2

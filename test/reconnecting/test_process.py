@@ -65,7 +65,8 @@ def test_ctrl_c_while_it_waits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('end', ['sys.exit(3)', 'ws.unref()\nsys.stdin.read()'])
 def test_other_ends_while_it_waits(tmp_path: Path, end: str) -> None:
-    program = 'import threading\ndone = threading.Event()\n' + WAITS + f'ws.on("close", done.set)\ndone.wait()\n{end}\n'
+    waits = WAITS.replace('lambda: ', 'lambda: done.set() or ')
+    program = f'import threading\ndone = threading.Event()\n{waits}done.wait()\n{end}\n'
     with free_port() as port, running(tmp_path, program, url_at(port)) as host:
         assert host.wait() == (3 if 'exit' in end else 0)
 
@@ -138,8 +139,8 @@ if os.fork() == 0:
     ws.wait()
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-rws.send('parent')
 rws.on('message', lambda message: rws.close())
+rws.send('parent')
 """
     with echo_server() as wss, running(tmp_path, program, url_of(wss)) as host:
         assert [host.line() for _ in range(3)] == [str(CLOSED), 'child', '0']

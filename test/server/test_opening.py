@@ -91,7 +91,7 @@ def test_all_else_is_answered_as_ever(request_: bytes, options: dict[str, Any], 
 
 
 def test_who_does_not_answer_has_until_handshakeTimeout() -> None:
-    with server(handshakeTimeout=500) as wss:
+    with server(handshakeTimeout=2000) as wss:
         wss.on('connection', print)
         wss.on('wsClientError', lambda: None)
         with raw_connection(wss) as sock:
@@ -101,7 +101,7 @@ def test_who_does_not_answer_has_until_handshakeTimeout() -> None:
 
 
 def test_nothing_is_added_to_what_the_program_has_begun() -> None:
-    with server(handshakeTimeout=500) as wss:
+    with server(handshakeTimeout=2000) as wss:
         wss.on('connection', print)
         wss.on('wsClientError', lambda error, socket: socket.write('HTTP/1.1 '))
         with raw_connection(wss) as sock:

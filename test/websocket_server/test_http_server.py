@@ -17,7 +17,7 @@ import trustme
 from sites import SERVERS, Site
 from support import HANDSHAKE, TIMEOUT, Log, Waiter, read_all, read_head, server, until, wait_for, wait_for_end
 
-from ws import WebSocketError, WebSocketServer
+from ws import WebSocketError, WebSocketServer, delivery
 from ws.server.listening import address_of
 
 
@@ -178,8 +178,9 @@ def test_what_is_no_path(path: Any) -> None:
 
 
 @http_server
-def test_requests_wait_for_a_listener(site: Site) -> None:
+def test_requests_wait_for_a_listener(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The HTTP server is at work already when the WebSocketServer is made."""
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     wss = WebSocketServer(server=site.httpd)
     with site.connection() as early, site.connection() as gone:
         gone.sendall(HANDSHAKE % b'/')
@@ -198,7 +199,8 @@ def test_requests_wait_for_a_listener(site: Site) -> None:
 
 
 @http_server
-def test_requests_that_wait_when_the_server_closes(site: Site) -> None:
+def test_requests_that_wait_when_the_server_closes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     wss = WebSocketServer(server=site.httpd)
     with site.connection() as sock:
         sock.sendall(HANDSHAKE % b'/')

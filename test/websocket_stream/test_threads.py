@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 import pytest
 from fakes import accept, fake_server
+from loop_timers import held_up
 from scripts import Scripts
 from streams import in_thread
 from support import TIMEOUT, Log, Waiter, client, on_loop, open_pair, server, until, url_of
@@ -73,9 +74,10 @@ def test_in_a_close_listener_it_is_known_that_nothing_can_be_written(executor: O
     outcome = Waiter()
     with server() as wss:
         wss.on('connection', lambda peer: peer.close())
-        ws = client(wss, executor=executor)
-        ws.on('close', lambda: outcome(raised_by(lambda: stream.write(b'x'))))
-        stream = createWebSocketStream(ws, timeout=5000)
+        with held_up():
+            ws = client(wss, executor=executor)
+            ws.on('close', lambda: outcome(raised_by(lambda: stream.write(b'x'))))
+            stream = createWebSocketStream(ws, timeout=5000)
         assert isinstance(outcome.get()[0], BrokenPipeError)
 
 

@@ -99,8 +99,8 @@ def test_shutdown_cuts_off_what_does_not_end_in_time() -> None:
     loop, handle = Loop(), Handle()
     loop.hold(handle)
     started = time.monotonic()
-    loop.shutdown(0.05)
-    assert 0.05 <= time.monotonic() - started < 2
+    loop.shutdown(0.5)
+    assert 0.5 <= time.monotonic() - started < 2.5
     assert handle.asked.get() == ('shutdown',)
     until(lambda: not loop_threads())
 

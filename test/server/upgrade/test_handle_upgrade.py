@@ -18,7 +18,7 @@ from server.upgrade.requests import REQUEST, Later, fail, nobody_connects, text_
 from sites import LOCAL, Pages, serving
 from support import HANDSHAKE, TIMEOUT, Log, Waiter, end, no_server, on_loop, read_all, read_head, until, wait_for_end
 
-from ws import WebSocket, WebSocketServer
+from ws import WebSocket, WebSocketServer, delivery
 from ws.protocol.http import Request, RequestParser
 
 
@@ -353,8 +353,9 @@ def test_a_malformed_request_of_a_handler_is_answered() -> None:
         assert done.get() == (None,)
 
 
-def test_without_a_callback_it_is_the_connection_event() -> None:
+def test_without_a_callback_it_is_the_connection_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """As for every connection, late listeners lose nothing."""
+    monkeypatch.setattr(delivery, 'KEEP_FOR', 20_000)
     with no_server() as wss, handing_over(wss.handleUpgrade) as site, site.connection() as sock:
         sock.sendall(HANDSHAKE % b'/chat' + text_frame(b'early'))
         until(lambda: wss._admission.waiting)

@@ -245,7 +245,7 @@ def test_an_answer_from_another_thread() -> None:
 
 def test_a_verify_client_that_never_answers() -> None:
     verify = Later()
-    with server(verifyClient=verify, handshakeTimeout=500) as wss:
+    with server(verifyClient=verify, handshakeTimeout=2000) as wss:
         nobody_connects(wss)
         assert answer(wss).startswith(b'HTTP/1.1 408 ')
         verify.get()(True)
