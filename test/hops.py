@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Optional, Union
 
 from fakes import accept, header
-from loop_timers import on_loop
+from loop_timers import held_up
 from support import TIMEOUT, Log, read_all, read_head
 
 from ws import WebSocket
@@ -127,7 +127,10 @@ def outcome(ws: WebSocket, *events: str) -> Outcome:
 
 def whole_outcome(make: Callable[[], WebSocket], *events: str) -> Outcome:
     """The same of what `make` returns: nothing happens before it is listened to, however loaded the machine is."""
-    return _outcome(*on_loop(lambda: ((ws := make()), _log(ws, events))))
+    with held_up():
+        ws = make()
+        log = _log(ws, events)
+    return _outcome(ws, log)
 
 
 def _log(ws: WebSocket, events: tuple[str, ...]) -> Log:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import trustme
@@ -23,8 +23,13 @@ def connect(request: Any, options: Any) -> socket.socket:
     return socket.create_connection((options.host, options.port), timeout=TIMEOUT)
 
 
-def echoes(ws: WebSocket) -> None:
-    log = Log(ws, 'open', 'message', 'error')
+def heard_of(ws: WebSocket) -> Log:
+    return Log(ws, 'open', 'message', 'error')
+
+
+def echoes(ws: WebSocket, log: Optional[Log] = None) -> None:
+    """`log`: of what has happened to it by now."""
+    log = log or heard_of(ws)
     assert log.get() == ('open',)
     ws.send('hi')
     assert log.get()[:2] == ('message', 'hi')
@@ -285,11 +290,9 @@ def test_an_agent_that_hangs_frees_its_place_when_its_client_gives_up(monkeypatc
         log = Log(client(wss, agent=agent, handshakeTimeout=2000), 'error', 'close')
         asked.get()
         ws = client(wss, agent=connect)
-        opened = Waiter()
-        ws.on('open', opened)
+        its_log = heard_of(ws)
         assert log.until('close')
-        opened.get()
-        end(ws)
+        echoes(ws, its_log)
         release.set()
         until(lambda: not any(thread.name == 'ws-agent' for thread in threading.enumerate()))
 
