@@ -25,9 +25,9 @@ sys.path.append(str(Path(__file__).with_name('stand_ins')))  # for packages that
 
 # What they assert is told as fully as what a test does; before anybody imports them.
 pytest.register_assert_rewrite(
-    'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'loop_timers', 'meeting', 'proxies', 'redises', 'scripts',
-    'streams', 'support', 'terminals', 'net.listeners', 'net.stream.makers', 'protocol.http.heads',
-    'protocol.receiver.frames', 'protocol.recording', 'websocket_stream.pairs',
+    'browser', 'documents', 'ends', 'fakes', 'files', 'hops', 'interrupts', 'loop_timers', 'meeting', 'proxies',
+    'redises', 'scripts', 'streams', 'support', 'terminals', 'net.listeners', 'net.stream.makers',
+    'protocol.http.heads', 'protocol.receiver.frames', 'protocol.recording', 'websocket_stream.pairs',
 )  # fmt: skip
 
 import ends  # noqa: E402

@@ -109,6 +109,7 @@ class Child:
 
     def __init__(self, script: Path, *arguments: object, options: tuple[str, ...] = ('-W', 'error')) -> None:
         environment = {**os.environ, 'PYTHONPATH': PYTHONPATH, 'PYTHONUNBUFFERED': '1', 'PYTHONIOENCODING': 'utf-8'}
+        environment['PYTHONFAULTHANDLER'] = '1'
         environment['NODE_PATH'] = str(ROOT / 'test' / 'interop' / 'node' / 'node_modules')
         # What has the API of ws 0.4 uses what Node has deprecated since.
         program = ['node', '--no-deprecation'] if script.suffix == '.js' else [sys.executable, *options]
@@ -148,7 +149,12 @@ class Child:
 
     def wait(self) -> int:
         """The status it ends with, by itself."""
-        return self._process.wait(TIMEOUT)
+        try:
+            return self._process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # at which Python tells where its threads are
+            self._process.wait(TIMEOUT)
+            raise AssertionError(f'it did not end within {TIMEOUT} s: {self.errors()}') from None
 
     def ends(self, *lines: str, status: int = 0) -> None:
         """It ends by itself, with that status and nothing to complain of, and `lines` are the last it prints."""

@@ -39,6 +39,14 @@ needs_late_threads = pytest.mark.skipif(
 )
 
 
+#: Has Ctrl-C come to another thread, as if it came to the main one just before that waits: the system call goes on.
+MASKED = """
+    import signal, threading
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+"""
+
+
 class Script:
     """A Python script in a process of its own, with what it printed."""
 

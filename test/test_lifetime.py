@@ -11,7 +11,8 @@ import textwrap
 import time
 
 import pytest
-from scripts import SECONDS, SITE, Scripts, needs_late_threads
+from interrupts import looks_between_calls
+from scripts import MASKED, SECONDS, SITE, Scripts, needs_late_threads
 from support import HANDSHAKE, PYTHONPATH, Log, Waiter, end, read_all, read_head, server, until_at_rest, url_of
 
 from ws import WebSocket
@@ -53,6 +54,67 @@ def test_it_echoes_after_the_last_line(script: Scripts) -> None:
     child.interrupt()
     assert log.get() == ('close', 1001, '')
     assert child.end()[0] == -signal.SIGINT
+
+
+@pytest.mark.parametrize('rest', ['', '    import ws; ws.wait()'], ids=['last line', 'wait()'])
+def test_ctrl_c_may_come_just_before_the_main_thread_waits(script: Scripts, rest: str) -> None:
+    child = script(f'{SERVER}{MASKED}{rest}')
+    log = connect(child.line())
+    child.interrupt()
+    status, _output, errors = child.end()
+    assert (status, bool(errors)) == (-signal.SIGINT, bool(rest))  # the traceback of a KeyboardInterrupt
+    assert log.get() == ('close', 1001, '')
+
+
+#: Forks a child for each step of what the main thread does after its last line, and has Ctrl-C come at that step, until
+#: there is a child that has looked again and again while it waits.
+AT_EACH_STEP = """
+    import itertools
+    import os
+    import sys
+    import threading
+    import time
+    sys.path.append(sys.argv[1])
+    from interrupts import Steps
+    import ws
+    from ws.net import changes, lifetime, loop, main_thread
+
+    changes.INTERRUPT_POLL = 0.01
+
+    def begin():
+        sys.settrace(steps)
+
+    def end_when_it_waits():
+        waits_since = None
+        while waits_since is None or steps.count < waits_since + 10:
+            time.sleep(0.01)
+            if waits_since is None and lifetime.get_loop()._changes._waiting:
+                waits_since = steps.count
+        os._exit(0)
+
+    for step in itertools.count(1):
+        pid = os.fork()
+        if not pid:
+            steps = Steps(step, changes, lifetime, loop, main_thread)
+            wss = ws.WebSocketServer(port=0, host='127.0.0.1')
+            threading._register_atexit(begin)  # called before ours
+            threading.Thread(target=end_when_it_waits, daemon=True).start()
+            break
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(status, flush=True)
+        if not status:
+            os._exit(0)
+"""
+
+
+@looks_between_calls
+def test_ctrl_c_may_come_at_any_step_after_the_last_line(script: Scripts) -> None:
+    child = script(AT_EACH_STEP, os.path.dirname(__file__))
+    status, output, errors = child.end()
+    assert (status, errors) == (0, '')
+    statuses = output.split()
+    assert statuses == [str(-signal.SIGINT)] * (len(statuses) - 1) + ['0']
+    assert len(statuses) > 30  # there are as many
 
 
 def test_in_a_shell_the_status_is_130(script: Scripts) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import sys
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn, Optional, Union
+from typing import Any, NoReturn, Optional, TypeVar, Union
 
 from .connection import CLOSED, CONNECTING, OPEN
 from .errors import WebSocketError
 from .forks import in_child
-from .net.loop import INTERRUPT_POLL
+from .net.changes import Changes
 from .options import Options, count, flag, milliseconds
 from .protocol.receiver import MessageFlags
 from .typing import Buffer
@@ -26,6 +25,8 @@ _ENDS = (1000, 1005)
 _PEEK = 8192
 #: What a message counts beyond its size, in bytes: empty ones take memory, too.
 _OVERHEAD = 64
+
+_T = TypeVar('_T')
 
 _STATES = 'CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'
 
@@ -54,8 +55,9 @@ class WebSocketStream(io.RawIOBase):
         self._takes_text = not flag(options, 'decodeStrings')
         self._binary = not (self._takes_text and options.encoding)
         self._timeout = milliseconds(options, 'timeout')
-        #: Guards what follows, and is notified when it changes. Nobody calls the WebSocket while holding it.
-        self._changed = threading.Condition()
+        #: Guards what follows. Nobody calls the WebSocket while holding it.
+        self._lock = threading.RLock()
+        self._changes = Changes()  # of what follows
         self._received: deque[Any] = deque()
         self._size = 0  # of what has been received and not read
         self._paused = False  # since that is too much
@@ -99,8 +101,8 @@ class WebSocketStream(io.RawIOBase):
             self._ws._call_behind(self._on_close, code)
 
     def _tell(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._changes.tell()
 
     def _on_message(self, data: Any, flags: MessageFlags) -> None:
         content = data if type(data) is bytes else flags.buffer
@@ -108,7 +110,7 @@ class WebSocketStream(io.RawIOBase):
             self._keep(content, len(content))
 
     def _keep(self, content: Any, size: int) -> None:
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._received.append(content)
@@ -116,7 +118,7 @@ class WebSocketStream(io.RawIOBase):
             full = self._size > self._read_limit and not self._paused
             if full:
                 self._paused = True
-            self._changed.notify_all()
+            self._changes.tell()
         if full:
             self._ws._run(self._update_pause)
 
@@ -125,31 +127,31 @@ class WebSocketStream(io.RawIOBase):
         self._ws._pause_reading(self._paused)
 
     def _on_error(self, error: Exception) -> None:
-        with self._changed:
+        with self._lock:
             if self._closed or self._error is not None:
                 return
             self._error = error
             # How a connection broke, `close` tells as well; and others may listen.
             is_news = self._ws._outgoing is None or isinstance(error, WebSocketError)
             self._untold = is_news and self._ws.listenerCount('error') == 1
-            self._changed.notify_all()
+            self._changes.tell()
 
     def _on_close(self, code: int, reason: str = '') -> None:
-        with self._changed:
+        with self._lock:
             self._ended = True
             self._paused = False
             if self._error is None and not self._closed and code not in _ENDS:
                 self._error = ConnectionError(f'the connection ended with {code}' + (reason and f': {reason}'))
-            self._changed.notify_all()
+            self._changes.tell()
         self._ws._loop.on_end.discard(self._tell)
         for event, listener in self._listeners():
             self._ws.off(event, listener)
 
     def _on_sent(self, size: int, error: Optional[Exception]) -> None:
-        with self._changed:
+        with self._lock:
             self._unsent -= size
             self._lost = self._lost or error is not None
-            self._changed.notify_all()
+            self._changes.tell()
 
     # -- waiting; all under the lock ---------------------------------------------------------------------------------
 
@@ -163,25 +165,28 @@ class WebSocketStream(io.RawIOBase):
     def timeout(self, timeout: float) -> None:
         self._timeout = milliseconds(Options(timeout=timeout), 'timeout')
 
-    def _wait_for(self, condition: Callable[[], object]) -> None:
-        """Return when that is so."""
-        loop = self._ws._loop
-        deadline = time.monotonic() + self._timeout / 1000 if self._timeout else None
-        while not condition():
-            if loop.in_thread():
-                raise RuntimeError('on the loop thread, this would wait for itself: use the stream on another thread')
-            if not loop.runs:
-                raise ConnectionError('the process ends, and the connection with it')
-            seconds = [] if INTERRUPT_POLL is None else [INTERRUPT_POLL]
-            if deadline is not None:
-                seconds.append(deadline - time.monotonic())
-                if seconds[-1] <= 0:
-                    raise TimeoutError('timed out')
-            self._changed.wait(min(seconds, default=None))
+    def _when(self, condition: Callable[[], object], then: Callable[[], _T]) -> _T:
+        """What `then` returns, called as soon as `condition` is so; raises what either does. Both under the lock."""
+        results: list[_T] = []
 
-    def _wait_unless_closed(self, condition: Callable[[], object]) -> None:
-        self._wait_for(lambda: self._closed or condition())
-        self._check_not_closed()
+        def is_so() -> bool:
+            with self._lock:
+                if condition():
+                    results.append(then())
+                else:
+                    self._check_can_wait()
+            return bool(results)
+
+        if not self._changes.until(is_so, self._timeout / 1000 if self._timeout else None):
+            raise TimeoutError('timed out')
+        return results[0]
+
+    def _check_can_wait(self) -> None:
+        loop = self._ws._loop
+        if loop.in_thread():
+            raise RuntimeError('on the loop thread, this would wait for itself: use the stream on another thread')
+        if not loop.runs:
+            raise ConnectionError('the process ends, and the connection with it')
 
     def _check_not_closed(self) -> None:
         if self._closed:
@@ -232,26 +237,31 @@ class WebSocketStream(io.RawIOBase):
         """Some of the next bytes, without taking them; waits as :meth:`read` does. `size` has no effect.
 
         Thanks to this, :meth:`readline` and ``for line in stream`` need not ask for single bytes."""
-        with self._changed:
-            self._wait_for_received()
-            return bytes(memoryview(self._received[0])[:_PEEK]) if self._received else b''
+        return self._when(self._can_read, self._peeked)
+
+    def _peeked(self) -> bytes:
+        return bytes(memoryview(self._received[0])[:_PEEK]) if self._received else b''
 
     def _take(self, limit: int) -> Any:
-        with self._changed:
-            self._wait_for_received()
-            data = self._cut(limit) if self._received else self._nothing
-            may_go_on = self._paused and self._size <= self._read_limit // 2
-            if may_go_on:
-                self._paused = False
+        data, may_go_on = self._when(self._can_read, lambda: self._taken(limit))
         if may_go_on:
             self._ws._run(self._update_pause)
         return data
 
-    def _wait_for_received(self) -> None:
-        """Return when something has been received, or the end is reached."""
-        self._wait_unless_closed(lambda: self._received or self._ended or self._error)
+    def _taken(self, limit: int) -> tuple[Any, bool]:
+        """What may be read, and whether there is room for more again."""
+        data = self._cut(limit) if self._received else self._nothing
+        may_go_on = self._paused and self._size <= self._read_limit // 2
+        if may_go_on:
+            self._paused = False
+        return data, may_go_on
+
+    def _can_read(self) -> bool:
+        """Whether something has been received, or the end is reached. Raises what prevents both."""
+        self._check_not_closed()
         if not self._received:
             self._raise_error()
+        return bool(self._received or self._ended)
 
     def _cut(self, limit: int) -> Any:
         """Some of what has been received, up to `limit` bytes."""
@@ -269,10 +279,10 @@ class WebSocketStream(io.RawIOBase):
         return data
 
     def _put_back(self, parts: list[bytes]) -> None:
-        with self._changed:
+        with self._lock:
             self._received.extendleft(reversed(parts))
             self._size += sum(map(len, parts))
-            self._changed.notify_all()
+            self._changes.tell()
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -295,15 +305,18 @@ class WebSocketStream(io.RawIOBase):
         else:
             payload, binary = data if type(data) is bytes else memoryview(data).tobytes(), self._binary
         size = len(payload)
-        with self._changed:
-            self._wait_unless_closed(self._has_room)
+
+        def count_in() -> None:
             self._check_open()
             self._unsent += size
+
+        self._when(self._has_room, count_in)
         self._ws.send(payload, None, lambda error: self._on_sent(size, error), binary=binary)
         return size
 
     def _has_room(self) -> bool:
-        """Whether something can be written; or it is known why not."""
+        """Whether something can be written; or it is known why not. Raises ValueError if the stream is closed."""
+        self._check_not_closed()
         if self._ended or self._error or self._finished:
             return True
         ws = self._ws
@@ -321,9 +334,11 @@ class WebSocketStream(io.RawIOBase):
 
     def flush(self) -> None:
         """Wait until the system has taken all that was written. Raises what has prevented that."""
-        with self._changed:
-            self._wait_unless_closed(self._is_sent)
-            self._check_sent()
+        self._when(self._is_flushed, self._check_sent)
+
+    def _is_flushed(self) -> bool:
+        self._check_not_closed()
+        return self._is_sent()
 
     def _is_sent(self) -> bool:
         return not self._unsent or (self._ws._loop.in_thread() and not self._ws.bufferedAmount)
@@ -346,13 +361,19 @@ class WebSocketStream(io.RawIOBase):
 
         Waits until the connection is open. Raises what has prevented that.
         """
-        with self._changed:
-            self._wait_unless_closed(lambda: self._ws._outgoing is not None or self._ended or self._error)
-            self._raise_error()
-            self._finished = True
-            self._changed.notify_all()
+        self._when(self._has_opened, self._finish)
         self._ws._reads_to_end = True
         self._ws.close()
+
+    def _has_opened(self) -> bool:
+        """Whether the connection was open, or has ended. Raises what has prevented the first."""
+        self._check_not_closed()
+        self._raise_error()
+        return self._ws._outgoing is not None or self._ended
+
+    def _finish(self) -> None:
+        self._finished = True
+        self._changes.tell()
 
     def close(self) -> None:
         """Close the connection after what was written, and drop what was not read. Whoever waits in another call gets
@@ -364,7 +385,7 @@ class WebSocketStream(io.RawIOBase):
         """
         if self._is_finalizing():  # a file over this one is closed by its destructor: the connection ended before
             return
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             was_paused = self._shut()
@@ -372,17 +393,18 @@ class WebSocketStream(io.RawIOBase):
         self._ws.close()
         if was_paused:  # else the peer's close frame would never be seen
             self._ws._run(self._update_pause)
-        with self._changed:
-            if not self._ws._loop.in_thread():
-                self._wait_for(self._is_sent)
-            self._check_sent()
-            if self._untold:
-                self._raise_error()
+        in_thread = self._ws._loop.in_thread()
+        self._when(lambda: in_thread or self._is_sent(), self._check_told)
+
+    def _check_told(self) -> None:
+        self._check_sent()
+        if self._untold:
+            self._raise_error()
 
     def destroy(self, error: Optional[Exception] = None) -> None:
         """End the connection at once, as ``terminate`` does. If `error` is given, calls that are waiting raise it, and
         so do later ones. Does nothing if the stream is closed."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._shut()
@@ -396,12 +418,13 @@ class WebSocketStream(io.RawIOBase):
         self._received.clear()
         self._size = 0
         was_paused, self._paused = self._paused, False
-        self._changed.notify_all()
+        self._changes.tell()
         return was_paused
 
     def _abandon(self) -> None:
         """This is the child after a fork: the connection is the parent's."""
-        self._changed = threading.Condition()  # the old one may be held by a thread that does not exist here
+        self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
+        self._changes = Changes()
         self._received.clear()
         self._size = self._unsent = 0
         self._paused = self._untold = False

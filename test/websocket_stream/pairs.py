@@ -54,7 +54,7 @@ def close_frame(code: Optional[int], reason: bytes = b'') -> bytes:
 
 def waits(stream: WebSocketStream) -> bool:
     """Whether some thread waits in a call."""
-    return bool(stream._changed._waiters)  # type: ignore[attr-defined]
+    return bool(stream._changes._waiting)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

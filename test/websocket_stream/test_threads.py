@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import queue
 import threading
@@ -12,8 +13,9 @@ from typing import Any, Optional
 
 import pytest
 from fakes import accept, fake_server
+from interrupts import interrupted_at, looks_between_calls
 from loop_timers import held_up
-from scripts import Scripts
+from scripts import MASKED, Scripts
 from streams import in_thread
 from support import TIMEOUT, Log, Waiter, client, on_loop, open_pair, server, until, url_of
 from websocket_stream.pairs import (
@@ -24,10 +26,12 @@ from websocket_stream.pairs import (
     pair,
     stream_and_peer,
     stream_and_socket,
+    waits,
     zip_first,
 )
 
-from ws import WebSocket, createWebSocketStream
+from ws import WebSocket, createWebSocketStream, websocket_stream
+from ws.net import changes
 
 
 def raised_by(function: Callable[[], object]) -> Optional[Exception]:
@@ -136,6 +140,7 @@ INTERRUPTED = """
     from ws import WebSocket, createWebSocketStream
 
     stream = createWebSocketStream(WebSocket(sys.argv[1]))
+{before}
     try:
         stream.read(1)
     except KeyboardInterrupt:
@@ -145,17 +150,42 @@ INTERRUPTED = """
 """
 
 
-def test_ctrl_c_interrupts_a_read(script: Scripts) -> None:
+@pytest.mark.parametrize('before', ['', MASKED], ids=['', 'just before'])
+def test_ctrl_c_interrupts_a_read(script: Scripts, before: str) -> None:
     with server() as wss:
         log: Waiter = Waiter()
         wss.on('connection', lambda ws: log(Log(ws, 'message', 'close')))
-        child = script(INTERRUPTED, url_of(wss))
+        child = script(INTERRUPTED.format(before=before), url_of(wss))
         [events] = log.get()
         child.interrupt()
         assert child.line() == 'interrupted'
         assert events.get()[1] == b'goes on'
         assert events.get() == ('close', 1000, '')
         assert child.end() == (0, '', '')
+
+
+@looks_between_calls
+def test_ctrl_c_may_come_at_any_step_of_reading() -> None:
+    """The stream, and the loop, go on as if it had not been tried."""
+    places = set()
+    with stream_and_peer() as (stream, peer):
+        for step in itertools.count(1):
+            over = threading.Event()
+
+            def send(over: threading.Event = over) -> None:
+                until(lambda: waits(stream) or over.is_set())
+                peer.send(b'x')
+
+            with in_thread(send):
+                place = interrupted_at(step, lambda: stream.read(1), changes, websocket_stream)
+                over.set()
+            if not place:
+                break
+            places.add(place)
+            peer.send(b'y')
+            while stream.read(1) != b'y':  # if 'x' was just being read, it is lost, as with any file
+                pass
+    assert {'until', 'is_so', '_can_read', '_taken'} <= places
 
 
 LEAVES = """
@@ -203,14 +233,14 @@ FORKS = """
         except OSError as error:
             print(type(error).__name__, error, flush=True)
 
-    stream._changed.acquire()  # as another thread might at that moment
+    stream._lock.acquire()  # as another thread might at that moment
     if os.fork() == 0:
         attempt(stream.read, 1)
         attempt(stream.write, b'x')
         attempt(stream.flush)
         stream.close()
         os._exit(0)
-    stream._changed.release()
+    stream._lock.release()
     os.wait()
     print(stream.read(1), flush=True)
     stream.write(b'the parent')

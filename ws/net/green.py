@@ -41,6 +41,11 @@ def check_unchanged() -> None:
 _at_import = _check()
 
 
+def is_in_use() -> bool:
+    """Whether one of them had patched Python when we were imported."""
+    return any(_at_import.values())
+
+
 # -- what is meant for the main greenlet ------------------------------------------------------------------------------
 
 
@@ -50,7 +55,7 @@ def pass_on(error: BaseException) -> bool:
 
     Python calls the handlers on the main thread, whatever runs there: without green threads, that is never the loop.
     """
-    if not any(_at_import.values()) or not _comes_from_a_signal(error):
+    if not is_in_use() or not _comes_from_a_signal(error):
         return False
     _soon(_main_greenlet().throw, type(error), error.with_traceback(None))
     return True

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Optional
 
@@ -28,7 +28,8 @@ except RuntimeError:  # a thread imports us after the main thread's end: there a
 
 from ..forks import in_child
 from . import green, main_thread
-from .loop import INTERRUPT_POLL, Loop, LoopThread
+from .changes import INTERRUPT_POLL
+from .loop import Loop, LoopThread
 
 #: How long, in seconds, sockets may take for their closing handshakes when the process ends.
 GRACE = 0.5
@@ -179,26 +180,25 @@ def _lives_on() -> bool:
 
 def _after_last_line() -> None:
     """The main thread is done; other threads may still be running, and open or use sockets."""
-    if _leaving:
-        return
+    if not _leaving:
+        _unless_told_to_end(_live_on)
+
+
+def _live_on() -> None:
     # Run last registered first: before all others, so that these can still be run where we end the process ourselves.
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
-    with _ways_out():
-        if _lives_on():
-            _wait(threading.enumerate())
-        else:
-            _loop.shutdown(GRACE)
+    if _lives_on():
+        _wait(threading.enumerate())
+    else:
+        _loop.shutdown(GRACE)
 
 
 def _at_exit() -> None:
     """All threads but daemons have ended, too, and may have left sockets of their own."""
     if _leaving:
         return
-    with _ways_out():
-        if _lives_on() and _exited is None:
-            _wait(())  # Python waits for no thread any more: one that is there was started by a listener
-        _loop.shutdown(GRACE)
+    _unless_told_to_end(_live_to_the_end)
     if _exited is not None:
         _exit(_exited)
     if _failed and _lives_on():
@@ -206,10 +206,16 @@ def _at_exit() -> None:
     main_thread.forget()
 
 
-@contextlib.contextmanager
-def _ways_out() -> Iterator[None]:
+def _live_to_the_end() -> None:
+    if _lives_on() and _exited is None:
+        _wait(())  # Python waits for no thread any more: one that is there was started by a listener
+    _loop.shutdown(GRACE)
+
+
+def _unless_told_to_end(live: Callable[[], None]) -> None:
+    """No context manager: a signal that comes as that begins or ends would pass it by."""
     try:
-        yield
+        live()
     except KeyboardInterrupt:
         _end_as_interrupted()
     except SystemExit as error:  # a signal handler of the user's called sys.exit()

@@ -15,13 +15,12 @@ from collections.abc import Callable
 from typing import Any, Optional, Union
 
 from . import green
+from .changes import Changes
 from .guests import Flushable, Handle, Patient, Pollable
 from .poller import READ, Poller, SelectorPoller
 from .timers import Timer, Timers
 from .waker import Idle, NoPoller, Waker
 
-#: How often, in seconds, a waiting main thread looks for Ctrl-C where the platform can't interrupt a lock.
-INTERRUPT_POLL = 0.5 if sys.platform == 'win32' else None
 #: How long, in seconds, the poller is asked to wait at most: systems refuse a timer that is due after a month.
 _LONGEST_WAIT = 3600.0
 #: Bytes in a block that is taken and freed, untouched, before the first message: glibc then keeps what is freed, up to
@@ -65,8 +64,8 @@ class Loop:
         self._on_start = on_start  # told, on the thread that starts it, when there is going to be a loop thread
         # For the next four, and for the beginning and end. Reentrant: a signal handler may come here in the middle.
         self._lock = threading.RLock()
-        #: Notified when the last referenced handle goes, and when the thread ends.
-        self._changed = threading.Condition(self._lock)
+        #: Told when the last referenced handle goes, and when the thread ends.
+        self._changes = Changes()
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
         #: How often there has come a reason to wait; see :meth:`wait`.
@@ -165,7 +164,7 @@ class Loop:
 
     def _notify_if_unreferenced(self) -> None:
         if not self._referenced:
-            self._changed.notify_all()
+            self._changes.tell()
 
     def wait(self) -> None:
         """Return when no referenced handle is left. A signal handler may raise out of it.
@@ -177,9 +176,15 @@ class Loop:
         """
         if self.in_thread():
             raise RuntimeError('waiting on the loop thread would never end')
-        with self._changed:
-            while self._referenced and self._thread is not None:
-                self._changed.wait(INTERRUPT_POLL)
+        self._changes.until(self._is_unreferenced)
+
+    def _is_unreferenced(self) -> bool:
+        with self._lock:
+            return not self._referenced or self._thread is None
+
+    def _has_ended(self) -> bool:
+        with self._lock:  # the thread may be just about to see that it can't end yet
+            return self._thread is None
 
     def shutdown(self, seconds: float) -> None:
         """End every handle gracefully, and the thread after at most `seconds`."""
@@ -193,9 +198,7 @@ class Loop:
 
     def _end_handles(self, deadline: float) -> None:
         self.call(self._shutdown_handles)
-        with self._changed:
-            while self.runs and time.monotonic() < deadline:
-                self._changed.wait(deadline - time.monotonic())
+        self._changes.until(self._has_ended, deadline - time.monotonic())
         self._stopping = True  # those that did not end in time are cut off, between two calls rather than within one
         with self._lock:
             self._wake()
@@ -479,7 +482,7 @@ class Loop:
         self._timers.clear()
         self._heart = None
         self._close_descriptors()
-        self._changed.notify_all()
+        self._changes.tell()
 
     def _close_descriptors(self) -> None:
         self._woken = True
@@ -493,7 +496,7 @@ class Loop:
         """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""
         handles, pollables = list(self._handles), list(self._pollables.values())
         self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
-        self._changed = threading.Condition(self._lock)
+        self._changes = Changes()
         for mine in (self._handles, self._unreferenced, self._pollables, self._inbox, self._timers, self._deferred):
             mine.clear()
         self._put_off.clear()

@@ -33,7 +33,9 @@ class Workers:
 
     def forget(self) -> None:
         """There are no jobs and no threads; also in the child after a fork, whose parent does the jobs."""
-        self._changed = threading.Condition(threading.Lock())  # for all of the following
+        # For all of the following. A signal handler may raise in the middle of entering a Condition, not of a lock.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._threads = 0  # those that were given up don't count
@@ -42,7 +44,7 @@ class Workers:
 
     def add(self, job: Job) -> None:
         """Do `job` soon on one of the threads. Jobs begin in the order they were added."""
-        with self._changed:
+        with self._lock:
             self._waiting.append(job)
             if self._idle >= len(self._waiting):
                 self._changed.notify()
@@ -55,7 +57,7 @@ class Workers:
     def give_up(self, job: Job) -> None:
         """Nobody waits for `job` any longer. If it has begun, nothing can end it: its thread will do nothing else, and
         another one may take its place."""
-        with self._changed:
+        with self._lock:
             if job in self._waiting:
                 self._waiting.remove(job)
                 return
@@ -66,7 +68,7 @@ class Workers:
     def stand_aside(self, job: Job) -> bool:
         """`job` takes longer than others shall wait for: it goes on, and another thread may take its thread's place.
         Returns False if that is not so now: it has not begun, or many have stood aside already."""
-        with self._changed:
+        with self._lock:
             if job in self._waiting or (job in self._running and self._lost >= self._most * ASIDE):
                 return False
             replaced = self._lose(job)
@@ -94,7 +96,7 @@ class Workers:
 
     def _work(self, patience: float) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if not self._waiting and patience:
                     self._idle += 1
                     self._changed.wait_for(lambda: self._waiting, patience)
@@ -105,7 +107,7 @@ class Workers:
                 job = self._waiting.popleft()
                 self._running.append(job)
             job()
-            with self._changed:
+            with self._lock:
                 if job not in self._running:  # it was given up, and this thread with it
                     self._lost -= 1
                     return

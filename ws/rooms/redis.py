@@ -329,7 +329,9 @@ class _Link:
         self._ping_every = timeout / 3
         self._on_reply = on_reply
         self._on_moved = on_moved
-        self._changed = threading.Condition(threading.Lock())  # for the next five
+        # For the next five. A signal handler may raise in the middle of entering a Condition, not of a lock.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._messages: deque[tuple[str, bytes]] = deque()
         self._size = 0  # bytes of them, and of those that are being written
         self._changes: list[tuple[str, bool]] = []
@@ -363,7 +365,7 @@ class _Link:
         on_end(error)
 
     def disconnect(self) -> None:
-        with self._changed:
+        with self._lock:
             self._over = True  # or whoever writes next would connect again, as redis-py does, and go on
             self._changed.notify()
         for connection in (self._incoming, self._outgoing):
@@ -379,7 +381,7 @@ class _Link:
 
     def publish(self, name: str, message: bytes) -> bool:
         size = len(message) + _OVERHEAD
-        with self._changed:
+        with self._lock:
             if self._size + size > MOST:
                 if not self._is_lossy:
                     self._is_lossy = True
@@ -391,12 +393,12 @@ class _Link:
             return True
 
     def change(self, name: str, wanted: bool) -> None:
-        with self._changed:
+        with self._lock:
             self._changes.append((name, wanted))
             self._changed.notify()
 
     def close(self) -> None:
-        with self._changed:
+        with self._lock:
             self._closing = True
             self._changed.notify()
 
@@ -405,7 +407,7 @@ class _Link:
     def _write(self) -> None:
         next_ping = 0.0
         while not self._over:
-            with self._changed:
+            with self._lock:
                 if not (self._messages or self._changes or self._closing or self._over):
                     self._changed.wait(max(0.0, next_ping - time.monotonic()))
                 messages, self._messages = self._messages, deque()
@@ -417,7 +419,7 @@ class _Link:
                 self._ask([('PING',)])
             self._subscribe(changes)
             self._ask([(self._commands.publish, name, message) for name, message in messages])
-            with self._changed:
+            with self._lock:
                 self._size -= sum(len(message) + _OVERHEAD for _, message in messages)
                 self._is_lossy = self._is_lossy and self._size > MOST // 2
             if is_last:

@@ -1,0 +1,66 @@
+"""Ctrl-C at each step of a call: whoever is interrupted while waiting must be able to go on."""
+
+from __future__ import annotations
+
+import opcode
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Optional
+
+import pytest
+
+#: Earlier ones look between more steps, among them the end of a ``with`` block and the call of ``__exit__``.
+looks_between_calls = pytest.mark.skipif(sys.version_info < (3, 11), reason='this Python looks for signals anywhere')
+
+#: After these instructions, Python looks for signals.
+_LOOKS_AFTER = {'CALL', 'CALL_FUNCTION_EX', 'CALL_KW', 'JUMP_BACKWARD', 'RESUME'}
+
+
+class Steps:
+    """A trace function that sends SIGINT to this process when Python looks for signals for the `at`-th time, from 1 on,
+    in functions of `modules`, or of `threading`."""
+
+    def __init__(self, at: int, *modules: Any) -> None:
+        self._at = at
+        self._files = {module.__file__ for module in (threading, *modules)}
+        self._done: dict[FrameType, str] = {}  # each one's last instruction
+        #: How often it has looked.
+        self.count: int = 0
+        #: The function where it was sent; '' if it was not.
+        self.where: str = ''
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Optional[Callable[..., Any]]:
+        if frame.f_code.co_filename not in self._files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == 'opcode':
+            if self._done.get(frame) in _LOOKS_AFTER:
+                self._look(frame)
+            self._done[frame] = opcode.opname[frame.f_code.co_code[frame.f_lasti]]
+        return self
+
+    def _look(self, frame: FrameType) -> None:
+        self.count += 1
+        if self.count == self._at:
+            self.where = frame.f_code.co_name
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)  # Python calls the handler here
+
+
+def interrupted_at(step: int, call: Callable[[], object], *modules: Any) -> str:
+    """The function that was interrupted, if a KeyboardInterrupt came out of `call` because Ctrl-C came at this step;
+    '' if there are not so many."""
+    steps = Steps(step, *modules)
+    before = sys.gettrace()
+    sys.settrace(steps)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return steps.where
+    finally:
+        sys.settrace(before)
+    assert not steps.where, f'lost in {steps.where}'
+    return ''
