@@ -305,8 +305,9 @@ class Source:
     def __init__(self, name: str) -> None:
         self.module = importlib.import_module(name)
         assert self.module.__file__ is not None
-        self._code = Path(self.module.__file__).read_text(encoding='utf-8')
-        self.tree = ast.parse(self._code)
+        code = Path(self.module.__file__).read_bytes()
+        self._lines = code.splitlines(keepends=True)
+        self.tree = ast.parse(code)
 
     def find(self, name: str) -> Optional[ast.stmt]:
         """The statement that defines `name`."""
@@ -322,9 +323,14 @@ class Source:
 
     def text(self, node: Optional[ast.AST]) -> str:
         """What stands there, on one line."""
-        text = ast.get_source_segment(self._code, node) if node is not None else None
-        assert text is not None, node
+        assert node is not None
+        text = self._segment(node).decode()
         return re.sub(r',? ([\])])', r'\1', re.sub(r'([\[(]) ', r'\1', ' '.join(re.sub('#.*', '', text).split())))
+
+    def _segment(self, node: Any) -> bytes:
+        """As ast.get_source_segment, which splits the whole source each time."""
+        *lines, last = self._lines[node.lineno - 1 : node.end_lineno]
+        return b''.join([*lines, last[: node.end_col_offset]])[node.col_offset :]
 
     def default(self, node: ast.expr) -> str:
         try:
