@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import opcode
+import re
 import signal
 import sys
 import threading
@@ -15,8 +16,11 @@ import pytest
 #: Earlier ones look between more steps, among them the end of a ``with`` block and the call of ``__exit__``.
 looks_between_calls = pytest.mark.skipif(sys.version_info < (3, 11), reason='this Python looks for signals anywhere')
 
-#: After these instructions, Python looks for signals.
-_LOOKS_AFTER = {'CALL', 'CALL_FUNCTION_EX', 'CALL_KW', 'JUMP_BACKWARD', 'RESUME'}
+#: After these instructions, Python looks for signals; and when a function begins.
+_LOOKS_AFTER = re.compile('CALL|CALL_FUNCTION_EX|CALL_KW|(POP_)?JUMP_BACKWARD(_IF_.*)?')
+
+#: Which begin too early, or end too late, to catch anything: a traceback is printed, and the process ends.
+_OUTERMOST = '_after_last_line', '_unless_told_to_end'
 
 
 class Steps:
@@ -36,8 +40,10 @@ class Steps:
         if frame.f_code.co_filename not in self._files:
             return None
         frame.f_trace_opcodes = True
+        if event == 'call' and frame.f_code.co_name not in _OUTERMOST:
+            self._look(frame)
         if event == 'opcode':
-            if self._done.get(frame) in _LOOKS_AFTER:
+            if _LOOKS_AFTER.fullmatch(self._done.get(frame, '')):
                 self._look(frame)
             self._done[frame] = opcode.opname[frame.f_code.co_code[frame.f_lasti]]
         return self

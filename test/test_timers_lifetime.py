@@ -184,7 +184,7 @@ class TestProcess:
         child.interrupt()
         began = time.monotonic()
         assert child.end() == (-signal.SIGINT, '', '')
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
 
     def test_what_raises_is_reported_as_for_any_thread(self, script: Scripts) -> None:
         status, output, errors = script('from ws.timers import setTimeout; setTimeout(lambda: 1 // 0)').end()

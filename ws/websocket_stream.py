@@ -57,11 +57,12 @@ class WebSocketStream(io.RawIOBase):
         self._timeout = milliseconds(options, 'timeout')
         #: Guards what follows. Nobody calls the WebSocket while holding it.
         self._lock = threading.RLock()
-        self._changes = Changes()  # of what follows
+        self._changes = Changes(self._lock)  # of what follows
         self._received: deque[Any] = deque()
         self._size = 0  # of what has been received and not read
         self._paused = False  # since that is too much
-        self._unsent = 0  # bytes written that the kernel has not taken
+        self._writes: dict[object, int] = {}  # those that the kernel has not taken whole, and their sizes
+        self._unsent = 0  # bytes of these
         self._lost = False  # and never will, of some
         self._finished = False  # nothing more is to be written
         self._closed = False
@@ -123,8 +124,20 @@ class WebSocketStream(io.RawIOBase):
             self._ws._run(self._update_pause)
 
     def _update_pause(self) -> None:
-        """On the loop thread, after each change: several threads make them."""
+        """On the loop thread, after each change: several threads make them, and may be interrupted before they tell."""
+        with self._lock:
+            if not self._received:
+                self._size = 0
+            if self._paused and self._is_low():
+                self._paused = False
         self._ws._pause_reading(self._paused)
+
+    def _is_low(self) -> bool:
+        return not self._received or self._size <= self._read_limit // 2
+
+    def _go_on_if_low(self) -> None:
+        if self._paused and self._is_low():
+            self._ws._run(self._update_pause)
 
     def _on_error(self, error: Exception) -> None:
         with self._lock:
@@ -147,13 +160,13 @@ class WebSocketStream(io.RawIOBase):
         for event, listener in self._listeners():
             self._ws.off(event, listener)
 
-    def _on_sent(self, size: int, error: Optional[Exception]) -> None:
+    def _on_sent(self, write: object, error: Optional[Exception]) -> None:
         with self._lock:
-            self._unsent -= size
+            self._unsent -= self._writes.pop(write, 0)
             self._lost = self._lost or error is not None
             self._changes.tell()
 
-    # -- waiting; all under the lock ---------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------------
 
     @property
     def timeout(self) -> float:
@@ -237,24 +250,17 @@ class WebSocketStream(io.RawIOBase):
         """Some of the next bytes, without taking them; waits as :meth:`read` does. `size` has no effect.
 
         Thanks to this, :meth:`readline` and ``for line in stream`` need not ask for single bytes."""
+        self._go_on_if_low()
         return self._when(self._can_read, self._peeked)
 
     def _peeked(self) -> bytes:
         return bytes(memoryview(self._received[0])[:_PEEK]) if self._received else b''
 
     def _take(self, limit: int) -> Any:
-        data, may_go_on = self._when(self._can_read, lambda: self._taken(limit))
-        if may_go_on:
-            self._ws._run(self._update_pause)
+        self._go_on_if_low()  # whoever has read before may have been interrupted before that
+        data = self._when(self._can_read, lambda: self._cut(limit) if self._received else self._nothing)
+        self._go_on_if_low()
         return data
-
-    def _taken(self, limit: int) -> tuple[Any, bool]:
-        """What may be read, and whether there is room for more again."""
-        data = self._cut(limit) if self._received else self._nothing
-        may_go_on = self._paused and self._size <= self._read_limit // 2
-        if may_go_on:
-            self._paused = False
-        return data, may_go_on
 
     def _can_read(self) -> bool:
         """Whether something has been received, or the end is reached. Raises what prevents both."""
@@ -306,12 +312,19 @@ class WebSocketStream(io.RawIOBase):
             payload, binary = data if type(data) is bytes else memoryview(data).tobytes(), self._binary
         size = len(payload)
 
+        write = object()
+
         def count_in() -> None:
             self._check_open()
+            self._writes[write] = size
             self._unsent += size
 
-        self._when(self._has_room, count_in)
-        self._ws.send(payload, None, lambda error: self._on_sent(size, error), binary=binary)
+        try:
+            self._when(self._has_room, count_in)
+            self._ws.send(payload, None, lambda error: self._on_sent(write, error), binary=binary)
+        except BaseException:  # interrupted: maybe nobody will ever tell that it is sent
+            self._on_sent(write, None)
+            raise
         return size
 
     def _has_room(self) -> bool:
@@ -424,8 +437,9 @@ class WebSocketStream(io.RawIOBase):
     def _abandon(self) -> None:
         """This is the child after a fork: the connection is the parent's."""
         self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
-        self._changes = Changes()
+        self._changes = Changes(self._lock)
         self._received.clear()
+        self._writes.clear()
         self._size = self._unsent = 0
         self._paused = self._untold = False
         self._ended = True

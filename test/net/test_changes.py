@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import threading
 import time
 
@@ -22,7 +23,7 @@ class Door:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.changes = Changes()
+        self.changes = Changes(self.lock)
         self._open = False
 
     def is_open(self) -> bool:
@@ -58,10 +59,10 @@ def test_all_who_wait_are_told(switching: None) -> None:
 def test_nothing_is_missed(switching: None) -> None:
     for _ in range(200):
         door = Door()
-        opening = threading.Thread(target=door.open)
-        opening.start()
-        assert door.changes.until(door.is_open, TIMEOUT)
-        opening.join()
+        # The main thread would look again by itself.
+        with in_thread(door.changes.until, door.is_open, TIMEOUT) as outcome:
+            door.open()
+            assert outcome()
 
 
 def test_a_change_is_not_yet_what_is_waited_for() -> None:
@@ -71,6 +72,7 @@ def test_a_change_is_not_yet_what_is_waited_for() -> None:
         for _ in range(100):
             with door.lock:
                 door.changes.tell()
+        assert door.is_waited_for()
         door.open()
         assert outcome()
 
@@ -87,8 +89,10 @@ def test_it_waits_no_longer_than_that(seconds: float) -> None:
 @pytest.mark.parametrize('seconds', [1e9, 1e300])
 def test_long_times_are_as_good_as_any(seconds: float) -> None:
     door = Door()
-    with in_thread(lambda: (until(door.is_waited_for), door.open())):
-        assert door.changes.until(door.is_open, seconds)
+    with in_thread(door.changes.until, door.is_open, seconds) as outcome:
+        until(door.is_waited_for)
+        door.open()
+        assert outcome()
 
 
 def test_an_error_comes_out() -> None:
@@ -99,9 +103,29 @@ def test_an_error_comes_out() -> None:
             raise ValueError('not this')
         return False
 
-    with in_thread(lambda: (until(door.is_waited_for), door.open())), pytest.raises(ValueError, match='not this'):
-        door.changes.until(look)
+    with pytest.raises(ValueError, match='not this'), in_thread(door.changes.until, look):
+        until(door.is_waited_for)
+        door.open()
     assert not door.is_waited_for()
+
+
+@pytest.mark.parametrize('levels', [1, 3])
+def test_a_signal_handler_may_wait_in_the_middle_of_what_holds_the_lock(levels: int) -> None:
+    door = Door()
+
+    def handler(*_: object) -> None:
+        assert door.changes.until(door.is_open, TIMEOUT)
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with in_thread(lambda: (until(door.is_waited_for), door.open())), contextlib.ExitStack() as stack:
+            for _ in range(levels):
+                stack.enter_context(door.lock)
+            signal.raise_signal(signal.SIGTERM)
+            with in_thread(door.lock.acquire, False) as acquired:  # held as before
+                assert not acquired()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @looks_between_calls

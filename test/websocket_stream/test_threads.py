@@ -166,7 +166,24 @@ def test_ctrl_c_interrupts_a_read(script: Scripts, before: str) -> None:
 
 @looks_between_calls
 def test_ctrl_c_may_come_at_any_step_of_reading() -> None:
-    """The stream, and the loop, go on as if it had not been tried."""
+    """The stream, and the loop, go on as if it had not been tried; even if reading was to end a pause."""
+    places = set()
+    for step in itertools.count(1):
+        with stream_and_peer(readableHighWaterMark=10) as (stream, peer):
+            peer.send(b'x' * 20)
+            until(lambda: stream._paused)
+            place = interrupted_at(step, lambda: stream.read(100), changes, websocket_stream)
+            peer.send(b'y' * 20)
+            while b'y' not in stream.read(100):  # if the others were just being read, they are lost, as with any file
+                pass
+            if not place:
+                break
+            places.add(place)
+    assert {'until', 'is_so', '_can_read', '_cut', '_go_on_if_low'} <= places
+
+
+@looks_between_calls
+def test_ctrl_c_may_come_at_any_step_of_waiting_to_read() -> None:
     places = set()
     with stream_and_peer() as (stream, peer):
         for step in itertools.count(1):
@@ -183,9 +200,26 @@ def test_ctrl_c_may_come_at_any_step_of_reading() -> None:
                 break
             places.add(place)
             peer.send(b'y')
-            while stream.read(1) != b'y':  # if 'x' was just being read, it is lost, as with any file
+            while stream.read(1) != b'y':
                 pass
-    assert {'until', 'is_so', '_can_read', '_taken'} <= places
+    assert {'until', '_wait', '_seconds_to_wait', '_check_can_wait'} <= places
+
+
+@looks_between_calls
+def test_ctrl_c_may_come_at_any_step_of_writing() -> None:
+    """Nobody waits for what was then not sent."""
+    places = set()
+    for step in itertools.count(1):
+        with stream_and_peer() as (stream, _peer):
+            stream.write(b'x')
+            place = interrupted_at(step, lambda: stream.write(b'y'), changes, websocket_stream)
+            stream.flush()
+            stream.write(b'z')
+            stream.close()
+            if not place:
+                break
+            places.add(place)
+    assert {'write', '_has_room', 'count_in'} <= places
 
 
 LEAVES = """

@@ -65,7 +65,7 @@ class Loop:
         # For the next four, and for the beginning and end. Reentrant: a signal handler may come here in the middle.
         self._lock = threading.RLock()
         #: Told when the last referenced handle goes, and when the thread ends.
-        self._changes = Changes()
+        self._changes = Changes(self._lock)
         self._handles: set[Handle] = set()
         self._unreferenced: set[Handle] = set()  # of these, those that let the process exit
         #: How often there has come a reason to wait; see :meth:`wait`.
@@ -496,7 +496,7 @@ class Loop:
         """Forget everything: this is the child after a fork. The parent's sockets and epoll object stay untouched."""
         handles, pollables = list(self._handles), list(self._pollables.values())
         self._lock = threading.RLock()  # the old one may be held by a thread that does not exist here
-        self._changes = Changes()
+        self._changes = Changes(self._lock)
         for mine in (self._handles, self._unreferenced, self._pollables, self._inbox, self._timers, self._deferred):
             mine.clear()
         self._put_off.clear()
