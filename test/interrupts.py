@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import opcode
 import re
 import signal
@@ -61,6 +62,7 @@ def interrupted_at(step: int, call: Callable[[], object], *modules: Any) -> str:
     '' if there are not so many."""
     steps = Steps(step, *modules)
     before = sys.gettrace()
+    gc.disable()  # what comes out of the destructors of others is forgotten, and no matter of `call`
     sys.settrace(steps)
     try:
         call()
@@ -68,5 +70,6 @@ def interrupted_at(step: int, call: Callable[[], object], *modules: Any) -> str:
         return steps.where
     finally:
         sys.settrace(before)
+        gc.enable()
     assert not steps.where, f'lost in {steps.where}'
     return ''
