@@ -229,7 +229,7 @@ def test_c015_what_is_too_much_waits_until_some_is_read() -> None:
         until(ws._is_paused)
         assert stream._size == len(first)
         assert stream.read(len(first)) == first
-        assert not stream._paused
+        until(lambda: not stream._paused)
         assert stream.read(1) == b'\0'
         stream.end()
         assert stream.read() == b''
