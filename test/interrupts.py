@@ -30,7 +30,9 @@ class Steps:
 
     def __init__(self, at: int, *modules: Any) -> None:
         self._at = at
-        self._files = {module.__file__ for module in (threading, *modules)}
+        self._own = {module.__file__ for module in modules}
+        self._files = {threading.__file__, *self._own}
+        self._begun = False  # before that, threading calls us at the end of the main thread
         self._done: dict[FrameType, str] = {}  # each one's last instruction
         #: How often it has looked.
         self.count: int = 0
@@ -42,6 +44,7 @@ class Steps:
             return None
         frame.f_trace_opcodes = True
         if event == 'call' and frame.f_code.co_name not in _OUTERMOST:
+            self._begun = self._begun or frame.f_code.co_filename in self._own
             self._look(frame)
         if event == 'opcode':
             if _LOOKS_AFTER.fullmatch(self._done.get(frame, '')):
@@ -50,8 +53,8 @@ class Steps:
         return self
 
     def _look(self, frame: FrameType) -> None:
-        self.count += 1
-        if self.count == self._at:
+        self.count += self._begun
+        if self.count == self._at and not self.where:
             self.where = frame.f_code.co_name
             sys.settrace(None)
             signal.raise_signal(signal.SIGINT)  # Python calls the handler here
