@@ -39,7 +39,8 @@ needs_late_threads = pytest.mark.skipif(
 )
 
 
-#: Has Ctrl-C come to another thread, as if it came to the main one just before that waits: the system call goes on.
+#: Has the system give Ctrl-C to another thread, as it may at any time. The main one goes on waiting, as it does if
+#: the signal comes just before.
 MASKED = """
     import signal, threading
     threading.Thread(target=threading.Event().wait, daemon=True).start()

@@ -92,7 +92,7 @@ AT_EACH_STEP = """
             if time.monotonic() - began > 20:
                 print('lives on, interrupted in', steps.where, file=sys.stderr, flush=True)
                 os._exit(3)
-            time.sleep(0.01)
+            time.sleep(0.01)  # nothing tells of steps
             if waits_since is None and lifetime.get_loop()._changes._waiting:
                 waits_since = steps.count
         os._exit(0)

@@ -311,7 +311,6 @@ class WebSocketStream(io.RawIOBase):
         else:
             payload, binary = data if type(data) is bytes else memoryview(data).tobytes(), self._binary
         size = len(payload)
-
         write = object()
 
         def count_in() -> None:
