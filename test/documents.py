@@ -122,6 +122,7 @@ class Child:
                 encoding='utf-8',
                 env=environment,
                 cwd=script.parent,
+                start_new_session=True,  # for the reason that scripts.Script has
             )
         self._lines: queue.SimpleQueue[Optional[str]] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read)

@@ -60,6 +60,9 @@ class Script:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            # Linux shares out time among sessions. Without the GIL, CPython 3.13 gives the rest of its time away dozens
+            # of times for each class that it makes: where others of its session are busy, `import ws` may take 20 s.
+            start_new_session=True,
         )
 
     def line(self) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,7 +236,7 @@ def test_reading_pauses_when_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize('seconds', [1.5, pytest.param(4.0, marks=pytest.mark.slow)])
-def test_a_process_that_stands_still_loses_nothing(seconds: float) -> None:
+def test_a_process_that_stands_still_loses_nothing(seconds: float, script: Scripts) -> None:
     """Stopped, or collecting garbage for longer than that second: the thread that listens stood still as well."""
     code = """
         import os, sys, threading
@@ -257,22 +253,12 @@ def test_a_process_that_stands_still_loses_nothing(seconds: float) -> None:
         """
     with server() as wss:
         wss.on('connection', lambda ws: ws.send('hello'))
-        child = subprocess.Popen(
-            [sys.executable, '-c', textwrap.dedent(code), url_of(wss)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)},
-        )
-        try:
-            assert child.stdout is not None and child.stdout.readline() == 'stop me\n'
-            child.send_signal(signal.SIGSTOP)
-            assert Waiter().nothing(seconds)
-            child.send_signal(signal.SIGCONT)
-            assert child.communicate('\n', timeout=TIMEOUT)[0] == 'open\nhello\n'
-        finally:
-            child.kill()
-            child.communicate()
+        child = script(code, url_of(wss))
+        assert child.line() == 'stop me'
+        child.process.send_signal(signal.SIGSTOP)
+        assert Waiter().nothing(seconds)
+        child.process.send_signal(signal.SIGCONT)
+        assert child.process.communicate('\n', timeout=TIMEOUT) == ('open\nhello\n', '')
 
 
 def test_objects_made_in_a_listener_keep_nothing() -> None:

@@ -7,9 +7,6 @@ import logging
 import os
 import selectors
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +17,7 @@ import pytest
 from net.listeners import call
 from scripts import Scripts
 from streams import Driver
-from support import PYTHONPATH, TIMEOUT, Waiter, until
+from support import TIMEOUT, Waiter, until
 
 from ws.net import listen, poller
 from ws.net import loop as loop_module
@@ -298,9 +295,9 @@ def test_closed_while_it_rests(driver: Driver, sock: socket.socket, monkeypatch:
 
 
 @pytest.mark.parametrize('poller_class', [Poller], ids=['once'])
-def test_when_descriptors_run_out_it_waits_and_goes_on_later(poller_class: Any) -> None:
+def test_when_descriptors_run_out_it_waits_and_goes_on_later(poller_class: Any, script: Scripts) -> None:
     """In a process of its own: 24 descriptors, 40 connections."""
-    script = """
+    code = """
         import resource, sys, threading, time
         from ws.net.listen import Listener, bind
         from ws.net.loop import Loop
@@ -341,43 +338,35 @@ def test_when_descriptors_run_out_it_waits_and_goes_on_later(poller_class: Any) 
                 print(len(accepted), flush=True)
         loop.call(listener.close)
         loop.release(handle)
+        loop.shutdown(20)  # it may still be printing
     """
-    child = subprocess.Popen(
-        [sys.executable, '-c', textwrap.dedent(script)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': PYTHONPATH},
-    )
-    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
-    stdin, stdout = child.stdin, child.stdout
-    watchdog = threading.Timer(TIMEOUT, child.kill)
+    child = script(code)
+    watchdog = threading.Timer(TIMEOUT, child.process.kill)
     watchdog.start()
 
     def ask(question: str) -> list[str]:
-        stdin.write(question + '\n')
-        stdin.flush()
-        return stdout.readline().split()
+        assert child.process.stdin is not None
+        child.process.stdin.write(question + '\n')
+        child.process.stdin.flush()
+        return child.line().split()
 
-    with child:
-        address = ('127.0.0.1', int(child.stdout.readline()))
-        peers = [socket.create_connection(address, timeout=TIMEOUT) for _ in range(40)]
-        number, seconds = ask('measure')
-        assert 5 < int(number) < 24
-        assert float(seconds) < 0.05  # a loop that tries on and on uses all of it
-        total = 0
-        while total < 40:
-            closed = int(ask('close')[0])
-            total += closed
-            assert closed or ask('wait')
-        for peer in peers:
-            assert peer.recv(1) == b''
-            peer.close()
-        stdin.close()
-        assert child.wait(TIMEOUT) == 0
-        [line] = child.stderr.read().splitlines()
-        assert line == '{}:{}: new connections have to wait: Too many open files'.format(*address)
+    address = ('127.0.0.1', int(child.line()))
+    peers = [socket.create_connection(address, timeout=TIMEOUT) for _ in range(40)]
+    number, seconds = ask('measure')
+    assert 5 < int(number) < 24
+    assert float(seconds) < 0.05  # a loop that tries on and on uses all of it
+    total = 0
+    while total < 40:
+        closed = int(ask('close')[0])
+        total += closed
+        assert closed or ask('wait')
+    for peer in peers:
+        assert peer.recv(1) == b''
+        peer.close()
+    status, _, errors = child.end()
+    assert status == 0
+    [line] = errors.splitlines()
+    assert line == '{}:{}: new connections have to wait: Too many open files'.format(*address)
     watchdog.cancel()
 
 
