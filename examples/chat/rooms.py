@@ -73,7 +73,7 @@ class Chat:
             what['came'] = one_of(new)
         if gone:
             what['left'] = one_of(gone)
-        if came or gone:
+        if came or names != shown:
             for ws in here:
                 ws.send(json.dumps(what))
 

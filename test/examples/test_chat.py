@@ -344,6 +344,18 @@ def test_a_name_is_given_back_to_who_has_its_key(start: Start) -> None:
         end(ws)
 
 
+def test_who_comes_back_before_the_old_line_is_gone_comes_last_for_all(start: Start) -> None:
+    _, port = start('chat/server.py')
+    _, lost = enter(port, 'Ann', key='secret')
+    ben, ben_hears = enter(port, 'Ben')
+    again, again_hears = visit(port, 'Ann', key='secret')
+    for log in ben_hears, again_hears:
+        until_people(log, 'Ben', 'Ann')
+    assert lost.until('close')[-1][1] == 1006
+    for ws in again, ben:
+        end(ws)
+
+
 def test_what_is_said_is_bounded_and_kept(start: Start) -> None:
     _, port = start('chat/server.py')
     ann, log = enter(port, 'Ann')
