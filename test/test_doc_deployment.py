@@ -45,7 +45,7 @@ from ws import WebSocket, speedups
 DEPLOYMENT = Document('doc/deployment.md')
 PATH = f'{BIN}:{os.environ["PATH"]}'
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(360)
 
 
 class Section:
@@ -85,7 +85,7 @@ class Section:
         for command in self._commands:
             host = self._start(command.removesuffix(' &'))
             if command != self._commands[-1] and not command.endswith(' &'):
-                assert host.ends(120) == 0, host.output
+                assert host.ends(300) == 0, host.output
         return host
 
     def _start(self, command: str) -> Host:
