@@ -353,7 +353,8 @@ class Loop:
         if poller is None:  # the child of a fork made by a listener: this loop's descriptors are gone
             return
         put_off = len(self._put_off)  # in the turns before this one
-        events = poller.poll(self._seconds_to_wait())
+        now = time.monotonic() if self._timers else 0.0  # without timers, none is due
+        events = poller.poll(self._seconds_to_wait(now))
         gone = self._gone
         gone.clear()
         for fd, mask in events:
@@ -372,17 +373,17 @@ class Loop:
         if self._inbox:
             self._run_inbox()
         if self._timers:
-            self._timers.run_due(len(events), len(pollables), self._guarded)
+            self._timers.run_due(now, len(events), len(pollables), self._guarded)
         if self._deferred:
             self._run_deferred()
         if self.dirty:
             self._flush_dirty()
 
-    def _seconds_to_wait(self) -> float:
+    def _seconds_to_wait(self, now: float) -> float:
         if self._inbox or self._deferred or self.dirty or self._put_off or self._stopping:
             return 0
         due = self._timers.first_due()
-        return -1 if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_WAIT)
+        return -1 if due is None else min(max(0.0, due - now), _LONGEST_WAIT)
 
     def _go_on(self) -> None:
         if not self._put_off:  # this is the child of a fork, made by a listener

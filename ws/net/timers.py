@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import time
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -34,7 +33,8 @@ class Timers(list[tuple[float, int, Timer]]):
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._turns_overdue = 0  # how many turns some timer has been due
+        self._turns = 0  # how many turns the look at all sockets has taken that is under way
+        self._began = 0.0  # when that look began
         self._allowed = 0  # when there are more, the cancelled ones are dropped
 
     def add(self, due: float, callback: _Callback, args: tuple[Any, ...]) -> Timer:
@@ -48,18 +48,22 @@ class Timers(list[tuple[float, int, Timer]]):
             heapq.heappop(self)
         return self[0][0] if self else None
 
-    def run_due(self, ready: int, watched: int, run: Callable[[_Callback, tuple[Any, ...]], object]) -> None:
-        """Have ``run(callback, args)`` make the calls that are due. Of `watched` sockets, `ready` were ready in this
-        turn of the loop.
+    def run_due(
+        self, polled: float, ready: int, watched: int, run: Callable[[_Callback, tuple[Any, ...]], object]
+    ) -> None:
+        """Have ``run(callback, args)`` make the calls that are due. When this turn of the loop began to poll, at
+        `polled`, `ready` of `watched` sockets were ready.
 
         Many are about something that has not come, while it may only not have been read, since a listener took long or
-        the process was stopped: so all that is ready is looked at once more before."""
-        now = time.monotonic()
-        if self[0][0] <= now and self._is_behind(ready, watched):
-            self._turns_overdue += 1
+        the process was stopped: so those are made that were due before a look at all sockets began."""
+        if not self._turns:
+            self._began = polled
+        self._turns += 1
+        if ready >= BATCH and self._turns <= watched // BATCH:
             return
-        self._turns_overdue = 0
-        while self and self[0][0] <= now:
+        self._turns = 0
+        began = self._began
+        while self and self[0][0] <= began:
             timer = heapq.heappop(self)[2]
             if timer.callback is not None:
                 callback, args = timer.callback, timer.args
@@ -67,11 +71,6 @@ class Timers(list[tuple[float, int, Timer]]):
                 run(callback, args)
         if len(self) > self._allowed:
             self._drop_cancelled()
-
-    def _is_behind(self, ready: int, watched: int) -> bool:
-        """Whether the sockets have yet to be looked at since a timer became due."""
-        turns = self._turns_overdue
-        return not turns or (ready >= BATCH and turns <= watched // BATCH)
 
     def _drop_cancelled(self) -> None:
         """Each accepted connection cancels a timer that would lie in the heap for seconds."""

@@ -223,6 +223,31 @@ def test_after_a_stall_what_has_come_meanwhile_is_read_before_timers_run(driver:
         theirs.close()
 
 
+def test_a_stall_just_after_another_timer_was_due_makes_no_difference(driver: Driver) -> None:
+    order: list[str] = []
+    ran = threading.Event()
+    mine, theirs = unix_pair()
+    pollable = Pollable(mine, lambda mask: (mine.recv(1), order.append('data')))
+
+    def begin() -> None:
+        driver.loop.call_later(0, order.append, 'other timer')
+        driver.loop.call_later(5, lambda: (order.append('timer'), ran.set()))
+        driver.loop.call(stall, time.monotonic() + 0.006)  # in the next turn: in this one, that timer becomes due
+
+    def stall(end: float) -> None:
+        theirs.send(b'x')
+        while time.monotonic() < end:
+            pass
+
+    driver(driver.loop.register, mine.fileno(), pollable, READ)
+    driver.loop.call(begin)
+    assert ran.wait(TIMEOUT)
+    assert order == ['other timer', 'data', 'timer']
+    driver(driver.loop.unregister, mine.fileno())
+    mine.close()
+    theirs.close()
+
+
 @watches_many
 def test_sockets_that_are_always_ready_do_not_keep_timers_from_running(driver: Driver) -> None:
     pairs = [unix_pair() for _ in range(1500)]
