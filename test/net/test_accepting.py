@@ -289,7 +289,7 @@ def test_closed_while_it_rests(driver: Driver, sock: socket.socket, monkeypatch:
     failing.on_failure = lambda: driver.loop.defer(accepting.listener.close)  # once the rest has begun
     with call(sock):
         driver(accepting.listener.start)
-        until(lambda: failing.calls)
+        until(lambda: accepting.listener._closed)
         assert accepting.told.nothing(0.03)
     assert not driver.loop._pollables
 
